@@ -1,0 +1,43 @@
+# The two commands of a newcomer are `make run` and `make test`; `make help` lists all.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run ui test check format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv with the locked dependencies
+
+$(INSTALLED): pyproject.toml cry_pipeline/deploy/constraints.txt cry_pipeline/deploy/install.py
+	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)
+	@touch $@
+
+run: $(INSTALLED) ## Get the corpus and materialize everything that is missing or stale
+	@$(BIN)/cry-pipeline run
+
+ui: $(INSTALLED) ## Open the Dagster UI on what `make run` made (http://127.0.0.1:3000)
+	@$(BIN)/cry-pipeline ui
+
+test: $(INSTALLED) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
+	@$(BIN)/pytest -n $(CORES) --dist worksteal
+
+check: $(INSTALLED) ## Lint, check formatting and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+
+format: $(INSTALLED) ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: $(INSTALLED) ## Resolve the dependencies anew into cry_pipeline/deploy/constraints.txt
+	@$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
+		--no-annotate --no-header --no-emit-index-url --no-emit-find-links -o cry_pipeline/deploy/constraints.txt
+
+clean: ## Remove the environment; data stay
+	rm -rf $(VENV)

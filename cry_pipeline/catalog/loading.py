@@ -1,0 +1,83 @@
+"""Read the catalog's YAML files into specs.
+
+Belongs here: files, and errors that name file, key and allowed values. Does not: the rules
+themselves (specs.py).
+"""
+
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from cry_pipeline.catalog.specs import Catalog
+
+SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments")
+PACKAGED = Path(__file__).parent
+
+
+class CatalogError(ValueError):
+    """The catalog does not say something that can be done; the message names file, key and allowed values."""
+
+
+def load_catalog(folder: Path | None = None) -> Catalog:
+    """Read ``<section>.yaml`` for each section from ``folder``, the packaged catalog by default.
+
+    Raises:
+        CatalogError: a file is missing or is not YAML, a key is unknown, a value is not allowed, or an
+            experiment names something the catalog does not have. All faults of a file are reported at once.
+    """
+    folder = folder or PACKAGED
+    sections = {section: _read_section(folder / f"{section}.yaml", section) for section in SECTIONS}
+    catalog = Catalog(**sections)
+    _check_references(catalog, folder / "experiments.yaml")
+    return catalog
+
+
+def _read_section(path: Path, section: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CatalogError(
+            f"{path}: no such file; a catalog has {', '.join(f'{name}.yaml' for name in SECTIONS)}"
+        ) from None
+    except yaml.YAMLError as error:
+        raise CatalogError(f"{path}: not YAML: {error}") from None
+    if not isinstance(content, dict) or not content:
+        raise CatalogError(f"{path}: expected names with their parameters, found {type(content).__name__}")
+    adapter = TypeAdapter(get_type_hints(Catalog, include_extras=True)[section])
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        faults = "\n".join(f"{path}: {_say(fault)}" for fault in error.errors())
+        raise CatalogError(faults) from None
+
+
+def _say(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"{key}: no such key; remove it or check its spelling"
+        case "missing":
+            return f"{key}: is missing"
+        case "literal_error" | "union_tag_invalid":
+            allowed = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags")
+            given = fault["input"].get("kind") if isinstance(fault["input"], dict) else fault["input"]
+            return f"{key}: {given!r} is not allowed; allowed: {allowed}"
+        case _:
+            message = fault["msg"].removeprefix("Value error, ")
+            return f"{key}: {message}" + ("" if isinstance(fault["input"], dict) else f" (found {fault['input']!r})")
+
+
+def _check_references(catalog: Catalog, path: Path) -> None:
+    faults = []
+    for name, experiment in catalog.experiments.items():
+        for field in ("cohort", "feature_set", "model", "protocol"):
+            known: dict[str, Any] = getattr(catalog, f"{field}s")
+            named = getattr(experiment, field)
+            if named not in known:
+                faults.append(
+                    f"{path}: {name}.{field}: {named!r} is not in the catalog; allowed: {', '.join(sorted(known))}"
+                )
+    if faults:
+        raise CatalogError("\n".join(faults))

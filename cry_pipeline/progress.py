@@ -1,0 +1,35 @@
+"""Progress of long work: a bar for a terminal, sparse lines for a log.
+
+Belongs here: how progress is shown. Does not: what is being done.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+LOG = logging.getLogger("cry_pipeline")
+LOG_EVERY_S = 10.0
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "recordings") -> Iterator[T]:
+    """Yield ``items``, showing a bar where stderr is a terminal and a log line every ten seconds elsewhere."""
+    if total is None:
+        total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, desc=description, total=total, unit=unit, leave=False, dynamic_ncols=True)
+        return
+    started = said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - said >= LOG_EVERY_S:
+            said = now
+            rate = done / (now - started)
+            left = f", {(total - done) / rate:.0f} s left" if total else ""
+            LOG.info("%s: %s/%s %s, %.1f/s%s", description, done, total or "?", unit, rate, left)

@@ -1,0 +1,75 @@
+"""Where data live and how much of the machine to use.
+
+Belongs here: paths and resources that differ between machines. Does not: anything that changes a
+result (that is the catalog's), and any read of the environment at import time.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one installation; each field is set by ``CRY_PIPELINE_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CRY_PIPELINE_", env_ignore_empty=True, extra="forbid", frozen=True)
+
+    data: Path = Field(Path("data"), description="Folder for everything the pipeline produces.")
+    corpus: Path | None = Field(None, description="A donateacry-corpus checkout; unset: found, fetched or generated.")
+    catalog: Path | None = Field(None, description="Folder of catalog YAML files; unset: the packaged catalog.")
+    workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, description="Processes or threads that decode audio.")
+    batch_recordings: int = Field(32, ge=1, description="Recordings decoded and transformed at a time.")
+    accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where networks are trained.")
+
+    @property
+    def inbox(self) -> Path:
+        """Folder that new donations are dropped into."""
+        return self.data / "inbox"
+
+    @property
+    def corpora(self) -> Path:
+        """Folder of fetched or generated corpora."""
+        return self.data / "corpora"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of work that can be done again: file hashes, probed audio."""
+        return self.data / "cache"
+
+    @property
+    def manifests(self) -> Path:
+        """Folder of ``inventory.parquet``, ``recordings.parquet`` and ``quarantine.parquet``."""
+        return self.data / "manifests"
+
+    @property
+    def features(self) -> Path:
+        """Root of the feature store."""
+        return self.data / "features"
+
+    @property
+    def folds(self) -> Path:
+        """Folder of ``<cohort>_<protocol>.parquet``."""
+        return self.data / "folds"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of trained folds, one directory per experiment and run."""
+        return self.data / "runs"
+
+    @property
+    def evidence(self) -> Path:
+        """Folder of evidence, one directory per experiment and run."""
+        return self.data / "evidence"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of HTML pages and their tables."""
+        return self.data / "reports"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: ``DAGSTER_HOME``."""
+        return self.data / "dagster_home"

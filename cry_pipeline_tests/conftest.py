@@ -1,0 +1,33 @@
+"""Fixtures shared by all tests: where the real corpus is, and a data folder of each test's own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cry_pipeline.settings import Settings
+
+CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes what another test, or the user, has."""
+    for name in list(os.environ):
+        if name.startswith(("CRY_PIPELINE_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("CRY_PIPELINE_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def settings(_own_data_folder: None) -> Settings:
+    """Settings whose data folder is the test's own."""
+    return Settings()  # type: ignore[call-arg]
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The real corpus; tests that ask for it are skipped, saying so, where there is none."""
+    if not CORPUS:
+        pytest.skip("CRY_PIPELINE_CORPUS is not set: tests on the real corpus are skipped")
+    return Path(CORPUS)
