@@ -1,0 +1,172 @@
+"""What the name of a recording, or the sidecar beside it, says about it.
+
+Belongs here: the corpus' file-name convention, sidecars, and the words for ages and reasons. Does not:
+where files lie (sources.py) and what they sound like (decoding.py, quality.py).
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+REASONS = {
+    "hu": "hungry",
+    "bu": "burping",
+    "bp": "belly_pain",
+    "dc": "discomfort",
+    "ti": "tired",
+    "lo": "lonely",
+    "ch": "cold_hot",
+    "sc": "scared",
+    "dk": "unknown",
+}
+AGE_BANDS = {"04": "0-4 weeks", "48": "4-8 weeks", "26": "2-6 months", "72": "7 months-2 years", "22": "over 2 years"}
+GENDERS = {"m": "male", "f": "female"}
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONVENTION = "<uuid>-<epoch>-<app version>-<m|f>-<age>-<reason>.<extension>"
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_PARTS = re.compile(rf"({_UUID})-(\d+)-([^-]+)-([^-]+)-([^-]+)-([^-.]+)\.([a-z0-9]+)", re.ASCII | re.IGNORECASE)
+_VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
+
+
+class FilenameError(ValueError):
+    """A name or a sidecar does not say what a recording needs; the message says which part and what was expected."""
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"{moment.isoformat()} is not a time between {EARLIEST.year} and {LATEST.year}")
+    return moment.astimezone(UTC)
+
+
+Donor = Annotated[str, Field(pattern=rf"^(?i:{_UUID})$"), AfterValidator(str.lower)]
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+ReasonCode = Literal["hu", "bu", "bp", "dc", "ti", "lo", "ch", "sc", "dk"]
+Reason = Literal["hungry", "burping", "belly_pain", "discomfort", "tired", "lonely", "cold_hot", "scared", "unknown"]
+AgeBand = Literal["0-4 weeks", "4-8 weeks", "2-6 months", "7 months-2 years", "over 2 years"]
+
+
+class RecordingName(BaseModel):
+    """Who recorded when, with what, and the parents' guess at the reason. ``None``: not told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    donor: Donor
+    recorded_at: Moment
+    platform: Literal["android", "ios"]
+    app_version: str | None = None
+    gender: Literal["male", "female"] | None = None
+    age_band: AgeBand | None = None
+    reason_code: ReasonCode
+
+    @property
+    def reason(self) -> str:
+        """The parents' guess in words: one of the values of :data:`REASONS`."""
+        return REASONS[self.reason_code]
+
+    @property
+    def donation_id(self) -> str:
+        """Donor and epoch in ms: the same for an upload and its cleaned copy."""
+        return f"{self.donor}:{(self.recorded_at - EPOCH) // timedelta(milliseconds=1)}"
+
+
+class Sidecar(BaseModel):
+    """A JSON file beside an inbox file; each key it has replaces what the file's name says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    donor: Donor | None = None
+    recorded_at: Moment | None = None
+    platform: Literal["android", "ios"] | None = None
+    app_version: str | None = None
+    gender: Literal["male", "female"] | None = None
+    age_band: AgeBand | None = None
+    reason_code: ReasonCode | None = None
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _reason_and_code_agree(self) -> Self:
+        if self.reason and self.reason_code and REASONS[self.reason_code] != self.reason:
+            raise ValueError(f"reason {self.reason!r} and reason_code {self.reason_code!r} contradict each other")
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """Return the keys that the sidecar has, as fields of :class:`RecordingName`."""
+        fields = self.model_dump(exclude_unset=True, exclude={"reason"})
+        if self.reason:
+            fields["reason_code"] = next(code for code, reason in REASONS.items() if reason == self.reason)
+        return fields
+
+
+def parse_filename(name: str) -> RecordingName:
+    """Read the name of a file of the corpus, whose apps wrote :data:`CONVENTION`.
+
+    iOS writes the uuid in upper case and the epoch in seconds, Android in lower case and in milliseconds;
+    a cleaned copy keeps the name of its upload.
+
+    Raises:
+        FilenameError: the name is off the convention; every fault is named.
+    """
+    match = _PARTS.fullmatch(name)
+    if match is None:
+        raise FilenameError(f"{name}: expected {CONVENTION}")
+    donor, epoch, version, gender, age, reason, _ = match.groups()
+    platform = {10: "ios", 13: "android"}.get(len(epoch))
+    faults = []
+    if platform is None:
+        faults.append(f"epoch {epoch} has neither 10 digits (iOS, s) nor 13 (Android, ms)")
+    elif donor != (donor.upper() if platform == "ios" else donor.lower()):
+        faults.append(f"the case of uuid {donor} is not that of {platform}, which the epoch {epoch} is from")
+    if not _VERSION.fullmatch(version):
+        faults.append(f"app version {version!r} is not numbers and dots")
+    for part, given, known in (("gender", gender, GENDERS), ("age", age, AGE_BANDS), ("reason", reason, REASONS)):
+        if given not in known:
+            faults.append(f"{part} {given!r} is not one of {', '.join(known)}")
+    if faults:
+        raise FilenameError(f"{name}: {'; '.join(faults)}")
+    fields = {
+        "donor": donor,
+        "recorded_at": EPOCH + timedelta(milliseconds=int(epoch) * (1000 if platform == "ios" else 1)),
+        "platform": platform,
+        "app_version": version,
+        "gender": GENDERS[gender],
+        "age_band": AGE_BANDS[age],
+        "reason_code": reason,
+    }
+    return _validated(RecordingName.model_validate, fields, name)
+
+
+def find_sidecar(file: Path) -> Path | None:
+    """Return the sidecar of an inbox file, ``<file>.json`` or else ``<stem>.json``; ``None`` where there is none."""
+    candidates = (file.with_name(f"{file.name}.json"), file.with_suffix(".json"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def describe(name: str, sidecar: bytes | None = None) -> RecordingName:
+    """Return what ``name`` says, each part replaced by what the JSON text ``sidecar`` says of it.
+
+    A name off the convention needs a sidecar that tells donor, recorded_at, platform and reason.
+
+    Raises:
+        FilenameError: the sidecar is malformed, or name and sidecar together do not tell enough.
+    """
+    if sidecar is None:
+        return parse_filename(name)
+    told = _validated(Sidecar.model_validate_json, sidecar, f"sidecar of {name}").told()
+    try:
+        fields = parse_filename(name).model_dump()
+    except FilenameError:
+        fields = {}
+    return _validated(RecordingName.model_validate, fields | told, f"{name} with its sidecar")
+
+
+def _validated(validate: Any, content: Any, where: str) -> Any:
+    try:
+        return validate(content)
+    except ValidationError as error:
+        faults = (": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
+        raise FilenameError(f"{where}: {'; '.join(faults)}") from None

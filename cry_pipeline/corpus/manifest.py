@@ -1,0 +1,198 @@
+"""Inventory → manifest: one row for each recording that can be used, and the reason for each file that cannot.
+
+Belongs here: what is refused, in which order, and joining names, curation and probes. Does not: decoding
+(decoding.py), measures (quality.py), the cache of both (probing.py), selections (cohorts.py).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from cry_pipeline.artefacts import write_table
+from cry_pipeline.catalog.digests import digest
+from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
+from cry_pipeline.corpus.filenames import FilenameError, RecordingName, describe, find_sidecar
+from cry_pipeline.corpus.probing import Probe, Refusal, StaleInventoryError, probe_files, probe_revision
+from cry_pipeline.corpus.sources import CLEANED, Roots, fingerprint
+
+MIN_DURATION_S = 1.0
+NEVER_KEPT = frozenset({"lonely", "scared", "unknown"})
+"""Reasons that the curators dropped unheard: no cleaned copy does not mean that they heard no cry."""
+
+
+class ManifestError(RuntimeError):
+    """The manifest does not account for every file of the inventory exactly once."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``recordings`` (RECORDINGS, by recording_id) and ``quarantine`` (QUARANTINE, by root and path).
+
+    ``probed`` files were decoded and ``reused`` ones taken from the cache; ``digest`` says from which inventory
+    and by which code the tables were made.
+    """
+
+    recordings: pd.DataFrame
+    quarantine: pd.DataFrame
+    probed: int
+    reused: int
+    digest: str
+
+
+def manifest_digest(inventory: pd.DataFrame) -> str:
+    """Return the digest of the manifest of ``inventory``, without making it."""
+    return digest(
+        spec={"min_duration_s": MIN_DURATION_S},
+        inputs={"inventory": fingerprint(inventory)},
+        revision=probe_revision(),
+    )
+
+
+def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: int = 1) -> Manifest:
+    """Name, decode and measure the files of ``inventory``; only bytes that ``cache`` does not know are decoded.
+
+    A file is refused for the first of these that applies: ``empty``, ``not_audio`` (by its extension, or no
+    audio stream), ``odd_name`` (or a malformed sidecar), ``duplicate`` (of an earlier file, the corpus before the
+    inbox, then by path), ``undecodable``, ``truncated``, ``too_short`` (under :data:`MIN_DURATION_S`).
+
+    Raises:
+        StaleInventoryError: a file is not what the inventory says.
+        ManifestError: a file would be in neither table, or in both.
+        TableError: a table is not what its schema says.
+    """
+    from cry_pipeline.corpus.schemas import INVENTORY, conforming
+
+    ordered = conforming(inventory, INVENTORY, "the inventory").sort_values(["root", "path"], ignore_index=True)
+    rows: list[dict[str, Any]] = ordered.to_dict("records")  # type: ignore[assignment]
+    cleaned = frozenset(PurePosixPath(row["path"]).stem for row in rows if row["processing"] == "cleaned")
+    named, quarantine = _triage(rows, roots)
+    files = {row["sha256"]: roots.locate(row["root"], row["path"]) for row, _ in named}
+    probes, probed = probe_files(files, cache, workers)
+    recordings = []
+    for row, name in named:
+        outcome = _long_enough(probes[row["sha256"]])
+        if isinstance(outcome, Refusal):
+            quarantine.append(row | asdict(outcome))
+        else:
+            recordings.append(_recording(row, name, outcome, cleaned))
+    manifest = _tables(recordings, quarantine)
+    _account_for_every_file(ordered, *manifest)
+    return Manifest(*manifest, probed=probed, reused=len(files) - probed, digest=manifest_digest(inventory))
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write ``recordings.parquet`` and ``quarantine.parquet`` to ``folder``, each atomically and with provenance."""
+    write_table(folder / "recordings.parquet", manifest.recordings, manifest.digest)
+    write_table(folder / "quarantine.parquet", manifest.quarantine, manifest.digest)
+
+
+def read_recordings(path: Path) -> pd.DataFrame:
+    """Read and validate a table of recordings.
+
+    Raises:
+        FileNotFoundError: there is none at ``path``.
+        TableError: the table is not what RECORDINGS says.
+    """
+    from cry_pipeline.corpus.schemas import RECORDINGS, read_table
+
+    return read_table(path, RECORDINGS)
+
+
+def read_quarantine(path: Path) -> pd.DataFrame:
+    """Read and validate a table of refused files; raises as :func:`read_recordings`."""
+    from cry_pipeline.corpus.schemas import QUARANTINE, read_table
+
+    return read_table(path, QUARANTINE)
+
+
+def _triage(
+    rows: list[dict[str, Any]], roots: Roots
+) -> tuple[list[tuple[dict[str, Any], RecordingName]], list[dict[str, Any]]]:
+    """Split ``rows`` into those worth decoding, with what their names say, and those to quarantine."""
+    named, quarantine, firsts = [], [], {}
+    for row in rows:
+        suffix = PurePosixPath(row["path"]).suffix.lower()
+        first = firsts.get(row["sha256"])
+        try:
+            if not row["bytes"]:
+                refusal = Refusal("empty", "The file has no bytes.")
+            elif suffix not in AUDIO_SUFFIXES:
+                refusal = Refusal(
+                    "not_audio", f"{suffix or 'no extension'} is not one of {' '.join(sorted(AUDIO_SUFFIXES))}."
+                )
+            else:
+                name = _name(row, roots)
+                if first is None:
+                    firsts[row["sha256"]] = f"{row['root']}/{row['path']}"
+                    named.append((row, name))
+                    continue
+                refusal = Refusal("duplicate", f"The file has the same bytes as {first}.")
+        except FilenameError as error:
+            refusal = Refusal("odd_name", f"{error}.")
+        quarantine.append(row | asdict(refusal))
+    return named, quarantine
+
+
+def _name(row: Mapping[str, Any], roots: Roots) -> RecordingName:
+    name = PurePosixPath(row["path"]).name
+    if not isinstance(row["sidecar_sha256"], str):
+        return describe(name)
+    file = roots.locate(row["root"], row["path"])
+    sidecar = find_sidecar(file)
+    content = sidecar.read_bytes() if sidecar else b""
+    if hashlib.sha256(content).hexdigest() != row["sidecar_sha256"]:
+        raise StaleInventoryError(f"the sidecar of {file} has changed since the inventory was taken: take it again")
+    return describe(name, content)
+
+
+def _long_enough(outcome: Probe | Refusal) -> Probe | Refusal:
+    if isinstance(outcome, Probe) and outcome.duration_s < MIN_DURATION_S:
+        return Refusal("too_short", f"The recording has {outcome.duration_s:.3f} s, less than {MIN_DURATION_S} s.")
+    return outcome
+
+
+def _recording(row: Mapping[str, Any], name: RecordingName, probe: Probe, cleaned: frozenset[str]) -> dict[str, Any]:
+    parts = PurePosixPath(row["path"]).parts
+    return {
+        **row,
+        **name.model_dump(),
+        **asdict(probe),
+        "recording_id": row["sha256"],
+        "donation_id": name.donation_id,
+        "reason": name.reason,
+        "folder_label": parts[1] if parts[0] == CLEANED and len(parts) > 2 else None,
+        "kept": _kept(row, name, cleaned),
+    }
+
+
+def _kept(row: Mapping[str, Any], name: RecordingName, cleaned: frozenset[str]) -> bool | None:
+    """Whether the curators kept an upload; ``None`` where a missing cleaned copy does not tell that they did not."""
+    if row["root"] != "corpus" or row["processing"] != "raw":
+        return None
+    if PurePosixPath(row["path"]).stem in cleaned:
+        return True
+    return None if not cleaned or name.reason in NEVER_KEPT else False
+
+
+def _tables(recordings: list[dict[str, Any]], quarantine: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from cry_pipeline.corpus.schemas import QUARANTINE, RECORDINGS, conforming, with_types
+
+    kept = with_types(recordings, RECORDINGS).sort_values("recording_id", ignore_index=True)
+    refused = with_types(quarantine, QUARANTINE).sort_values(["root", "path"], ignore_index=True)
+    return conforming(kept, RECORDINGS, "the manifest"), conforming(refused, QUARANTINE, "the quarantine")
+
+
+def _account_for_every_file(inventory: pd.DataFrame, recordings: pd.DataFrame, quarantine: pd.DataFrame) -> None:
+    listed, kept, refused = (
+        set(zip(table["root"], table["path"], strict=True)) for table in (inventory, recordings, quarantine)
+    )
+    lost, twice, unknown = listed - kept - refused, kept & refused, (kept | refused) - listed
+    for files, fault in ((lost, "in neither table"), (twice, "in both tables"), (unknown, "not in the inventory")):
+        if files:
+            raise ManifestError(
+                f"{len(files)} files are {fault}, first {min(files)}: this is a defect of build_manifest"
+            )

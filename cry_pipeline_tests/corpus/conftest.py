@@ -1,0 +1,74 @@
+"""Small corpora in the real one's layout, and the real one's manifest."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from cry_pipeline.corpus.manifest import Manifest, build_manifest
+from cry_pipeline.corpus.sources import LAYOUT, Roots, take_inventory
+
+CLEANED, ANDROID, IOS = LAYOUT
+DONOR = "0d1ad73e-4c5e-45f3-85c4-9a3cb71e8856"
+RATE_HZ = 8000
+LONG_AGO_S = 1_500_000_000
+
+
+def tone(seconds: float = 1.2, hz: float = 440.0, rate_hz: int = RATE_HZ) -> np.ndarray:
+    """A sine of amplitude 0.5, float32 ``[samples]``."""
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+
+
+def age(path: Path) -> None:
+    """Make a file old enough for its hash to be kept."""
+    os.utime(path, (LONG_AGO_S, LONG_AGO_S))
+
+
+def android(epoch_ms: int = 1_430_000_000_000, reason: str = "hu", donor: str = DONOR) -> str:
+    """The stem of an Android upload."""
+    return f"{donor}-{epoch_ms}-1.7-m-04-{reason}"
+
+
+class SmallCorpus:
+    """A corpus and an inbox that a test fills file by file; every file sounds different unless told otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cache = folder, folder / "cache"
+        self.roots = Roots(folder / "corpus", folder / "inbox")
+        for name in (*(f"corpus/{layout}" for layout in LAYOUT), "inbox"):
+            (folder / name).mkdir(parents=True)
+        self._written = 0
+
+    def write(self, path: str, samples: np.ndarray | None = None) -> Path:
+        """Write a WAV file, whatever ``path`` ends in: libav goes by content."""
+        self._written += 1
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        samples = tone(hz=300 + self._written) if samples is None else samples
+        soundfile.write(file, samples, RATE_HZ, format="WAV", subtype="PCM_16")
+        age(file)
+        return file
+
+    def build(self) -> Manifest:
+        """Take the inventory and build the manifest."""
+        return build_manifest(take_inventory(self.roots, self.cache), self.roots, self.cache)
+
+    def refusals(self) -> dict[str, str]:
+        """Build, and return the quarantine as {file name: reason}."""
+        refused = self.build().quarantine
+        return {Path(path).name: reason for path, reason in zip(refused["path"], refused["reason"], strict=True)}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallCorpus:
+    """An empty corpus and inbox."""
+    return SmallCorpus(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def real_manifest(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The manifest of the real corpus."""
+    roots, cache = Roots(corpus), tmp_path_factory.mktemp("cache")
+    return build_manifest(take_inventory(roots, cache), roots, cache, workers=2)

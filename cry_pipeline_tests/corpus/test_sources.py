@@ -1,0 +1,239 @@
+"""The inventory lists every audio file, never trusts an old hash, and never takes a failure for an empty folder."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cry_pipeline.corpus.schemas import INVENTORY, TableError
+from cry_pipeline.corpus.sources import (
+    Roots,
+    SourceError,
+    fingerprint,
+    read_inventory,
+    take_inventory,
+    write_inventory,
+)
+from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, IOS, SmallCorpus, age
+
+
+def write(file: Path, content: bytes) -> Path:
+    """Write a file that is old enough for its hash to be kept."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    age(file)
+    return file
+
+
+@pytest.fixture
+def filled(small: SmallCorpus) -> SmallCorpus:
+    """One file of each source."""
+    for number, path in enumerate([f"{CLEANED}/hungry/a.wav", f"{ANDROID}/b.3gp", f"{IOS}/c.caf"]):
+        write(small.roots.corpus / path, bytes([number]))
+    write(small.folder / "inbox" / "today" / "d.wav", b"inbox")
+    return small
+
+
+def inventory(corpus: SmallCorpus) -> pd.DataFrame:
+    return take_inventory(corpus.roots, corpus.cache)
+
+
+def test_every_source_is_listed_with_size_and_hash(filled):
+    listed = inventory(filled)
+    assert listed[["root", "path", "source", "processing"]].to_numpy().tolist() == [
+        ["corpus", f"{ANDROID}/b.3gp", "donateacry_android", "raw"],
+        ["corpus", f"{IOS}/c.caf", "donateacry_ios", "raw"],
+        ["corpus", f"{CLEANED}/hungry/a.wav", "donateacry_cleaned", "cleaned"],
+        ["inbox", "today/d.wav", "inbox", "raw"],
+    ]
+    assert listed["bytes"].tolist() == [1, 1, 1, 5]
+    assert listed["sha256"].iloc[3] == hashlib.sha256(b"inbox").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name", [".hidden.wav", ".cache/x.wav", "x.wav.part", "x.TMP", "x.tmp", "x.json", "deep/.x/y.wav"]
+)
+def test_unfinished_hidden_and_sidecar_files_are_no_recordings(filled, name):
+    before = fingerprint(inventory(filled))
+    write(filled.folder / "inbox" / name, b"no recording")
+    assert fingerprint(inventory(filled)) == before
+
+
+def test_readme_of_the_corpus_is_no_recording_but_one_in_the_inbox_is_to_be_judged(filled):
+    write(filled.roots.corpus / CLEANED / "README.md", b"about")
+    write(filled.folder / "inbox" / "README.md", b"about")
+    assert [path for path in inventory(filled)["path"] if "README" in path] == ["README.md"]
+
+
+def test_inbox_is_left_out_where_there_is_none(filled):
+    assert set(take_inventory(Roots(filled.roots.corpus), filled.cache)["root"]) == {"corpus"}
+
+
+@pytest.mark.parametrize("gone", [f"corpus/{ANDROID}", f"corpus/{IOS}", f"corpus/{CLEANED}", "inbox"])
+def test_missing_folder_is_an_error_and_not_empty(small, gone):
+    (small.folder / gone).rmdir()
+    with pytest.raises(SourceError, match=r"cannot be listed \(No such file"):
+        inventory(small)
+
+
+def test_folder_that_is_a_file_is_an_error(small):
+    (small.folder / "inbox").rmdir()
+    (small.folder / "inbox").write_text("a file")
+    with pytest.raises(SourceError, match=r"cannot be listed \(Not a directory"):
+        inventory(small)
+
+
+def test_empty_folders_make_an_empty_inventory_of_the_right_types(small):
+    empty = inventory(small)
+    assert len(empty) == 0
+    INVENTORY.validate(empty, lazy=True)
+
+
+def test_synthetic_corpus_says_so(filled):
+    (filled.roots.corpus / "corpus.json").write_text(json.dumps({"source": "synthetic", "seed": 3}))
+    listed = inventory(filled)
+    assert listed["source"].tolist() == ["synthetic"] * 3 + ["inbox"]
+    assert listed["processing"].tolist() == ["raw", "raw", "cleaned", "raw"]
+
+
+@pytest.mark.parametrize("note", ["{", "[]", "{}", '{"source": "donateacry"}'])
+def test_corpus_note_that_says_something_else_is_an_error(filled, note):
+    (filled.roots.corpus / "corpus.json").write_text(note)
+    with pytest.raises(SourceError, match=r"corpus\.json"):
+        inventory(filled)
+
+
+def test_hashes_are_reused(filled):
+    assert inventory(filled).attrs == {"computed": 4, "reused": 0}
+    again = inventory(filled)
+    assert again.attrs == {"computed": 0, "reused": 4}
+    write(filled.folder / "inbox" / "e.wav", b"new")
+    assert inventory(filled).attrs == {"computed": 1, "reused": 4}
+
+
+def test_content_changed_in_place_is_hashed_again(filled):
+    inventory(filled)
+    file = filled.folder / "inbox" / "today" / "d.wav"
+    file.write_bytes(b"INBOX")
+    os.utime(file, (1_600_000_000, 1_600_000_000))
+    assert inventory(filled)["sha256"].iloc[3] == hashlib.sha256(b"INBOX").hexdigest()
+
+
+def test_hash_of_a_file_changed_just_now_is_not_kept(filled):
+    """Within the resolution of mtime, a second change would be missed."""
+    (filled.folder / "inbox" / "today" / "d.wav").touch()
+    inventory(filled)
+    assert inventory(filled).attrs == {"computed": 1, "reused": 3}
+
+
+def test_hash_of_another_corpus_at_the_same_paths_is_not_taken(filled, tmp_path):
+    inventory(filled)
+    other = SmallCorpus(tmp_path / "other")
+    write(other.roots.corpus / ANDROID / "b.3gp", b"\xff")  # same path, size and mtime
+    listed = take_inventory(other.roots, filled.cache)
+    assert listed["sha256"].tolist() == [hashlib.sha256(b"\xff").hexdigest()]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-30], lambda b: b"", lambda b: b[:90] + bytes([b[90] ^ 1]) + b[91:]])
+def test_damaged_hash_cache_is_made_again_and_said(filled, damage, caplog):
+    before = inventory(filled)
+    cache = filled.cache / "hashes.parquet"
+    cache.write_bytes(damage(cache.read_bytes()))
+    again = inventory(filled)
+    pd.testing.assert_frame_equal(again, before)
+    assert again.attrs["computed"] == 4
+    assert "hashes.parquet is damaged" in caplog.text
+    assert inventory(filled).attrs["computed"] == 0
+
+
+def test_fingerprint_knows_content_and_names_but_not_order_or_place(filled, tmp_path):
+    listed = inventory(filled)
+    assert fingerprint(listed.iloc[::-1]) == fingerprint(listed)
+    elsewhere = filled.folder.rename(tmp_path.parent / f"{tmp_path.name}-moved")
+    moved = take_inventory(Roots(elsewhere / "corpus", elsewhere / "inbox"), elsewhere / "cache")
+    assert fingerprint(moved) == fingerprint(listed)
+    for column, value in (("path", "z"), ("sha256", "0" * 64), ("bytes", 9), ("root", "inbox"), ("source", "inbox")):
+        changed = listed.copy()
+        changed.loc[0, column] = value
+        assert fingerprint(changed) != fingerprint(listed), column
+
+
+def test_changed_sidecar_changes_the_fingerprint(filled):
+    prints = {fingerprint(inventory(filled))}
+    for content in ("{}", '{"gender": "female"}'):
+        (filled.folder / "inbox" / "today" / "d.json").write_text(content)
+        prints.add(fingerprint(inventory(filled)))
+    assert len(prints) == 3
+
+
+def test_located_file_is_the_one_listed(filled):
+    for row in inventory(filled).itertuples():
+        content = filled.roots.locate(row.root, row.path).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row.sha256
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../secret"])
+def test_path_never_leads_out_of_its_root(small, path):
+    with pytest.raises(SourceError, match="leads out of"):
+        small.roots.locate("inbox", path)
+
+
+def test_link_out_of_the_root_is_refused(small, tmp_path):
+    write(tmp_path / "secret.wav", b"secret")
+    (small.folder / "inbox" / "x.wav").symlink_to(tmp_path / "secret.wav")
+    with pytest.raises(SourceError, match=r"x\.wav leads out of"):
+        inventory(small)
+
+
+def test_link_to_a_folder_is_refused(small, tmp_path):
+    (small.folder / "inbox" / "more").symlink_to(tmp_path)
+    with pytest.raises(SourceError, match="link to a folder"):
+        inventory(small)
+
+
+def test_pipe_is_refused_and_not_waited_for(small):
+    os.mkfifo(small.folder / "inbox" / "x.wav")
+    with pytest.raises(SourceError, match="pipe"):
+        inventory(small)
+
+
+def test_root_that_is_not_there_is_named(small):
+    with pytest.raises(SourceError, match="no root 'inbox'"):
+        Roots(small.roots.corpus).locate("inbox", "x.wav")
+
+
+def test_name_that_is_not_utf8_is_listed(small):
+    Path(os.fsdecode(os.fsencode(small.folder / "inbox") + b"/b\xe9b\xe9.wav")).write_bytes(b"x")
+    listed = inventory(small)
+    assert listed["path"].tolist() == [r"b\xe9b\xe9.wav"]
+    write_inventory(listed, small.folder / "inventory.parquet")
+
+
+def test_written_inventory_is_read_back_equal(filled, tmp_path):
+    listed = inventory(filled)
+    path = tmp_path / "manifests" / "inventory.parquet"
+    write_inventory(listed, path)
+    back = read_inventory(path)
+    pd.testing.assert_frame_equal(back, listed)
+    assert fingerprint(back) == fingerprint(listed)
+
+
+def test_damaged_inventory_is_told(filled, tmp_path):
+    path = tmp_path / "inventory.parquet"
+    write_inventory(inventory(filled), path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(TableError, match=r"inventory\.parquet is damaged"):
+        read_inventory(path)
+
+
+@pytest.mark.corpus
+def test_corpus_is_listed_in_full(corpus, tmp_path):
+    listed = take_inventory(Roots(corpus), tmp_path)
+    assert listed["source"].value_counts().to_dict() == {
+        "donateacry_android": 560,
+        "donateacry_cleaned": 457,
+        "donateacry_ios": 328,
+    }
