@@ -1,0 +1,58 @@
+"""How recordings get to the transforms: loaded ahead by threads, grouped, padded.
+
+Belongs here: order, overlap and bounds on memory. Does not: what is done with a batch.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_threads(work: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int) -> Iterator[R]:
+    """Yield ``work(item)`` in the order of ``items``, done by ``workers`` threads, at most ``ahead`` in advance."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+        results = deque()
+        try:
+            for item in items:
+                results.append(pool.submit(work, item))
+                if len(results) > ahead:
+                    yield results.popleft().result()
+            while results:
+                yield results.popleft().result()
+        finally:
+            for result in results:
+                result.cancel()
+
+
+def grouped(items: Iterable[T], size: Callable[[T], int], *, most: int, largest: int) -> Iterator[list[T]]:
+    """Yield neighbours in groups of at most ``most`` that, padded to the longest, hold at most ``largest`` samples.
+
+    A single item that is longer than ``largest`` is a group of its own.
+    """
+    group: list[T] = []
+    longest = 0
+    for item in items:
+        longest = max(longest, size(item))
+        if group and (len(group) == most or (len(group) + 1) * longest > largest):
+            yield group
+            group, longest = [], size(item)
+        group.append(item)
+    if group:
+        yield group
+
+
+def padded(recordings: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Return float32 ``[batch, samples]``, zeros behind each recording's end, and the lengths, int64 ``[batch]``."""
+    lengths = torch.tensor([len(samples) for samples in recordings])
+    batch = torch.zeros(len(recordings), int(lengths.max()))
+    for row, samples in zip(batch, recordings, strict=True):
+        row[: len(samples)] = torch.from_numpy(samples)
+    return batch, lengths

@@ -1,0 +1,137 @@
+"""The hybrid image: spectrogram, mel and MFCC as the three planes that a network sees.
+
+Belongs here: putting it together, when read, from stored features or inside an exported model, and standardising
+its rows. Does not: storing it (it is never stored) and augmenting it (training).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from cry_pipeline.features.rows import FeatureRows
+
+PLANES = ("spectrogram", "mel", "mfcc")
+BATCH = 32
+SMALLEST_SD = 1e-6
+"""Relative to the mean; a row that varies less is constant (a band at the floor), and is only centred."""
+
+
+def hybrid(
+    spectrogram: Tensor, mel: Tensor, mfcc: Tensor, frames: Tensor, bins: int, frame_pool: int
+) -> tuple[Tensor, Tensor]:
+    """Return hybrid images, float32 [batch, 3, bins, columns], and how many columns each has, int64 [batch].
+
+    A column is the mean of ``frame_pool`` frames, the last of a recording the mean of those left. Row ``r`` of a
+    plane lies at ``r * (width - 1) / (bins - 1)`` on its own frequency axis, linear between neighbours (corners
+    aligned: the first and last rows are the first and last bin, mel or coefficient). Columns behind a recording's
+    own are 0.
+
+    Args:
+        spectrogram: [batch, frames, bins of the FFT]; frames behind a recording's own do not count.
+        mel: [batch, frames, mels].
+        mfcc: [batch, frames, coefficients].
+        frames: how many frames each recording has, int64 [batch].
+        bins: rows of each plane, at least 2.
+        frame_pool: frames in a column.
+    """
+    planes = [_resized(_pooled(plane, frames, frame_pool), bins) for plane in (spectrogram, mel, mfcc)]
+    return torch.stack(planes, dim=1), (frames + frame_pool - 1) // frame_pool
+
+
+def hybrid_image(rows: FeatureRows, index: int, bins: int, frame_pool: int) -> Tensor:
+    """Return the hybrid image of recording ``index``, float32 [3, bins, columns]."""
+    return hybrid_images(rows, bins, frame_pool, [index])[0][0]
+
+
+def hybrid_images(
+    rows: FeatureRows,
+    bins: int,
+    frame_pool: int,
+    indices: Sequence[int] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, Tensor]:
+    """Return the hybrid images of ``indices`` (default: all) for a network, and their lengths.
+
+    Returns:
+        ``[recordings, 3, bins, columns]`` of ``dtype``, 0 behind each recording's own columns, and their number,
+        int64 ``[recordings]``.
+    """
+    indices = range(len(rows)) if indices is None else indices
+    lengths = -(-torch.from_numpy(rows.frames)[list(indices)] // frame_pool)
+    images = torch.zeros(len(indices), len(PLANES), bins, int(lengths.max()) if len(indices) else 0, dtype=dtype)
+    for start in range(0, len(indices), BATCH):
+        batch = indices[start : start + BATCH]
+        frames = torch.tensor([len(rows.of(PLANES[0], index)) for index in batch])
+        spectrogram, mel, mfcc = (
+            pad_sequence([torch.from_numpy(rows.of(kind, index)) for index in batch], batch_first=True)
+            for kind in PLANES
+        )
+        own, _ = hybrid(spectrogram, mel, mfcc, frames, bins, frame_pool)
+        images[start : start + BATCH, :, :, : own.shape[3]] = own
+    return images, lengths
+
+
+def _pooled(plane: Tensor, frames: Tensor, factor: int) -> Tensor:
+    """Return means of ``factor`` frames: [batch, frames, width] → float32 [batch, columns, width]."""
+    batch, length, width = plane.shape
+    columns = (length + factor - 1) // factor
+    here = torch.arange(length, device=plane.device) < frames[:, None]
+    own = torch.where(here[:, :, None], plane.float(), 0.0)
+    own = torch.nn.functional.pad(own, (0, 0, 0, columns * factor - length))
+    left = frames[:, None] - factor * torch.arange(columns, device=plane.device)
+    return own.reshape(batch, columns, factor, width).sum(dim=2) / left.clamp(1, factor)[:, :, None]
+
+
+def _resized(plane: Tensor, bins: int) -> Tensor:
+    """Return ``plane`` [batch, columns, width] interpolated along its width: [batch, bins, columns]."""
+    width = plane.shape[2]
+    position = torch.linspace(0, width - 1, bins, dtype=torch.float64, device=plane.device)[:, None]
+    weights = (1 - (position - torch.arange(width, device=plane.device)).abs()).clamp_min(0)
+    return weights.float() @ plane.transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class RowStandardiser:
+    """Mean and standard deviation of each row of the hybrid image, fitted on the training recordings.
+
+    ``mean`` and ``sd`` are float32 [3, bins].
+    """
+
+    mean: Tensor
+    sd: Tensor
+
+    @classmethod
+    def fit(cls, images: Tensor, lengths: Tensor) -> Self:
+        """Return the standardiser of ``images`` [recordings, 3, bins, columns] with ``lengths`` [recordings] columns.
+
+        In two passes in float64: first the mean, then the mean square of what deviates from it. Padding does not
+        count.
+        """
+        count = lengths.sum()
+        mean = sum(own.sum(dim=(0, 3)) for own, _ in _own_columns(images, lengths)) / count
+        squares = sum(
+            ((own - mean[:, :, None]) * here).square().sum(dim=(0, 3)) for own, here in _own_columns(images, lengths)
+        )
+        sd = (squares / count).sqrt()
+        constant = sd <= SMALLEST_SD * mean.abs().clamp_min(1)
+        return cls(mean.float(), torch.where(constant, 1.0, sd).float())
+
+    def apply(self, images: Tensor, lengths: Tensor) -> Tensor:
+        """Return ``images`` standardised, float32 of their shape, 0 behind each recording's own columns."""
+        here = _here(images, lengths)
+        return torch.where(here, (images.float() - self.mean[:, :, None]) / self.sd[:, :, None], 0.0)
+
+
+def _here(images: Tensor, lengths: Tensor) -> Tensor:
+    """Return which columns are a recording's own, [recordings, 1, 1, columns]."""
+    return (torch.arange(images.shape[3], device=images.device) < lengths[:, None])[:, None, None]
+
+
+def _own_columns(images: Tensor, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    for own, count in zip(images.split(BATCH), lengths.split(BATCH), strict=True):
+        here = _here(own, count)
+        yield torch.where(here, own.double(), 0.0), here

@@ -1,0 +1,87 @@
+"""Features of some recordings in memory, as they are written to and read from the store.
+
+Belongs here: the ragged layout, and what must hold before anything is kept. Does not: files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.features.kinds import KINDS
+
+
+class FeatureStoreError(RuntimeError):
+    """Features cannot be kept or read as they should be; the message names part and array, or recordings."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRows:
+    """Features of recordings, ragged along time: recording ``i`` has the frames ``offsets[i]`` to ``offsets[i + 1]``.
+
+    ``arrays`` holds any of ``spectrogram`` float16 [frames, bins], ``mel`` float16 [frames, mels], ``mfcc`` float32
+    [frames, coefficients], and ``statistics`` float32 [recordings, values]; ``offsets`` is int64 [recordings + 1].
+    """
+
+    recording_ids: tuple[str, ...]
+    offsets: np.ndarray
+    arrays: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.recording_ids)
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Frames of each recording, int64 [recordings]."""
+        return np.diff(self.offsets)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def of(self, kind: str, index: int) -> np.ndarray:
+        """Return recording ``index``'s own values, a view: [frames, width], or [values] for ``statistics``."""
+        array = self.arrays[kind]
+        if KINDS[kind].rows == "recording":
+            return array[index]
+        return array[self.offsets[index] : self.offsets[index + 1]]
+
+
+def stack_rows(recordings: Mapping[str, Mapping[str, np.ndarray]]) -> FeatureRows:
+    """Return one ``FeatureRows`` of each recording's values by kind: [frames, width], or [values] for statistics."""
+    values = list(recordings.values())
+    kinds = list(values[0])
+    per_frame = [kind for kind in kinds if KINDS[kind].rows == "frame"]
+    frames = [len(own[per_frame[0]]) for own in values] if per_frame else [0] * len(values)
+    arrays = {
+        kind: (np.concatenate if kind in per_frame else np.stack)([own[kind] for own in values]) for kind in kinds
+    }
+    return FeatureRows(tuple(recordings), np.concatenate([[0], np.cumsum(frames)]).astype(np.int64), arrays)
+
+
+def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
+    """Raise unless ``rows`` are whole rows of the feature set: every kind, its shape and dtype, finite, ids unique.
+
+    Raises:
+        FeatureStoreError: says what is wrong, and in which array or recording.
+    """
+    ids = rows.recording_ids
+    if not ids or len(set(ids)) != len(ids) or not all(ids):
+        raise FeatureStoreError("features to be written need at least one recording, each named once")
+    offsets = rows.offsets
+    if offsets.shape != (len(ids) + 1,) or offsets.dtype != np.int64 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
+        raise FeatureStoreError(f"offsets of {len(ids)} recordings must be int64, begin at 0 and rise; found {offsets}")
+    if set(rows.arrays) != set(KINDS):
+        raise FeatureStoreError(
+            f"a part holds {', '.join(KINDS)}; these rows hold {', '.join(rows.arrays) or 'nothing'}"
+        )
+    for name, kind in KINDS.items():
+        array = rows.arrays[name]
+        shape = (int(offsets[-1]) if kind.rows == "frame" else len(ids), kind.width(spec))
+        if array.shape != shape or array.dtype != kind.dtype:
+            found = f"{array.dtype} {list(array.shape)}"
+            raise FeatureStoreError(f"{name} must be {kind.dtype} {list(shape)}; found {found}")
+        if not np.isfinite(array).all():
+            raise FeatureStoreError(f"{name} holds values that are not finite; nothing was written")

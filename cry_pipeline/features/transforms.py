@@ -1,0 +1,137 @@
+"""Samples → power spectrogram → mel → MFCC, written once, in torch.
+
+Belongs here: pure functions on ``[batch, samples]``, on CPU or GPU, and the module that holds their constants,
+so that extraction runs them and an exported model carries them. Does not: decoding, batching, statistics, files.
+
+The window, and with it the FFT, is float64: in float32 a bin 100 dB below the loudest of its frame is off by up to
+0.07 dB, and the promise is 2e-3 dB. That costs 0.04 ms per recording of 7 s at 8 kHz, of 0.5 ms in all.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cry_pipeline.catalog import FeatureSetSpec
+
+
+class Features(NamedTuple):
+    """Features of a batch, float32, in dB relative to a full-scale sine; frames are the second axis.
+
+    Of a recording of ``n`` samples the first ``1 + n // hop_samples`` frames are meant; those that follow, up to
+    the longest of the batch, are of no recording.
+    """
+
+    spectrogram: Tensor
+    """``[batch, frames, bins]``"""
+    mel: Tensor
+    """``[batch, frames, mels]``"""
+    mfcc: Tensor
+    """``[batch, frames, coefficients]``"""
+
+
+class FeatureTransform(torch.nn.Module):
+    """The transforms of one feature set, with their window, filters and cosines as buffers."""
+
+    window: Tensor
+    filters: Tensor
+    cosines: Tensor
+
+    def __init__(self, spec: FeatureSetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("window", window(spec), persistent=False)
+        self.register_buffer("filters", mel_filters(spec), persistent=False)
+        self.register_buffer("cosines", dct_matrix(spec.mels, spec.mfcc), persistent=False)
+        self.reference = full_scale_power(self.window)
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Features:
+        """Return the features of ``samples`` [batch, samples] in [-1, 1], of which each has ``lengths`` [batch]."""
+        frames = frame(samples, lengths, self.spec.n_fft, self.spec.hop_samples, self.spec.padding)
+        power = power_spectrum(frames, self.window, self.reference)
+        mel = decibels(power @ self.filters, self.spec.floor_db)
+        return Features(decibels(power, self.spec.floor_db), mel, mel @ self.cosines)
+
+
+def window(spec: FeatureSetSpec) -> Tensor:
+    """Return the window, float64 [n_fft]: Hann over ``window_samples``, centred in zeros as librosa does.
+
+    Symmetric (the article's): ½ − ½·cos(2πn/(N−1)); periodic (librosa's default): ½ − ½·cos(2πn/N).
+    """
+    hann = torch.hann_window(spec.window_samples, periodic=spec.window == "hann_periodic", dtype=torch.float64)
+    before = (spec.n_fft - spec.window_samples) // 2
+    return torch.nn.functional.pad(hann, (before, spec.n_fft - spec.window_samples - before))
+
+
+def full_scale_power(window: Tensor) -> float:
+    """Return the power at which a sine of amplitude 1 on a bin's frequency peaks: (Σ window / 2)²."""
+    return float(window.sum() / 2) ** 2
+
+
+def mel_filters(spec: FeatureSetSpec) -> Tensor:
+    """Return librosa's mel filters of unit area ("slaney" normalisation), float32 [bins, mels]."""
+    from librosa.filters import mel
+
+    filters = mel(
+        sr=spec.sample_rate_hz,
+        n_fft=spec.n_fft,
+        n_mels=spec.mels,
+        fmin=spec.fmin_hz,
+        fmax=spec.fmax_hz,
+        htk=spec.mel_scale == "htk",
+        norm="slaney",
+        dtype=np.float32,
+    )
+    return torch.from_numpy(filters.T.copy())
+
+
+def dct_matrix(size: int, coefficients: int) -> Tensor:
+    """Return the first columns of the orthonormal DCT-II, float32 [size, coefficients]."""
+    position = torch.arange(size, dtype=torch.float64)[:, None] + 0.5
+    order = torch.arange(coefficients, dtype=torch.float64)
+    cosines = torch.cos(math.pi / size * position * order) * math.sqrt(2 / size)
+    cosines[:, 0] /= math.sqrt(2)
+    return cosines.float()
+
+
+def frame(samples: Tensor, lengths: Tensor, n_fft: int, hop: int, padding: str) -> Tensor:
+    """Return centred frames, float32 [batch, 1 + samples // hop, n_fft], as a view where torch can.
+
+    Each recording is continued at both of its own ends by ``padding`` ("reflect" or "zeros"), so that what lies
+    behind its end, and who is in the batch with it, changes none of its frames. Equal to
+    ``librosa.util.frame(np.pad(y, n_fft // 2, mode))``, also for recordings shorter than the padding.
+    (``librosa.stft(center=True)`` itself reflects the last frame from too short a piece where the length is a
+    multiple of the hop.)
+    """
+    before = n_fft // 2
+    after = n_fft - before
+    last = lengths[:, None] - 1
+    ahead = torch.arange(-before, 0, device=samples.device)
+    behind = last + 1 + torch.arange(after, device=samples.device)
+    if padding == "reflect":
+        head = samples.gather(1, _reflected(ahead, last))
+        tail = samples.gather(1, _reflected(behind, last))
+    else:
+        head = samples.new_zeros(samples.shape[0], before)
+        tail = samples.new_zeros(samples.shape[0], after)
+    padded = torch.cat([head, samples, samples.new_zeros(samples.shape[0], after)], dim=1)
+    return padded.scatter(1, behind + before, tail).unfold(1, n_fft, hop)
+
+
+def _reflected(position: Tensor, last: Tensor) -> Tensor:
+    """Return where ``position`` falls when reflected, as often as needed, at sample 0 and at sample ``last``."""
+    around = torch.remainder(position, (2 * last).clamp_min(1))
+    return torch.minimum(around, 2 * last - around).clamp_min(0)
+
+
+def power_spectrum(frames: Tensor, window: Tensor, reference: float) -> Tensor:
+    """Return |FFT(frames · window)|² / reference, float32 [..., bins], by way of the window's float64."""
+    spectrum = torch.fft.rfft(frames * window)
+    return ((spectrum.real.square() + spectrum.imag.square()) / reference).float()
+
+
+def decibels(power: Tensor, floor_db: float) -> Tensor:
+    """Return 10·log₁₀(power), not below ``floor_db``: librosa's ``power_to_db`` without ``top_db``."""
+    return 10 * torch.log10(power.clamp_min(10 ** (floor_db / 10)))

@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.corpus.decoding import load_samples
+from cry_pipeline.corpus.sources import Roots, SourceError
+from cry_pipeline.features import extraction
+from cry_pipeline.features.batching import padded
+from cry_pipeline.features.extraction import extract, statistics_names
+from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.statistics import StatisticsPool
+from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.transforms import FeatureTransform
+
+
+@pytest.fixture
+def corpus_of(tmp_path: Path) -> Callable[..., tuple[pd.DataFrame, Roots]]:
+    """``corpus_of(12)``: so many recordings of 1 to 2 s at 8 kHz, in a manifest's columns."""
+
+    def make(count: int) -> tuple[pd.DataFrame, Roots]:
+        rng = np.random.default_rng(0)
+        (tmp_path / "corpus").mkdir(exist_ok=True)
+        names = [f"recording{index:03d}" for index in range(count)]
+        for name in names:
+            samples = rng.uniform(-0.5, 0.5, int(rng.integers(8000, 16_000)))
+            soundfile.write(tmp_path / "corpus" / f"{name}.wav", samples, 8000, "PCM_16")
+        paths = [f"{name}.wav" for name in names]
+        return pd.DataFrame({"recording_id": names, "root": "corpus", "path": paths}), Roots(tmp_path / "corpus")
+
+    return make
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files decoded, in order of time."""
+    names: list[str] = []
+
+    def count(path: Path, rate: int) -> np.ndarray:
+        names.append(path.stem)
+        return load_samples(path, rate)
+
+    monkeypatch.setattr(extraction, "load_samples", count)
+    return names
+
+
+def test_features_are_the_transforms_of_the_decoded_samples(corpus_of, store: FeatureStore) -> None:
+    recordings, roots = corpus_of(5)
+    report = extract(recordings, roots, store, workers=2)
+    rows = store.read(list(recordings["recording_id"]), tuple(KINDS))
+    assert (report.computed, report.reused, report.failed) == (5, 0, {})
+    assert report.frames == rows.offsets[-1]
+    assert report.bytes == rows.nbytes
+    assert report.seconds > 0
+    transform, pool = FeatureTransform(store.spec), StatisticsPool(store.spec)
+    for index, path in enumerate(recordings["path"]):
+        samples = load_samples(roots.corpus / path, 8000)
+        alone = {kind: values[0].numpy() for kind, values in transform(*padded([samples]))._asdict().items()}
+        assert rows.frames[index] == store.spec.frames(len(samples))
+        for kind, values in {**alone, "statistics": pool(**alone)}.items():
+            expected = values.astype(KINDS[kind].dtype)
+            tolerance = 0.07 if expected.dtype == np.float16 else 1e-3  # a rounding may fall the other way
+            np.testing.assert_allclose(rows.of(kind, index), expected, rtol=1e-4, atol=tolerance, err_msg=kind)
+    assert len(statistics_names(store.spec)) == rows.arrays["statistics"].shape[1]
+
+
+def test_samples_are_resampled_to_the_feature_sets_rate(corpus_of, spec: FeatureSetSpec, tmp_path: Path) -> None:
+    recordings, roots = corpus_of(1)
+    store = FeatureStore.open(tmp_path / "features", spec.model_copy(update={"sample_rate_hz": 16_000}))
+    extract(recordings, roots, store)
+    samples = len(load_samples(roots.corpus / recordings["path"][0], 8000))
+    assert store.read(["recording000"], ["mel"]).frames.tolist() == [1 + 2 * samples // 32]
+
+
+@pytest.mark.parametrize(("device_samples", "batch_recordings"), [(1, 1), (10**6, 7)])
+def test_batches_change_no_value(
+    corpus_of, store: FeatureStore, tmp_path: Path, monkeypatch, device_samples: int, batch_recordings: int
+) -> None:
+    recordings, roots = corpus_of(9)
+    extract(recordings, roots, store)
+    monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", device_samples)
+    other = FeatureStore.open(tmp_path / "other", store.spec)
+    extract(recordings, roots, other, workers=3, batch_recordings=batch_recordings)
+    ids = list(recordings["recording_id"])
+    expected, found = store.read(ids, tuple(KINDS)), other.read(ids, tuple(KINDS))
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    for kind in KINDS:
+        tolerance = 0.07 if kind in ("spectrogram", "mel") else 1e-3
+        np.testing.assert_allclose(found.arrays[kind], expected.arrays[kind], rtol=1e-4, atol=tolerance)
+
+
+def test_only_missing_recordings_are_decoded(corpus_of, store: FeatureStore, decoded: list[str]) -> None:
+    recordings, roots = corpus_of(6)
+    extract(recordings.iloc[[1, 3]], roots, store)
+    assert sorted(decoded) == ["recording001", "recording003"]
+    decoded.clear()
+    report = extract(recordings, roots, store, workers=2)
+    assert sorted(decoded) == ["recording000", "recording002", "recording004", "recording005"]
+    assert (report.computed, report.reused) == (4, 2)
+    decoded.clear()
+    report = extract(recordings, roots, store)
+    assert decoded == []
+    assert (report.computed, report.reused, report.frames) == (0, 6, 0)
+
+
+def test_other_parameters_are_computed_anew(corpus_of, store: FeatureStore, decoded: list[str]) -> None:
+    recordings, roots = corpus_of(2)
+    extract(recordings, roots, store)
+    other = FeatureStore.open(store.root.parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    assert extract(recordings, roots, other).computed == 2
+
+
+def test_a_bad_recording_fails_with_its_reason_and_the_others_go_on(corpus_of, store: FeatureStore) -> None:
+    recordings, roots = corpus_of(6)
+    (roots.corpus / "recording001.wav").write_bytes(b"this is no sound")
+    (roots.corpus / "recording004.wav").unlink()
+    report = extract(recordings, roots, store, workers=2, batch_recordings=2)
+    assert report.computed == 4
+    assert set(report.failed) == {"recording001", "recording004"}
+    assert "recording001.wav" in report.failed["recording001"]
+    assert "No such file" in report.failed["recording004"]
+    assert store.missing(recordings["recording_id"]) == ["recording001", "recording004"]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("bad", [np.nan, 1e30])
+def test_features_that_are_not_finite_fail_alone(
+    corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    recordings, roots = corpus_of(4)
+
+    def load(path: Path, rate: int) -> np.ndarray:
+        samples = load_samples(path, rate)
+        if path.stem == "recording002":
+            samples[500] = bad
+        return samples
+
+    monkeypatch.setattr(extraction, "load_samples", load)
+    monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 10**6)  # all in one batch
+    report = extract(recordings, roots, store)
+    assert report.computed == 3
+    assert "not finite" in report.failed["recording002"]
+
+
+def test_recording_without_samples_fails(corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings, roots = corpus_of(1)
+    monkeypatch.setattr(extraction, "load_samples", lambda path, rate: np.empty(0, np.float32))
+    assert extract(recordings, roots, store).failed == {"recording000": "holds no samples"}
+
+
+def test_parts_committed_before_an_interruption_are_reused(
+    corpus_of, store: FeatureStore, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, roots = corpus_of(8)
+    monkeypatch.setattr(extraction, "PART_RECORDINGS", 3)
+    load = extraction.load_samples
+
+    def interrupted(path: Path, rate: int) -> np.ndarray:
+        if path.stem == "recording007":
+            raise KeyboardInterrupt
+        return load(path, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, "load_samples", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            extract(recordings, roots, store, batch_recordings=1)
+    kept = store.recording_ids()
+    assert kept >= {"recording000", "recording001", "recording002"}
+    decoded.clear()
+    report = extract(recordings, roots, store)
+    assert report.reused == len(kept)
+    assert not kept & set(decoded)
+    assert store.missing(recordings["recording_id"]) == []
+
+
+@pytest.mark.parametrize("bound", [{"PART_RECORDINGS": 2}, {"PART_BYTES": 1}])
+def test_parts_are_of_bounded_size(corpus_of, store: FeatureStore, monkeypatch, bound: dict[str, int]) -> None:
+    recordings, roots = corpus_of(5)
+    for name, value in bound.items():
+        monkeypatch.setattr(extraction, name, value)
+    extract(recordings, roots, store)
+    assert store.info().parts == (3 if "PART_RECORDINGS" in bound else 5)
+
+
+def test_a_root_that_is_not_there_stops_everything(corpus_of, store: FeatureStore) -> None:
+    recordings, roots = corpus_of(2)
+    with pytest.raises(SourceError, match="no root 'inbox'"):
+        extract(recordings.assign(root="inbox"), roots, store)
+
+
+def test_torchs_threads_are_as_they_were(corpus_of, store: FeatureStore) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        recordings, roots = corpus_of(1)
+        extract(recordings, roots, store)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
