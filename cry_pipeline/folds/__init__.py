@@ -1,0 +1,1 @@
+"""Manifest to folds: which recordings a fold tests, decided before anything is fitted."""

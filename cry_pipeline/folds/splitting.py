@@ -1,0 +1,244 @@
+"""Who is tested when: folds of a cohort, and the inner split of a fold's training rows.
+
+Belongs here: assigning recordings to folds, saying what a set of folds lacks, and reading and writing
+folds. Does not: fitting anything, or looking at features.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cry_pipeline.artefacts import is_current, table_digest, write_table
+from cry_pipeline.catalog.digests import digest
+from cry_pipeline.catalog.specs import ProtocolSpec
+
+COLUMNS = ["recording_id", "donor", "label", "repeat", "fold"]
+REVISION = 1
+"""Raise when a change of code changes folds."""
+ATTEMPTS = 50
+SEED_STRIDE = 1000
+"""Seeds tried for one repeat, and the step between them: wide, so that repeats do not share a seed."""
+INNER_STARTS = 16
+
+
+class FoldError(ValueError):
+    """No folds can be made that keep the protocol's promises; the message names class, donors and remedy."""
+
+
+def make_folds(cohort: pd.DataFrame, protocol: ProtocolSpec) -> pd.DataFrame:
+    """Assign every recording of ``cohort`` to one test fold per repeat.
+
+    The result depends on the recording ids, donors, labels and the protocol, never on the order of rows.
+    ``donor_grouped`` (scikit-learn's StratifiedGroupKFold) keeps each donor in one fold and has every class
+    on both sides of every fold; as StratifiedGroupKFold does not promise the latter, the seeds
+    ``seed + repeat + 1000 · attempt`` are tried in turn for at most 50 attempts. ``clip_stratified``
+    (StratifiedKFold) ignores donors; a class may be absent from a test fold (see :func:`absent_classes`),
+    never from a training side.
+
+    Args:
+        cohort: one row per recording with the columns recording_id, donor and label.
+        protocol: kind, number of folds, repeats and seed.
+
+    Returns:
+        Columns recording_id, donor, label, repeat (int64), fold (int64: the fold that TESTS the recording),
+        sorted by repeat and recording_id. ``attrs["seeds"]`` lists the seed used for each repeat.
+
+    Raises:
+        FoldError: ids are repeated or blank, or a class cannot be on both sides of every fold.
+    """
+    rows = _checked(cohort)
+    _check_enough(rows, protocol)
+    repeats, seeds = [], []
+    for repeat in range(protocol.repeats):
+        fold, seed = _assign(rows, protocol, repeat)
+        repeats.append(rows.assign(repeat=np.int64(repeat), fold=fold))
+        seeds.append(seed)
+    folds = pd.concat(repeats, ignore_index=True)[COLUMNS]
+    folds.attrs["seeds"] = seeds
+    return folds
+
+
+def inner_split(train: pd.DataFrame, seed: int, fraction: float = 0.2) -> tuple[list[str], list[str]]:
+    """Split training rows by donor into a part to fit and a part to validate on.
+
+    Every class stays in the fit part. The validation part takes donors, in random order and from several
+    starts, as long as that brings each class closer to ``fraction`` of its recordings; the closest is kept.
+    A class of a single donor is therefore never validated.
+
+    Args:
+        train: one row per recording with the columns recording_id, donor and label.
+        seed: decides the order in which donors are tried.
+        fraction: share of each class that validation should have, between 0 and 1.
+
+    Returns:
+        (recording ids to fit on, recording ids to validate on), each sorted; together all of ``train``.
+
+    Raises:
+        FoldError: no donor can be spared without a class vanishing from the fit part.
+    """
+    if not 0 < fraction < 1:
+        raise FoldError(f"The share of an inner split must lie between 0 and 1, not at {fraction}.")
+    rows = _checked(train)
+    counts = pd.crosstab(rows["donor"], rows["label"])
+    chosen = _spare_donors(counts.to_numpy(), np.random.default_rng(seed), fraction)
+    if not chosen.any():
+        raise FoldError(
+            f"{len(counts)} donors in the training rows leave none to validate on without a class vanishing from "
+            "the rest; use a cohort with more donors per class, or a model that needs no inner split."
+        )
+    validation = rows["donor"].isin(counts.index[chosen])
+    return rows["recording_id"][~validation].tolist(), rows["recording_id"][validation].tolist()
+
+
+def summarise_folds(folds: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per test fold: repeat, fold, recordings, donors, then the recordings of each class."""
+    keys = ["repeat", "fold"]
+    sizes = folds.groupby(keys).agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))
+    classes = pd.crosstab([folds["repeat"], folds["fold"]], folds["label"]).rename_axis(columns=None)
+    return sizes.join(classes).reset_index()
+
+
+def absent_classes(folds: pd.DataFrame) -> list[str]:
+    """Return a sentence for each class that some test folds lack; empty where every fold tests every class."""
+    summary = summarise_folds(folds)
+    sentences = []
+    for label in sorted(folds["label"].unique()):
+        lacking = summary[summary[label] == 0]
+        if len(lacking):
+            names = ", ".join(
+                f"{repeat}-{fold}" for repeat, fold in zip(lacking["repeat"], lacking["fold"], strict=True)
+            )
+            total = int((folds.loc[folds["repeat"] == 0, "label"] == label).sum())
+            sentences.append(
+                f"{len(lacking)} of {len(summary)} test folds hold no {label} ({total} recordings): {names}"
+            )
+    return sentences
+
+
+def leaking_donors(folds: pd.DataFrame) -> list[str]:
+    """Return, sorted, the donors that are on both the training and the test side of some fold."""
+    homes = folds.groupby(["repeat", "donor"])["fold"].nunique()
+    return sorted(set(homes.index.get_level_values("donor")[homes > 1]))
+
+
+def keep_folds(cohort: pd.DataFrame, protocol: ProtocolSpec, path: Path) -> tuple[pd.DataFrame, bool]:
+    """Return (:func:`make_folds`, whether they were found at ``path``); made, they are kept there with provenance."""
+    from cry_pipeline.folds.schemas import FOLDS
+
+    key = digest(spec=protocol.digest, inputs=table_digest(_checked(cohort)), revision=REVISION)
+    reused = is_current(path, key)
+    if not reused:
+        folds = make_folds(cohort, protocol)
+        write_table(
+            path, FOLDS.validate(folds, lazy=True), key, protocol=protocol.model_dump(mode="json"), **folds.attrs
+        )
+    return read_folds(path), reused
+
+
+def read_folds(path: Path) -> pd.DataFrame:
+    """Read what :func:`keep_folds` kept; a table that breaks the schema raises pandera's ``SchemaErrors``."""
+    from cry_pipeline.folds.schemas import FOLDS
+
+    return FOLDS.validate(pd.read_parquet(path), lazy=True)
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return recording_id, donor and label, sorted by recording_id; every later step sees this order only."""
+    wanted = COLUMNS[:3]
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise FoldError(f"Folds need the columns {', '.join(wanted)}; {', '.join(missing)} missing.")
+    rows = table[wanted].sort_values("recording_id", ignore_index=True)
+    if rows.empty:
+        raise FoldError("There are no recordings to make folds of; check the cohort's sources and labels.")
+    for column in wanted:
+        if rows[column].isna().any():
+            raise FoldError(
+                f"{int(rows[column].isna().sum())} recordings have no {column}; complete or leave them out."
+            )
+    repeated = rows.loc[rows["recording_id"].duplicated(), "recording_id"]
+    if len(repeated):
+        raise FoldError(
+            f"{len(repeated)} recording ids come more than once, first {repeated.iloc[0]}; a cohort has each once."
+        )
+    return rows
+
+
+def _check_enough(rows: pd.DataFrame, protocol: ProtocolSpec) -> None:
+    by_class = rows.groupby("label")
+    needed, unit = (protocol.folds, "donors") if protocol.grouped else (2, "recordings")
+    held = by_class["donor"].nunique() if protocol.grouped else by_class.size()
+    if len(held) < 2:
+        raise FoldError(f"All recordings are {held.index[0]}; folds need at least two classes.")
+    scarce = held[held < needed]
+    if len(scarce):
+        classes = ", ".join(f"{label} ({count})" for label, count in scarce.items())
+        raise FoldError(
+            f"{protocol.folds} {protocol.kind} folds need at least {needed} {unit} of each class; too few have "
+            f"{classes}. Use fewer folds, or merge or drop the class in the cohort's labels."
+        )
+    largest = int(by_class.size().max())
+    if largest < protocol.folds:
+        raise FoldError(
+            f"No class has more than {largest} recordings, too few for {protocol.folds} folds; use fewer folds."
+        )
+
+
+def _assign(rows: pd.DataFrame, protocol: ProtocolSpec, repeat: int) -> tuple[np.ndarray, int]:
+    """Return (test fold of each row, the seed that gave it)."""
+    lost: set[str] = set()
+    for seed in _seeds(protocol, repeat):
+        fold = _split(rows, protocol, seed)
+        held = pd.crosstab(fold, rows["label"]).reindex(range(protocol.folds), fill_value=0)
+        # A class that lies wholly in one fold is absent from the training side of that fold.
+        lacking = held.eq(held.sum()).any()
+        if protocol.grouped:
+            lacking |= held.eq(0).any()
+        if not lacking.any():
+            return fold, seed
+        lost |= set(held.columns[lacking])
+    donors = rows.groupby("label")["donor"].nunique()
+    classes = ", ".join(f"{label} ({donors[label]} donors)" for label in sorted(lost))
+    raise FoldError(
+        f"{ATTEMPTS} seeds gave no {protocol.folds} {protocol.kind} folds with every class on both sides (repeat "
+        f"{repeat}); lost: {classes}. Use fewer folds, or merge or drop the class in the cohort's labels."
+    )
+
+
+def _seeds(protocol: ProtocolSpec, repeat: int) -> Iterator[int]:
+    return iter(range(protocol.seed + repeat, protocol.seed + repeat + ATTEMPTS * SEED_STRIDE, SEED_STRIDE))
+
+
+def _split(rows: pd.DataFrame, protocol: ProtocolSpec, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    kind = StratifiedGroupKFold if protocol.grouped else StratifiedKFold
+    splitter = kind(protocol.folds, shuffle=True, random_state=seed)
+    groups = rows["donor"].to_numpy(str) if protocol.grouped else None
+    fold = np.full(len(rows), -1, dtype=np.int64)
+    with warnings.catch_warnings():
+        # Said by absent_classes, with the class and the folds.
+        warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
+        for number, (_, test) in enumerate(splitter.split(rows, rows["label"].to_numpy(str), groups)):
+            fold[test] = number
+    return fold
+
+
+def _spare_donors(counts: np.ndarray, rng: np.random.Generator, fraction: float) -> np.ndarray:
+    """Choose validation donors from ``counts [donors, classes]``; returns a mask [donors]."""
+    totals = counts.sum(axis=0)
+    best, chosen = np.inf, np.zeros(len(counts), dtype=bool)
+    for _ in range(INNER_STARTS):
+        spared, held = np.zeros(len(counts), dtype=bool), np.zeros_like(totals)
+        distance = fraction**2 * len(totals)
+        for donor in rng.permutation(len(counts)):
+            grown = held + counts[donor]
+            further = float(((grown / totals - fraction) ** 2).sum())
+            if further < distance and (grown < totals).all():
+                spared[donor], held, distance = True, grown, further
+        if distance < best and spared.any():
+            best, chosen = distance, spared
+    return chosen
