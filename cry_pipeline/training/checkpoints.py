@@ -1,0 +1,57 @@
+"""Fitted models as files: safetensors with one JSON header, never a pickle.
+
+Belongs here: the file format. Does not: which tensors a model has (each model says that itself).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HEADER = "cry_pipeline"
+"""The one metadata key: safetensors writes several keys in no fixed order, and equal models are equal bytes."""
+
+
+class CheckpointError(ValueError):
+    """A file is not a checkpoint of this project; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is needed to predict: ``kind`` of model, ``classes`` in order, ``spec`` as JSON types, and tensors."""
+
+    kind: str
+    classes: tuple[str, ...]
+    spec: dict[str, Any]
+    tensors: Mapping[str, np.ndarray]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write ``checkpoint`` to ``path``; the same checkpoint always gives the same bytes."""
+    from safetensors.numpy import save_file
+
+    header = {"kind": checkpoint.kind, "classes": checkpoint.classes, "spec": checkpoint.spec}
+    tensors = {name: np.ascontiguousarray(values) for name, values in checkpoint.tensors.items()}
+    save_file(tensors, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read what :func:`write_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or a safetensors file of something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return Checkpoint(header["kind"], tuple(header["classes"]), header["spec"], tensors)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable checkpoint ({type(error).__name__}: {error}); train the fold again."
+        ) from error

@@ -1,0 +1,104 @@
+"""The article's two-level network: local feature extraction blocks, then attention and an LSTM.
+
+Belongs here: the layers, and that padding cannot be seen through them. Does not: making hybrid images
+(features/hybrid.py), losses, optimisers and softmax (trainer.py).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cry_pipeline.catalog.specs import LfebAttentionLstmSpec
+
+
+class LocalFeatureBlock(nn.Module):
+    """LFEB: Conv 3×3 → ReLU → dropout (of whole channels) → batch norm → max pool.
+
+    Dropping whole channels (``Dropout2d``) instead of single values costs a random number per channel, not
+    per value; on a CPU that is a quarter of the training time.
+    """
+
+    def __init__(self, inputs: int, outputs: int, time_pool: int, dropout: float) -> None:
+        super().__init__()
+        self.time_pool = time_pool
+        self.convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+        self.dropout = nn.Dropout2d(dropout)
+        self.normalisation = nn.BatchNorm2d(outputs)
+        self.pool = nn.MaxPool2d((2, time_pool))
+
+    def forward(self, images: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``images [batch, inputs, rows, columns]`` to ``[batch, outputs, rows // 2, columns // time_pool]``.
+
+        ``lengths [batch]`` counts the columns that are not padding, before and (second result) after pooling.
+        A last column that does not fill a pool is dropped whether padding follows it or not, and what the
+        convolution and the bias leaked into the padding is zeroed, as the next convolution's own border is.
+        """
+        x = torch.relu(self.convolution(images))
+        x = self.pool(self.normalisation(self.dropout(x)))
+        lengths = lengths // self.time_pool
+        return x * _is_valid(lengths, x.shape[-1])[:, None, None, :], lengths
+
+
+class LfebAttentionLstm(nn.Module):
+    """Four LFEBs → mean over the remaining rows → multi-head attention → LSTM → mean over time → linear.
+
+    The attention is residual and layer-normalised. The mean of the LSTM's outputs over a recording's own columns
+    is classified, not its last output as in the article: a cry may lie anywhere in a recording, and on inner
+    splits of the cry target the mean's AUC was higher by 0.016.
+
+    Args:
+        classes: number of logits.
+        spec: channels and time pools of the blocks, heads, LSTM units and dropout.
+    """
+
+    def __init__(self, classes: int, spec: LfebAttentionLstmSpec) -> None:
+        super().__init__()
+        self.shortest = math.prod(spec.time_pools)
+        inputs = (len(spec.inputs), *spec.channels[:-1])
+        self.blocks = nn.ModuleList(
+            LocalFeatureBlock(*sizes, spec.dropout)
+            for sizes in zip(inputs, spec.channels, spec.time_pools, strict=True)
+        )
+        units = spec.channels[-1]
+        self.attention = nn.MultiheadAttention(units, spec.heads, batch_first=True)
+        self.attention_norm = nn.LayerNorm(units)
+        self.lstm = nn.LSTM(units, spec.lstm_units, batch_first=True)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.output = nn.Linear(spec.lstm_units, classes)
+        # Channels-last convolutions take about two thirds of the time on a CPU; values and keys are the same.
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, images: Tensor, lengths: Tensor) -> Tensor:
+        """Return logits ``[batch, classes]``, float32.
+
+        Args:
+            images: standardised hybrid images ``[batch, 3, bins, columns]``, float32; the content of padding
+                columns does not matter.
+            lengths: columns of each recording ``[batch]``, int64, at least 1. A recording too short to leave
+                a column after pooling (under 4 columns by default, a quarter of a second) is taken as if
+                followed by columns of the training mean.
+        """
+        images = images * _is_valid(lengths, images.shape[-1])[:, None, None, :]
+        images = functional.pad(images, (0, max(self.shortest - images.shape[-1], 0)))
+        x = images.contiguous(memory_format=torch.channels_last)
+        lengths = lengths.clamp(min=self.shortest)
+        for block in self.blocks:
+            x, lengths = block(x, lengths)
+        x = x.mean(dim=2).transpose(1, 2)
+        x = self._attend(x, ~_is_valid(lengths, x.shape[1]))
+        # The LSTM runs forward only, so that its outputs at valid columns have seen no padding.
+        steps, _ = self.lstm(x)
+        mean = (steps * _is_valid(lengths, steps.shape[1])[:, :, None]).sum(dim=1) / lengths[:, None]
+        return self.output(self.dropout(mean))
+
+    def _attend(self, x: Tensor, padding: Tensor) -> Tensor:
+        """softmax(QKᵀ/√d)·V over the columns of ``x [batch, columns, channels]`` that are not ``padding``."""
+        attended, _ = self.attention(x, x, x, key_padding_mask=padding, need_weights=False)
+        return self.attention_norm(x + attended)
+
+
+def _is_valid(lengths: Tensor, columns: int) -> Tensor:
+    """Return bool ``[batch, columns]``: whether a column belongs to the recording."""
+    return torch.arange(columns, device=lengths.device) < lengths[:, None]

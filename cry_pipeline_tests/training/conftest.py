@@ -1,0 +1,49 @@
+"""A small cohort and a catalog whose network is shrunk to what a test can wait for."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from cry_pipeline.catalog import Catalog, load_catalog
+from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline_tests.training.made_up import make_features, make_folds_frame
+
+
+@pytest.fixture
+def folds() -> pd.DataFrame:
+    """60 recordings of 30 donors in 3 folds."""
+    return make_folds_frame()
+
+
+@pytest.fixture
+def features(folds: pd.DataFrame) -> FeatureRows:
+    """Features of ``folds``."""
+    return make_features(folds)
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    """The packaged catalog, its network shrunk to what a test can wait for."""
+    packaged = load_catalog()
+    small = packaged.models["lfeb_attention_lstm"].model_copy(
+        update={"bins": 16, "channels": (4, 8, 8, 8), "heads": 2, "lstm_units": 8, "epochs": 4, "batch_size": 8}
+    )
+    return packaged.model_copy(update={"models": {**packaged.models, "lfeb_attention_lstm": small}})
+
+
+@pytest.fixture
+def changed(features: FeatureRows) -> Callable[[list[str]], FeatureRows]:
+    """Return a function that gives ``features`` with those of some recordings made very different."""
+
+    def change(ids: list[str]) -> FeatureRows:
+        arrays = {kind: values.copy() for kind, values in features.arrays.items()}
+        for index, recording in enumerate(features.recording_ids):
+            if recording in set(ids):
+                start, stop = features.offsets[index : index + 2]
+                for kind, values in arrays.items():
+                    where = slice(index, index + 1) if kind == "statistics" else slice(start, stop)
+                    values[where] = -values[where] * 3
+        return FeatureRows(features.recording_ids, features.offsets, arrays)
+
+    return change

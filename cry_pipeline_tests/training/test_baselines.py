@@ -1,0 +1,83 @@
+"""Baselines against formulas and scikit-learn, before and after a round trip through their files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cry_pipeline.catalog import LogisticRegressionSpec, MajoritySpec
+from cry_pipeline.training.baselines import LogisticRegressionOnStatistics, Majority
+from cry_pipeline.training.checkpoints import CheckpointError
+from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.registry import FitSettings, load_model
+from cry_pipeline_tests.training.made_up import CLASSES, make_features, make_folds_frame
+
+SPEC = LogisticRegressionSpec.model_validate({"kind": "logistic_regression", "inverse_regularisation": 0.1})
+
+
+def rows(classes: tuple[str, ...] = CLASSES) -> Rows:
+    folds = make_folds_frame(classes=classes)
+    return rows_of(folds, classes, make_features(folds, classes))
+
+
+def test_majority_answers_with_the_class_frequencies_of_training_in_class_order(tmp_path: Path) -> None:
+    train = rows()
+    rare = train.take(
+        [i for i, label in zip(train.recording_ids, train.table["label"], strict=True) if label != "tired"]
+    )
+    fitted = Majority().fit(MajoritySpec(kind="majority"), rare, FitSettings())
+    expected = [[0.25, 0.25, 0, 0.25, 0.25]] * 2
+    np.testing.assert_allclose(fitted.predict_probabilities(train.take(train.recording_ids[:2])), expected)
+    fitted.save(tmp_path / "checkpoint.safetensors")
+    restored, classes = load_model(tmp_path / "checkpoint.safetensors")
+    np.testing.assert_allclose(restored.predict_probabilities(train.take(train.recording_ids[:2])), expected)
+    assert classes == CLASSES
+
+
+@pytest.mark.parametrize("classes", [CLASSES, ("not_cry", "cry")])
+def test_logistic_regression_from_its_file_equals_scikit_learn(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    train = rows(classes)
+    LogisticRegressionOnStatistics().fit(SPEC, train, FitSettings()).save(tmp_path / "checkpoint.safetensors")
+    restored, order = load_model(tmp_path / "checkpoint.safetensors")
+    values = train.with_arrays(["statistics"]).arrays["statistics"].astype(np.float64)
+    golden = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000))
+    expected = golden.fit(values, train.codes).predict_proba(values)
+    np.testing.assert_allclose(restored.predict_probabilities(train.without_labels()), expected, rtol=1e-9)
+    assert order == classes
+    assert (expected.argmax(axis=1) == train.codes).mean() > 0.9
+
+
+def test_unbalanced_regression_is_asked_for_by_its_spec() -> None:
+    train = rows().take(rows().recording_ids[:34])
+    balanced = LogisticRegressionOnStatistics().fit(SPEC, train, FitSettings())
+    plain = LogisticRegressionOnStatistics().fit(SPEC.model_copy(update={"class_weight": "none"}), train, FitSettings())
+    assert not np.allclose(balanced.predict_probabilities(train), plain.predict_probabilities(train))
+
+
+def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        LogisticRegressionOnStatistics().fit(SPEC, rows(), FitSettings()).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_damaged_or_foreign_files_are_no_models(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    Majority().fit(MajoritySpec(kind="majority"), rows(), FitSettings()).save(path)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_model(path)
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_model(tmp_path / "absent.safetensors")
+
+
+def test_statistics_that_are_not_finite_are_refused_not_learned_from() -> None:
+    train = rows()
+    features = train.features
+    assert features is not None
+    features.arrays["statistics"][3, 2] = np.nan
+    with pytest.raises(TrainingDataError, match="statistics values are not finite"):
+        LogisticRegressionOnStatistics().fit(SPEC, replace(train, features=features), FitSettings())

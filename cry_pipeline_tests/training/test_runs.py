@@ -1,0 +1,230 @@
+"""Runs: what decides a digest, resuming, and that no fold sees its test rows."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cry_pipeline.catalog import Catalog
+from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.training import runs as runs_module
+from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
+from cry_pipeline.training.datasets import rows_of
+from cry_pipeline.training.registry import load_model
+from cry_pipeline.training.runs import RunError, RunResult, fold_seed, run_digest, train_run
+from cry_pipeline_tests.training.made_up import CLASSES
+
+REGRESSION = "cleaned_logistic_regression_donor_grouped"
+NETWORK = "cleaned_lfeb_attention_lstm_donor_grouped"
+MAJORITY = "cleaned_majority_donor_grouped"
+PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *(f"p_{label}" for label in CLASSES)]
+
+
+@pytest.fixture
+def train(catalog: Catalog, folds: pd.DataFrame, features: FeatureRows, tmp_path: Path) -> Callable[..., RunResult]:
+    """Return train_run with defaults; any argument can be replaced."""
+
+    def run(name: str = REGRESSION, **changes: Any) -> RunResult:
+        arguments = {"catalog": catalog, "folds": folds, "features": features, "feature_digest": "f"}
+        arguments |= {"runs": tmp_path / "runs", "accelerator": "cpu"} | changes
+        return train_run(name, **arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("name", [MAJORITY, REGRESSION, NETWORK])
+def test_each_recording_is_predicted_once_by_the_fold_that_tests_it(
+    name: str, train: Callable[..., RunResult], folds: pd.DataFrame
+) -> None:
+    result = train(name)
+    predictions = result.predictions
+    assert list(predictions.columns) == PREDICTIONS
+    assert (result.computed, result.reused) == (3, 0)
+    keys = ["recording_id", "donor", "label", "repeat", "fold"]
+    pd.testing.assert_frame_equal(
+        predictions[keys].sort_values("recording_id", ignore_index=True), folds[keys], check_dtype=False
+    )
+    probabilities = predictions[PREDICTIONS[5:]].to_numpy()
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+
+
+def test_a_class_that_can_be_told_apart_is_under_its_own_name(train: Callable[..., RunResult]) -> None:
+    predictions = train(REGRESSION).predictions
+    best = predictions[PREDICTIONS[5:]].to_numpy().argmax(axis=1)
+    assert (np.array(CLASSES)[best] == predictions["label"]).mean() > 0.9
+
+
+def test_a_run_done_before_is_reused_without_features(train: Callable[..., RunResult]) -> None:
+    first = train()
+    second = train(features=None)
+    assert (second.computed, second.reused) == (0, 3)
+    pd.testing.assert_frame_equal(first.predictions, second.predictions)
+    assert first.folder == second.folder
+
+
+def test_an_interrupted_run_goes_on_with_the_fold_it_was_in(
+    train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, calls = LogisticRegressionOnStatistics.fit, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return fit(*arguments)
+
+    monkeypatch.setattr(LogisticRegressionOnStatistics, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    result = train()
+    assert (result.computed, result.reused, len(calls)) == (1, 2, 4)
+
+
+def test_a_damaged_fold_is_said_and_trained_again_to_the_same_predictions(
+    train: Callable[..., RunResult], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = train()
+    path = first.folder / "fold-0-1" / "predictions.parquet"
+    path.write_bytes((first.folder / "fold-0-2" / "predictions.parquet").read_bytes())
+    with caplog.at_level(logging.WARNING, "cry_pipeline"):
+        second = train()
+    assert (second.computed, second.reused) == (1, 2)
+    assert "fold-0-1" in caplog.text
+    pd.testing.assert_frame_equal(first.predictions, second.predictions)
+
+
+def _checkpoint(result: RunResult, fold: int) -> bytes:
+    return (result.folder / f"fold-0-{fold}" / "checkpoint.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", [REGRESSION, NETWORK])
+def test_features_and_labels_of_test_rows_do_not_reach_the_fold_that_tests_them(
+    name: str,
+    train: Callable[..., RunResult],
+    folds: pd.DataFrame,
+    changed: Callable[[list[str]], FeatureRows],
+    tmp_path: Path,
+) -> None:
+    tested = folds["fold"] == 0
+    other = folds.copy()
+    other.loc[tested, "label"] = folds.loc[tested, "label"].to_numpy()[::-1]
+    assert (other["label"] != folds["label"]).any()
+    usual = train(name)
+    odd = train(name, folds=other, features=changed(folds["recording_id"][tested].tolist()), runs=tmp_path / "odd")
+    models = [
+        [(r.folder / f / "checkpoint.safetensors").read_bytes() for r in (usual, odd)] for f in ("fold-0-0", "fold-0-1")
+    ]
+    assert models[0][0] == models[0][1]
+    # The other folds train on these rows: the change was not too small to matter.
+    assert models[1][0] != models[1][1]
+    histories = [pd.read_csv(result.folder / "fold-0-0" / "history.csv") for result in (usual, odd)]
+    pd.testing.assert_frame_equal(*(history.drop(columns="seconds") for history in histories))  # pyright: ignore
+
+
+@pytest.mark.parametrize("name", [MAJORITY, REGRESSION, NETWORK])
+def test_predictions_can_be_computed_again_from_the_checkpoint_alone(
+    name: str, train: Callable[..., RunResult], folds: pd.DataFrame, features: FeatureRows
+) -> None:
+    result = train(name)
+    model, classes = load_model(result.folder / "fold-0-2" / "checkpoint.safetensors")
+    kept = result.predictions[result.predictions["fold"] == 2]
+    rows = rows_of(folds, CLASSES, features).take(kept["recording_id"].tolist()).without_labels()
+    found = model.predict_probabilities(rows)
+    np.testing.assert_allclose(found, kept[[f"p_{label}" for label in classes]].to_numpy(), atol=1e-7)
+
+
+def test_repeats_are_separate_and_seeded_differently(train: Callable[..., RunResult], folds: pd.DataFrame) -> None:
+    again = folds.assign(repeat=1, fold=(folds["fold"] + 1) % 3)
+    result = train(folds=pd.concat([folds, again]))
+    assert result.computed == 6
+    assert result.predictions.groupby("repeat")["recording_id"].nunique().tolist() == [60, 60]
+    assert len({fold_seed(0, repeat, fold) for repeat in range(5) for fold in range(5)}) == 25
+
+
+def test_provenance_says_what_the_fold_was_made_from(train: Callable[..., RunResult]) -> None:
+    result = train(NETWORK, feature_parts=["part-a", "part-b"])
+    provenance = json.loads((result.folder / "fold-0-1" / "provenance.json").read_text())
+    assert provenance["digest"] == result.digest
+    assert provenance["made_from"]["inputs"]["features"] == "f"
+    assert provenance["made_from"]["spec"]["model"]["kind"] == "lfeb_attention_lstm"
+    assert provenance["feature_parts"] == ["part-a", "part-b"]
+    assert provenance["seed"] == fold_seed(0, 0, 1)
+    assert provenance["train"] == {"recordings": 40, "donors": 20}
+    assert provenance["test"] == {"recordings": 20, "donors": 10}
+    assert provenance["fitted"]["device"] == "cpu"
+    assert "torch" in provenance["environment"]["libraries"]
+
+
+@pytest.fixture
+def digest_of(catalog: Catalog, folds: pd.DataFrame) -> Callable[..., str]:
+    """Return the digest of an experiment with parts replaced."""
+
+    def make(
+        name: str = REGRESSION, *, rows: pd.DataFrame = folds, features: str = "f", seed: int = 0, **model: Any
+    ) -> str:
+        experiment = catalog.experiments[name].model_copy(update={"seed": seed})
+        models = {**catalog.models, experiment.model: catalog.models[experiment.model].model_copy(update=model)}
+        return run_digest(experiment, catalog.model_copy(update={"models": models}), rows, features)
+
+    return make
+
+
+def test_digest_changes_with_all_that_decides_predictions(
+    digest_of: Callable[..., str], folds: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = [
+        digest_of(),
+        digest_of(seed=1),
+        digest_of(features="g"),
+        digest_of(inverse_regularisation=0.5),
+        digest_of(rows=folds.assign(fold=folds["fold"].to_numpy()[::-1])),
+        digest_of(rows=folds.assign(label=folds["label"].to_numpy()[::-1])),
+        digest_of(rows=folds.assign(donor=folds["donor"].to_numpy()[::-1])),
+        digest_of(rows=folds.iloc[1:]),
+        digest_of(MAJORITY),
+    ]
+    monkeypatch.setattr(runs_module, "REVISION", runs_module.REVISION + 1)
+    digests.append(digest_of())
+    entry = runs_module.MODELS["logistic_regression"]
+    monkeypatch.setitem(runs_module.MODELS, "logistic_regression", type(entry)("baseline-next", entry.make))
+    digests.append(digest_of())
+    assert len(set(digests)) == len(digests)
+
+
+def test_digest_does_not_change_with_what_decides_nothing(digest_of: Callable[..., str], folds: pd.DataFrame) -> None:
+    assert digest_of(rows=folds.sample(frac=1, random_state=0)) == digest_of()
+    assert digest_of(description="in other words") == digest_of()
+    assert digest_of(MAJORITY, features="g") == digest_of(MAJORITY)
+    assert digest_of("cleaned_logistic_regression_clip_stratified") == digest_of()
+
+
+def test_a_class_that_a_fold_cannot_learn_is_said_before_anything_is_trained(
+    train: Callable[..., RunResult], folds: pd.DataFrame, tmp_path: Path
+) -> None:
+    folds.loc[folds["label"] == "burping", "fold"] = 1
+    with pytest.raises(RunError, match="Fold 0-1 has no training recording of burping"):
+        train(folds=folds)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_experiment_is_an_error_that_lists_the_known(train: Callable[..., RunResult]) -> None:
+    with pytest.raises(RunError, match="no experiment 'cleaned_typo'; the catalog has cleaned_"):
+        train("cleaned_typo")
+
+
+@pytest.mark.parametrize("answer", [np.full((20, 5), 0.3), np.full((20, 5), np.nan), np.full((19, 5), 0.2)])
+def test_answers_that_are_no_probabilities_are_not_kept(
+    answer: np.ndarray, train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        "cry_pipeline.training.baselines.FittedLogisticRegression.predict_probabilities", lambda *_: answer
+    )
+    with pytest.raises(RunError, match="the fold is not kept"):
+        train()
+    assert not list(tmp_path.rglob("fold-*"))

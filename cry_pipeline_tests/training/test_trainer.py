@@ -1,0 +1,134 @@
+"""Fitting a network: who is learned from, when it stops, and that it is the same every time."""
+
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cry_pipeline.catalog import Catalog, LfebAttentionLstmSpec
+from cry_pipeline.features.hybrid import RowStandardiser
+from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.folds.splitting import inner_split
+from cry_pipeline.training import trainer as trainer_module
+from cry_pipeline.training.classifier import Classifier
+from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
+from cry_pipeline.training.registry import FitSettings
+from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, images_of
+from cry_pipeline_tests.training.made_up import CLASSES
+
+SETTINGS = FitSettings(seed=3, accelerator="cpu")
+MODEL = NetworkModel(LfebAttentionLstm)
+
+
+@pytest.fixture
+def spec(catalog: Catalog) -> LfebAttentionLstmSpec:
+    """The small network's spec."""
+    spec = catalog.models["lfeb_attention_lstm"]
+    assert isinstance(spec, LfebAttentionLstmSpec)
+    return spec
+
+
+@pytest.fixture
+def rows(folds: pd.DataFrame, features: FeatureRows) -> Rows:
+    """60 recordings with features."""
+    return rows_of(folds, CLASSES, features)
+
+
+def _weights(fitted: FittedNetwork) -> dict[str, torch.Tensor]:
+    return fitted.network.state_dict()
+
+
+def test_the_same_seed_gives_equal_bits_and_another_seed_does_not(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    torch.manual_seed(1)
+    first = MODEL.fit(spec, rows, SETTINGS).predict_probabilities(rows)
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(first, MODEL.fit(spec, rows, SETTINGS).predict_probabilities(rows))
+    other = MODEL.fit(spec, rows, FitSettings(seed=4, accelerator="cpu")).predict_probabilities(rows)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_fitting_leaves_the_callers_random_numbers_and_threads_alone(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(9)
+    expected = torch.rand(1)
+    torch.manual_seed(9)
+    MODEL.fit(spec, rows, SETTINGS)
+    assert torch.rand(1) == expected
+    assert torch.get_num_threads() == threads
+
+
+def test_a_planted_difference_between_classes_is_learned(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    longer = spec.model_copy(update={"epochs": 20, "patience": 20, "learning_rate": 1e-2, "dropout": 0.0})
+    fitted = MODEL.fit(longer, rows, SETTINGS)
+    _, unseen = inner_split(rows.table, SETTINGS.seed)
+    validation = rows.take(unseen)
+    assert (fitted.predict_probabilities(validation).argmax(axis=1) == validation.codes).mean() > 0.8
+
+
+def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
+    rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: dict[str, Any] = {}
+
+    def spy(_: object, classifier: Classifier, fit: Any, validation: Any) -> None:
+        batches.update(fit=fit, validation=validation)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer_module.pl.Trainer, "fit", spy)
+    with pytest.raises(KeyboardInterrupt):
+        MODEL.fit(spec, rows, SETTINGS)
+    fit, validation = (rows.take(ids) for ids in inner_split(rows.table, SETTINGS.seed))
+    assert not set(fit.table["donor"]) & set(validation.table["donor"])
+    standardiser = RowStandardiser.fit(*images_of(fit, spec))
+    for name, part in (("fit", fit), ("validation", validation)):
+        torch.testing.assert_close(batches[name].images, standardiser.apply(*images_of(part, spec)))
+        assert batches[name].labels.tolist() == part.codes.tolist()
+
+
+def test_weights_are_those_of_the_best_epoch_not_of_the_last(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    # Ten epochs at a learning rate that overshoots: the losses go up and down.
+    restless = spec.model_copy(update={"epochs": 10, "patience": 10, "learning_rate": 0.05})
+    fitted = MODEL.fit(restless, rows, SETTINGS)
+    losses = [epoch.validation_loss for epoch in fitted.history]
+    assert fitted.notes["best_epoch"] == int(np.argmin(losses)) < len(losses) - 1
+    _, ids = inner_split(rows.table, SETTINGS.seed)
+    validation = rows.take(ids)
+    fit_codes = torch.from_numpy(rows.take(inner_split(rows.table, SETTINGS.seed)[0]).codes)
+    weights = trainer_module.class_weights(fit_codes, len(CLASSES), "balanced").numpy()
+    chosen = fitted.predict_probabilities(validation)[np.arange(len(validation)), validation.codes]
+    assert float(np.mean(-np.log(chosen) * weights[validation.codes])) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_training_stops_when_the_validation_loss_no_longer_falls(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    useless = spec.model_copy(update={"epochs": 30, "patience": 2, "learning_rate": 0.2})
+    fitted = MODEL.fit(useless, rows, SETTINGS)
+    assert len(fitted.history) == fitted.notes["best_epoch"] + 1 + 2 < 30
+    assert [epoch.epoch for epoch in fitted.history] == list(range(len(fitted.history)))
+
+
+def test_a_network_that_never_has_a_finite_loss_is_an_error(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    with pytest.raises(TrainingError, match="never finite; lower the model's learning_rate, now 1e\\+30"):
+        MODEL.fit(spec.model_copy(update={"learning_rate": 1e30}), rows, SETTINGS)
+
+
+def test_features_that_are_not_finite_are_refused(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    assert rows.features is not None
+    rows.features.arrays["mel"][7, 3] = np.inf
+    with pytest.raises(TrainingDataError, match="mel values are not finite"):
+        MODEL.fit(spec, rows, SETTINGS)
+
+
+def test_training_says_nothing_that_is_not_ours(
+    rows: Rows, spec: LfebAttentionLstmSpec, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with warnings.catch_warnings(record=True) as said, caplog.at_level(logging.DEBUG):
+        warnings.simplefilter("always")
+        MODEL.fit(spec, rows, SETTINGS)
+    assert [str(warning.message) for warning in said] == []
+    assert [record.message for record in caplog.records if "lightning" in record.name] == []
+    assert capfd.readouterr().out == ""
