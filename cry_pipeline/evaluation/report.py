@@ -1,0 +1,223 @@
+"""The leaderboard: all evidence side by side, as a table and as a page that stands alone.
+
+Belongs here: the order of experiments, the table, and filling the page's template. Does not: computing
+evidence (evidence.py) or drawing it (plots.py); the page's words and looks are in ``templates/``.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from cry_pipeline.artefacts import is_current, write_atomically, write_table
+from cry_pipeline.catalog.digests import digest
+from cry_pipeline.evaluation import REPORT_REVISION, plots
+from cry_pipeline.evaluation.evidence import EvidenceError
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.style import DARK, DPI, LIGHT, Theme
+
+PAGE, TABLE = "leaderboard.html", "leaderboard.parquet"
+NO_TWIN = "no donor-grouped twin: run one before quoting this"
+CSS_DPI = 96
+
+
+class Picture(NamedTuple):
+    """A figure for light and for dark pages, as data URIs, with its width in CSS pixels and its words."""
+
+    light: str
+    dark: str
+    width: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A leaderboard on disk: digest of the evidence in it, table, page, and whether it was there and current."""
+
+    digest: str
+    table: pd.DataFrame
+    page: Path
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One experiment of the page: its evidence, the donor-grouped twin of a clip-level one, and figures."""
+
+    evidence: Evidence
+    twin: str
+    pictures: list[Picture]
+
+
+def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return ``evidence`` in the order of the leaderboard.
+
+    Cohorts by name; in a cohort the best donor-grouped headline first. Experiments that differ in their
+    protocol only stand together, the donor-grouped one first. Those without a donor-grouped one come last.
+    """
+    best: dict[tuple, float] = {}
+    for found in evidence:
+        if found.provenance.grouped:
+            best[_kin(found)] = max(found.headline.value, best.get(_kin(found), 0.0))
+
+    def place(found: Evidence) -> tuple:
+        kin, of = _kin(found), found.provenance
+        return of.cohort, -best.get(kin, -1.0), kin, not of.grouped, of.protocol, of.experiment
+
+    return sorted(evidence, key=place)
+
+
+def leaderboard(evidence: Sequence[Evidence]) -> pd.DataFrame:
+    """Return one row per experiment, in the order of :func:`arrange`.
+
+    Columns: experiment, cohort, target, feature_set, model, protocol, seed; recordings, donors; metric (the
+    headline metric's key), value, low, high (its 95 % interval), chance, verdict, qualification (empty
+    unless donors are on both sides), twin (the donor-grouped experiment that a clip-level one is to be read
+    with, or that there is none; empty for donor-grouped ones); accuracy, majority_rate; uar, macro_f1, auc;
+    resamples_lost, synthetic, run_digest, digest.
+
+    Raises:
+        EvidenceError: there is none, or an experiment comes more than once.
+    """
+    _check(evidence)
+    twins = _twins(evidence)
+    return pd.DataFrame([_row(found, twins[found.provenance.experiment]) for found in arrange(evidence)])
+
+
+def leaderboard_html(evidence: Sequence[Evidence], title: str = "Leaderboard") -> str:
+    """Return a self-contained page: tables, figures for light and dark, provenance, and how to read it all.
+
+    Equal evidence gives an equal page. A page with any generated recordings says so first thing in its title.
+
+    Raises:
+        EvidenceError: there is none, or an experiment comes more than once.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    _check(evidence)
+    arranged, twins = arrange(evidence), _twins(evidence)
+    entries = [Entry(found, twins[found.provenance.experiment], _pictures(found)) for found in arranged]
+    environment = Environment(
+        loader=PackageLoader("cry_pipeline.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
+    return environment.get_template("leaderboard.html.j2").render(
+        title=title,
+        synthetic=any(found.synthetic for found in evidence),
+        cohorts=[
+            (name, list(group)) for name, group in groupby(entries, lambda entry: entry.evidence.provenance.cohort)
+        ],
+        overview=_picture(lambda theme: plots.intervals(arranged, theme), words),
+        metric_names=METRIC_NAMES,
+        no_twin=NO_TWIN,
+    )
+
+
+def write_leaderboard(evidence: Sequence[Evidence], folder: Path) -> Report:
+    """Write ``leaderboard.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current."""
+    table, page = leaderboard(evidence), folder / PAGE
+    key = digest(inputs=sorted(found.digest for found in evidence), revision=REPORT_REVISION)
+    reused = page.exists() and is_current(folder / TABLE, key)
+    if not reused:
+        text = leaderboard_html(evidence)
+        write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_table(folder / TABLE, table, key)
+    return Report(key, table, page, reused)
+
+
+def read_leaderboard(folder: Path) -> pd.DataFrame:
+    """Return the table that :func:`write_leaderboard` wrote to ``folder``.
+
+    Raises:
+        EvidenceError: nothing has been evaluated yet.
+    """
+    if not (folder / TABLE).exists():
+        raise EvidenceError(f"There is no leaderboard in {folder}: materialize it with `cry-pipeline run`.")
+    return pd.read_parquet(folder / TABLE)
+
+
+def _check(evidence: Sequence[Evidence]) -> None:
+    names = [found.provenance.experiment for found in evidence]
+    if not names:
+        raise EvidenceError("There is no evidence to report; materialise evidence of an experiment first.")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise EvidenceError(f"Evidence comes more than once for {', '.join(repeated)}; report the latest run of each.")
+
+
+def _kin(found: Evidence) -> tuple[str, str, str, int]:
+    """Return what experiments share that differ in their protocol only."""
+    of = found.provenance
+    return of.cohort, of.model, of.feature_set, of.seed
+
+
+def _twins(evidence: Sequence[Evidence]) -> dict[str, str]:
+    """Return the donor-grouped twin of each clip-level experiment, and "" for donor-grouped ones."""
+    grouped = {_kin(found): found.provenance.experiment for found in evidence if found.provenance.grouped}
+    return {
+        found.provenance.experiment: "" if found.provenance.grouped else grouped.get(_kin(found), NO_TWIN)
+        for found in evidence
+    }
+
+
+def _row(found: Evidence, twin: str) -> dict[str, str | int | float | bool]:
+    of, at = found.provenance, found.headline
+    return {
+        "experiment": of.experiment,
+        "cohort": of.cohort,
+        "target": found.target,
+        "feature_set": of.feature_set,
+        "model": of.model,
+        "protocol": of.protocol,
+        "seed": of.seed,
+        "recordings": found.recordings,
+        "donors": found.donors,
+        "metric": found.headline_metric,
+        "value": at.value,
+        "low": at.low,
+        "high": at.high,
+        "chance": found.chance,
+        "verdict": found.verdict,
+        "qualification": found.qualification or "",
+        "twin": twin,
+        "accuracy": found.metrics["accuracy"].value,
+        "majority_rate": found.majority_rate,
+        **{name: found.metrics[name].value for name in ("uar", "macro_f1", "auc")},
+        "resamples_lost": found.resamples_lost,
+        "synthetic": found.synthetic,
+        "run_digest": of.run_digest,
+        "digest": found.digest,
+    }
+
+
+def _pictures(found: Evidence) -> list[Picture]:
+    name = found.provenance.experiment
+    drawn = [
+        (plots.confusion_matrix, f"Confusion matrix of {name}."),
+        (
+            plots.class_recall,
+            f"Recall of each class of {name} with intervals; the table of numbers below holds the same.",
+        ),
+    ]
+    if found.roc:
+        drawn.append((plots.roc, f"ROC curves of {name}, one for each fold."))
+    return [_picture(lambda theme, draw=draw: draw(found, theme), words) for draw, words in drawn]
+
+
+def _picture(draw: Callable[[Theme], bytes], words: str) -> Picture:
+    light, dark = draw(LIGHT), draw(DARK)
+    # A PNG holds its width in bytes 16 to 19; figures are drawn finer than CSS pixels, for sharp screens.
+    width = int.from_bytes(light[16:20], "big") * CSS_DPI // DPI
+    return Picture(_data_uri(light), _data_uri(dark), width, words)
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(png).decode()}"

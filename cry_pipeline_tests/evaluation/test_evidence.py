@@ -1,0 +1,217 @@
+"""Evidence: numbers, verdicts, refusals and files."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+
+from cry_pipeline.catalog import load_catalog
+from cry_pipeline.evaluation import evidence as module
+from cry_pipeline.evaluation.evidence import (
+    evaluate,
+    evidence_digest,
+    evidence_of_run,
+    read_evidence,
+    write_evidence,
+)
+from cry_pipeline.evaluation.predictions import EvidenceError
+from cry_pipeline.evaluation.records import Evidence, Interval, Provenance, Target, verdict_of
+
+CRY = ("not_cry", "cry")
+REASONS = ("hungry", "discomfort", "tired", "belly_pain", "burping")
+
+
+@pytest.mark.parametrize(("target", "classes"), [("cry", CRY), ("reason", REASONS)])
+def test_a_planted_effect_is_found_and_its_absence_too(predict, provenance, target: Target, classes) -> None:
+    predictions, folds = predict(classes, effect=1.0)
+    found = evaluate(predictions, classes, target, folds=folds, provenance=provenance())
+    assert found.verdict == "above chance"
+    predictions, folds = predict(classes, effect=0.0)
+    nothing = evaluate(predictions, classes, target, folds=folds, provenance=provenance())
+    assert nothing.verdict == "not distinguishable from chance"
+    assert nothing.headline.low < nothing.chance < nothing.headline.high
+    assert nothing.chance == 1 / len(classes)
+
+
+def test_the_headline_is_auc_for_a_cry_and_uar_for_a_reason(predict, provenance) -> None:
+    predictions, folds = predict(effect=1.0)
+    cry = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+    reason = evaluate(predictions, CRY, "reason", folds=folds, provenance=provenance())
+    assert cry.headline == cry.metrics["auc"] != reason.headline == reason.metrics["uar"]
+
+
+def test_a_constant_answer_is_not_above_chance_however_narrow_its_interval(predict, provenance) -> None:
+    predictions, folds = predict(REASONS, repeats=3)
+    predictions[[f"p_{name}" for name in REASONS]] = [0.8, 0.05, 0.05, 0.05, 0.05]
+    constant = evaluate(predictions, REASONS, "reason", folds=folds, provenance=provenance())
+    assert constant.headline.low == pytest.approx(0.2)
+    assert constant.verdict == "not distinguishable from chance"
+    assert constant.metrics["accuracy"].value == pytest.approx(constant.majority_rate) == pytest.approx(0.2)
+    assert verdict_of(Interval(value=0.5, low=0.2 + 1e-12, high=0.8), 0.2) == "not distinguishable from chance"
+    assert verdict_of(Interval(value=0.5, low=0.21, high=0.8), 0.2) == "above chance"
+
+
+def test_values_are_means_over_repeats_of_scikit_learns(predict, provenance) -> None:
+    predictions, folds = predict(effect=0.7, repeats=3)
+    found = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+    repeats = [own for _, own in predictions.groupby("repeat")]
+    uar = [sk.balanced_accuracy_score(own["label"] == "cry", own["p_cry"] > 0.5) for own in repeats]
+    precision = [sk.average_precision_score(own["label"] == "cry", own["p_cry"]) for own in repeats]
+    assert found.metrics["uar"].value == pytest.approx(np.mean(uar))
+    assert found.metrics["average_precision"].value == pytest.approx(np.mean(precision))
+    guess = np.where(predictions["p_cry"] > 0.5, "cry", "not_cry")
+    assert found.confusion == tuple(map(tuple, sk.confusion_matrix(predictions["label"], guess, labels=CRY)))
+    assert (found.repeats, found.folds, found.recordings, found.donors) == (3, 5, 180, 60)
+    assert len(found.roc) == 15
+    assert all(interval.low <= interval.value <= interval.high for interval in found.metrics.values())
+
+
+def test_repeats_are_no_new_donors(predict, provenance) -> None:
+    predictions, folds = predict(effect=0.7)
+    once = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+    copies = pd.concat([predictions.assign(repeat=repeat) for repeat in range(3)], ignore_index=True)
+    again = evaluate(copies, CRY, "cry", folds=copies.iloc[:, :5], provenance=provenance())
+    assert again.metrics["auc"].low == pytest.approx(once.metrics["auc"].low)
+
+
+def test_per_class_recall_comes_with_its_support(predict, provenance) -> None:
+    predictions, folds = predict(REASONS, effect=1.0)
+    found = evaluate(predictions, REASONS, "reason", folds=folds, provenance=provenance())
+    tired = found.per_class["tired"]
+    own = predictions[predictions["label"] == "tired"]
+    hits = own[[f"p_{name}" for name in REASONS]].idxmax(axis=1) == "p_tired"
+    assert (tired.recordings, tired.donors) == (36, 12)
+    assert tired.recall is not None
+    assert tired.recall.value == pytest.approx(hits.mean())
+    assert tired.recall.low < tired.recall.value < tired.recall.high
+
+
+def test_a_class_absent_from_the_truth_is_said_and_raises_chance(predict, provenance) -> None:
+    predictions, folds = predict(CRY, effect=1.0)
+    predictions["p_whale"] = 0.0
+    found = evaluate(predictions, (*CRY, "whale"), "reason", folds=folds, provenance=provenance())
+    assert found.absent_classes == ("whale",)
+    assert found.per_class["whale"].recall is None
+    assert found.chance == 0.5
+    assert found.metrics["uar"].value > 0.6
+
+
+def test_a_clip_level_protocol_is_never_evidence_about_new_babies(predict, provenance) -> None:
+    predictions, folds = predict(effect=2.0)
+    for table in (predictions, folds):
+        table["fold"] = np.arange(len(table)) % 5
+    clips = provenance(protocol="clip_stratified", grouped=False)
+    found = evaluate(predictions, CRY, "cry", folds=folds, provenance=clips)
+    assert found.shared_donors == 60
+    assert found.sentence.endswith("above chance; donors on both sides of the split: not evidence about new babies")
+    with pytest.raises(EvidenceError, match="60 donors are in several test folds though protocol donor_grouped"):
+        evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+
+
+def test_resamples_without_a_class_are_counted(predict, provenance) -> None:
+    predictions, folds = predict(donors=10, effect=1.0)
+    for table in (predictions, folds):
+        table.loc[table["donor"] > "donor001", "label"] = "not_cry"
+    found = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+    missed = 2 * 0.9**10 - 0.8**10  # one donor has the class; it, or the only other donor of its fold, is not drawn
+    assert found.resamples_lost == pytest.approx(1000 * missed, abs=50)
+    assert found.resamples == 1000
+
+
+@pytest.mark.parametrize("fault", ["one donor", "folds of one class"])
+def test_no_interval_is_invented_where_resampling_cannot_give_one(predict, provenance, fault: str) -> None:
+    predictions, folds = predict(donors=10, effect=1.0)
+    for table in (predictions, folds):
+        if fault == "one donor":
+            table["donor"], table["fold"] = "donor000", 0
+        else:
+            table["fold"] = (table["label"] == "cry").astype(int)
+    with pytest.raises(EvidenceError, match="more donors per class"):
+        evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+
+
+def test_too_few_resamples_are_refused(predict, provenance) -> None:
+    predictions, folds = predict()
+    with pytest.raises(EvidenceError, match="draw at least 100"):
+        evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance(), resamples=99)
+
+
+def test_a_thousand_resamples_of_the_corpus_size_take_less_than_two_seconds(predict, provenance) -> None:
+    predictions, folds = predict(effect=1.0, donors=240, clips=3)
+    started = time.perf_counter()
+    evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
+    assert time.perf_counter() - started < 2
+
+
+def test_evidence_survives_its_file_and_the_seed_decides(predict, provenance, tmp_path: Path) -> None:
+    predictions, folds = predict(REASONS, effect=1.0)
+    first, again, other = (
+        evaluate(predictions, REASONS, "reason", folds=folds, provenance=provenance(), seed=seed) for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    path = write_evidence(first, tmp_path / "a")
+    assert read_evidence(tmp_path / "a") == first
+    assert list((tmp_path / "a").iterdir()) == [path]
+
+
+def test_a_file_that_contradicts_itself_is_refused(predict, provenance, tmp_path: Path) -> None:
+    predictions, folds = predict(effect=0.0)
+    path = write_evidence(evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance()), tmp_path)
+    path.write_text(path.read_text().replace("not distinguishable from chance", "above chance"))
+    with pytest.raises(EvidenceError, match=r"evidence.json: not evidence .*does not follow from auc.*delete it"):
+        read_evidence(tmp_path)
+
+
+def test_equal_digests_reuse_evidence_and_a_new_run_does_not(predict, provenance, tmp_path: Path) -> None:
+    predictions, folds = predict(effect=1.0)
+    given = {"folds": folds, "root": tmp_path}
+    first, reused = evidence_of_run(predictions, CRY, "cry", provenance=provenance(), **given)
+    assert not reused
+    unread, reused = evidence_of_run(
+        predictions.iloc[:0], CRY, "cry", provenance=provenance(details={"gpu": 1}), **given
+    )
+    assert reused, "details such as the device do not change evidence"
+    assert unread == first
+    _, reused = evidence_of_run(predictions, CRY, "cry", provenance=provenance(run_digest="c" * 64), **given)
+    assert not reused
+    folders = sorted(path.name for path in (tmp_path / "curation_lr_grouped").iterdir())
+    assert first.digest[:16] in folders
+    assert len(folders) == 2
+
+
+def test_everything_that_changes_evidence_changes_its_digest(provenance, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = evidence_digest(provenance(), CRY, "cry")
+    others = [
+        evidence_digest(provenance(run_digest="c" * 64), CRY, "cry"),
+        evidence_digest(provenance(sources=("synthetic",)), CRY, "cry"),
+        evidence_digest(provenance(), CRY[::-1], "cry"),
+        evidence_digest(provenance(), CRY, "reason"),
+        evidence_digest(provenance(), CRY, "cry", resamples=2000),
+        evidence_digest(provenance(), CRY, "cry", seed=1),
+    ]
+    monkeypatch.setattr(module, "REVISION", module.REVISION + 1)
+    others.append(evidence_digest(provenance(), CRY, "cry"))
+    assert len({base, *others}) == len(others) + 1
+
+
+def test_provenance_takes_its_names_from_the_catalog() -> None:
+    given = {"run_digest": "a", "feature_digest": "b", "sources": ("synthetic",), "details": {"torch": "2.9"}}
+    found = Provenance.of("cleaned_majority_clip_stratified", load_catalog(), **given)
+    assert (found.cohort, found.model, found.protocol, found.grouped) == (
+        "cleaned",
+        "majority",
+        "clip_stratified",
+        False,
+    )
+    assert found.details == {"torch": "2.9"}
+
+
+def test_evidence_refuses_numbers_that_are_none(predict, provenance) -> None:
+    predictions, folds = predict(effect=1.0)
+    found = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance()).model_dump()
+    found["majority_rate"] = float("nan")
+    with pytest.raises(ValueError, match="majority_rate"):
+        Evidence.model_validate(found)
