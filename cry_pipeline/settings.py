@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -73,3 +73,20 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """Dagster's instance: ``DAGSTER_HOME``."""
         return self.data / "dagster_home"
+
+
+class SettingsError(ValueError):
+    """An environment variable holds something that is not allowed; the message names it."""
+
+
+def load_settings() -> Settings:
+    """Return the settings that the environment gives.
+
+    Raises:
+        SettingsError: a value is not allowed.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = (f"CRY_PIPELINE_{str(e['loc'][0]).upper()}: {e['msg']} (found {e['input']!r})" for e in error.errors())
+        raise SettingsError("\n".join(faults)) from None

@@ -1,0 +1,255 @@
+"""The `cry-pipeline` command.
+
+Belongs here: arguments, tables in the terminal, one clear sentence for an error. Does not: work (each
+command calls one domain function), and nothing heavy at import: `--help` has to answer at once.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cry_pipeline import __version__
+
+if TYPE_CHECKING:
+    from cry_pipeline.catalog import Catalog, FeatureSetSpec
+    from cry_pipeline.settings import Settings
+
+app = typer.Typer(
+    help="Feature store and training batch pipeline for infant-cry audio.",
+    epilog="Data live under CRY_PIPELINE_DATA (./data); the corpus is taken from CRY_PIPELINE_CORPUS where it is set.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+corpus_app = typer.Typer(help="The recordings: fetch, generate or check a corpus.", no_args_is_help=True)
+features_app = typer.Typer(help="The feature sets of the catalog and what is stored of them.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(features_app, name="features")
+
+
+def main() -> None:
+    """Run the command; an error is one sentence and exit code 1, with a traceback only after ``--debug``."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except Exception as error:
+        if debug:
+            raise
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    select: Annotated[
+        str | None,
+        typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. 'key:\"features/mel64_8k\"+'."),
+    ] = None,
+) -> None:
+    """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports.
+
+    What is there and current is reused, so a second run computes nothing.
+    """
+    settings = _settings()
+    _log_to_terminal()
+    from cry_pipeline.orchestration.launch import materialize
+
+    count = materialize(settings, select)
+    typer.echo(f"{count} assets materialized under {settings.data}.")
+    page = settings.reports / "leaderboard.html"
+    if page.exists():
+        typer.echo(f"Leaderboard: {page.resolve().as_uri()}   Asset graph: make ui")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address that the web server listens on.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI on the instance that `cry-pipeline run` records to."""
+    settings = _settings()
+    from cry_pipeline.orchestration.instance import open_instance
+
+    open_instance(settings).dispose()
+    os.environ["CRY_PIPELINE_DATA"] = str(settings.data.resolve())
+    dagster = Path(sys.executable).with_name("dagster")
+    os.execv(dagster, [str(dagster), "dev", "-m", "cry_pipeline.definitions", "-h", host, "-p", str(port)])  # noqa: S606
+
+
+@corpus_app.command("get")
+def corpus_get() -> None:
+    """Find the corpus or download it: CRY_PIPELINE_CORPUS, data/corpora, the public archive, else synthetic."""
+    _log_to_terminal()
+    from cry_pipeline.corpus.resolution import resolve_corpus
+
+    typer.echo(resolve_corpus(_settings()).path)
+
+
+@corpus_app.command("synth")
+def corpus_synth(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not exist.")],
+    donors: Annotated[int, typer.Option(help="Number of donors.")] = 30,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal corpora, byte for byte.")] = 0,
+    effect: Annotated[float, typer.Option(help="How strongly the reason shapes the cry; 0: not at all.")] = 0.0,
+) -> None:
+    """Generate a synthetic corpus in the layout, names and formats of the real one."""
+    _log_to_terminal()
+    from cry_pipeline.corpus.synthetic import generate_corpus
+
+    typer.echo(generate_corpus(folder, donors=donors, seed=seed, effect=effect))
+
+
+@corpus_app.command("check")
+def corpus_check(
+    folder: Annotated[Path | None, typer.Argument(help="A corpus; CRY_PIPELINE_CORPUS by default.")] = None,
+) -> None:
+    """Compare each file of a corpus with the sha256 of the public one; exit code 1 where they differ."""
+    from cry_pipeline.corpus.download import check_corpus
+
+    settings = _settings()
+    report = check_corpus(folder or settings.corpus or settings.corpora / "donateacry-corpus")
+    typer.echo(report.summary)
+    if report.differing:
+        raise typer.Exit(1)
+
+
+@features_app.command("list")
+def features_list() -> None:
+    """List the feature sets of the catalog with what is stored of each."""
+    from cry_pipeline.features.store import FeatureStore
+
+    settings = _settings()
+    rows = []
+    for name, spec in _catalog(settings).feature_sets.items():
+        info = FeatureStore.open(settings.features, spec).info()
+        rows.append(
+            {
+                "feature set": name,
+                "digest": info.digest[:12],
+                "rate": f"{spec.sample_rate_hz} Hz",
+                "window/hop": f"{spec.window_samples}/{spec.hop_samples}",
+                "bins": spec.bins,
+                "mels": spec.mels,
+                "MFCC": spec.mfcc,
+                "recordings": info.recordings,
+                "parts": info.parts,
+                "size": f"{info.bytes / 1e6:.1f} MB",
+            }
+        )
+    _print_table(rows)
+
+
+@features_app.command("show")
+def features_show(
+    name: Annotated[str, typer.Argument(help="A feature set of the catalog.")],
+    plot: Annotated[Path | None, typer.Option(help="Write the images of one recording to this PNG.")] = None,
+    recording: Annotated[str | None, typer.Option(help="recording_id, or its beginning; the first by default.")] = None,
+) -> None:
+    """Show a feature set's parameters, and optionally the images of one recording."""
+    settings = _settings()
+    spec = _feature_set(_catalog(settings), name)
+    _print_table([{"parameter": key, "value": str(value)} for key, value in spec.model_dump().items()])
+    if plot is not None:
+        typer.echo(_plot_recording(settings, spec, recording, plot))
+
+
+@app.command()
+def leaderboard() -> None:
+    """Show the evidence of every experiment: each accuracy beside the majority rate, each figure with its interval."""
+    from cry_pipeline.evaluation.report import read_leaderboard
+
+    rows = []
+    for found in read_leaderboard(_settings().reports).to_dict("records"):
+        verdict = f"{found['verdict']}; {found['qualification']}" if found["qualification"] else found["verdict"]
+        rows.append(
+            {
+                "cohort": found["cohort"],
+                "model": found["model"],
+                "protocol": found["protocol"],
+                "headline": f"{found['metric']} {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]",
+                "chance": f"{found['chance']:.3f}",
+                "accuracy": f"{found['accuracy']:.3f}",
+                "majority rate": f"{found['majority_rate']:.3f}",
+                "verdict": verdict,
+            }
+        )
+    _print_table(rows)
+
+
+def _settings() -> "Settings":
+    from cry_pipeline.settings import load_settings
+
+    return load_settings()
+
+
+def _catalog(settings: "Settings") -> "Catalog":
+    from cry_pipeline.catalog import load_catalog
+
+    return load_catalog(settings.catalog)
+
+
+def _feature_set(catalog: "Catalog", name: str) -> "FeatureSetSpec":
+    if name not in catalog.feature_sets:
+        raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(catalog.feature_sets))}")
+    return catalog.feature_sets[name]
+
+
+def _plot_recording(settings: "Settings", spec: "FeatureSetSpec", recording: str | None, path: Path) -> Path:
+    from cry_pipeline.evaluation.data_plots import feature_image
+    from cry_pipeline.features.kinds import frequencies_hz
+    from cry_pipeline.features.store import FeatureStore
+
+    store = FeatureStore.open(settings.features, spec)
+    held = sorted(name for name in store.recording_ids() if name.startswith(recording or ""))
+    if not held:
+        which = f"recording {recording}" if recording else "any recording"
+        raise ValueError(f"no features of {which} are stored: materialize the feature set with `cry-pipeline run`")
+    values = store.read(held[:1], ("mel",)).of("mel", 0)
+    title = f"Mel spectrogram of recording {held[0][:8]}"
+    hop_s = spec.hop_samples / spec.sample_rate_hz
+    path.write_bytes(feature_image(values, hop_s=hop_s, title=title, frequencies_hz=frequencies_hz(spec, "mel")))
+    return path
+
+
+def _print_table(rows: "list[dict[str, object]]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for column in rows[0]:
+        table.add_column(column, justify="right" if isinstance(rows[0][column], (int, float)) else "left")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+class _TerminalHandler(logging.Handler):
+    """Writes log lines above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _log_to_terminal() -> None:
+    handler = _TerminalHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
+    log = logging.getLogger("cry_pipeline")
+    # First, because Dagster's handler rewrites the record for those that come after it.
+    log.handlers.insert(0, handler)
+    log.setLevel(logging.INFO)

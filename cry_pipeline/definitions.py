@@ -1,0 +1,50 @@
+"""The code location: the whole graph in one screen.
+
+raw/inventory → manifests/recordings, manifests/quarantine
+              → features/<feature_set>       one per feature set of the catalog
+              → folds/<cohort>_<protocol>    one per pair that an experiment names
+              → runs/<experiment> → evidence/<experiment> → reports/leaderboard
+"""
+
+import dagster as dg
+
+from cry_pipeline.catalog import load_catalog
+from cry_pipeline.orchestration.assets.evidence import evidence_assets
+from cry_pipeline.orchestration.assets.features import feature_assets
+from cry_pipeline.orchestration.assets.folds import folds_assets
+from cry_pipeline.orchestration.assets.manifests import inventory, manifests
+from cry_pipeline.orchestration.assets.reports import report_assets
+from cry_pipeline.orchestration.assets.runs import run_assets
+from cry_pipeline.orchestration.automation import inbox_sensor, retraining_sensor, weekly_catch_up
+from cry_pipeline.orchestration.checks import donor_checks, feature_checks, schema
+from cry_pipeline.orchestration.jobs import everything_job, ingest_job, training_job
+from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.settings import Settings, load_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return all that Dagster is to know of one installation."""
+    catalog = load_catalog(settings.catalog)
+    return dg.Definitions(
+        assets=[
+            inventory,
+            manifests,
+            *feature_assets(catalog),
+            *folds_assets(catalog),
+            *run_assets(catalog),
+            *evidence_assets(catalog),
+            *report_assets(catalog),
+        ],
+        asset_checks=[schema, *feature_checks(catalog), *donor_checks(catalog)],
+        jobs=[everything_job, ingest_job, training_job],
+        sensors=[inbox_sensor, retraining_sensor],
+        schedules=[weekly_catch_up],
+        resources={"workspace": Workspace.of(settings)},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Read settings and catalog only when a code location is loaded, not when this module is imported."""
+    return build_definitions(load_settings())

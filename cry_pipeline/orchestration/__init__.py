@@ -1,0 +1,1 @@
+"""All Dagster code: assets, checks, automation, resources, jobs and the instance they are recorded in."""

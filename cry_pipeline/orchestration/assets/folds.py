@@ -1,0 +1,49 @@
+"""One asset per cohort and protocol that an experiment uses: ``folds/<cohort>_<protocol>``."""
+
+import dagster as dg
+
+from cry_pipeline.artefacts import table_digest
+from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.folds.splitting import REVISION
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
+from cry_pipeline.orchestration.resources import Workspace
+
+
+def folds_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """Return the assets of all pairs of cohort and protocol that experiments name."""
+    pairs = {(experiment.cohort, experiment.protocol): experiment for experiment in catalog.experiments.values()}
+    return [folds_asset(experiment.folds_name, *pair, catalog) for pair, experiment in sorted(pairs.items())]
+
+
+def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.AssetsDefinition:
+    """Return the asset that says which recording of the cohort is tested in which fold."""
+    cohort_spec, protocol_spec = catalog.cohorts[cohort], catalog.protocols[protocol]
+
+    @dg.asset(
+        key=["folds", name],
+        deps=[["manifests", "recordings"]],
+        group_name="folds",
+        kinds={"parquet", "scikitlearn"},
+        owners=OWNERS,
+        description=f"{cohort_spec.description} {protocol_spec.description}",
+        code_version=digest(spec=[cohort_spec.digest, protocol_spec.digest], revision=REVISION),
+    )
+    def folds(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        from cry_pipeline.corpus.cohorts import select_cohort
+        from cry_pipeline.evaluation.data_plots import fold_classes
+        from cry_pipeline.folds.splitting import absent_classes, keep_folds, summarise_folds
+
+        selected = select_cohort(workspace.recordings(), cohort_spec)
+        rows, reused = keep_folds(selected, protocol_spec, workspace.folds_path(name))
+        return materialized(
+            context.asset_key,
+            table_digest(rows),
+            computed=0 if reused else len(rows),
+            reused=len(rows) if reused else 0,
+            rows=rows,
+            plots={"classes by fold": fold_classes(rows)},
+            folds=table(summarise_folds(rows)),
+            absent_from_test_folds=absent_classes(rows),
+        )
+
+    return folds

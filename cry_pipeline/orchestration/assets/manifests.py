@@ -1,0 +1,100 @@
+"""Raw audio → ``raw/inventory`` → ``manifests/recordings`` and ``manifests/quarantine``."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from cry_pipeline.artefacts import table_digest
+from cry_pipeline.corpus import MANIFEST_REVISION
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
+from cry_pipeline.orchestration.resources import Workspace
+
+INVENTORY = dg.AssetKey(["raw", "inventory"])
+RECORDINGS = dg.AssetKey(["manifests", "recordings"])
+QUARANTINE = dg.AssetKey(["manifests", "quarantine"])
+
+
+@dg.asset(
+    key=INVENTORY,
+    group_name="raw",
+    kinds={"parquet"},
+    owners=OWNERS,
+    description="Path, size and sha256 of every file of the corpus and the inbox.",
+    code_version="1",
+)
+def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+    """Find the corpus, list its files and those of the inbox, hash what is new."""
+    from cry_pipeline.corpus.resolution import resolve_corpus, write_resolution
+    from cry_pipeline.corpus.sources import Roots, fingerprint, take_inventory, write_inventory
+
+    settings = workspace.settings
+    corpus = resolve_corpus(settings)
+    settings.inbox.mkdir(parents=True, exist_ok=True)
+    files = take_inventory(Roots(corpus.path, settings.inbox), settings.cache)
+    write_resolution(corpus, settings.manifests)
+    write_inventory(files, settings.manifests / "inventory.parquet")
+    by_source = files.groupby(["source", "processing"], as_index=False)
+    return materialized(
+        context.asset_key,
+        fingerprint(files),
+        computed=files.attrs["computed"],
+        reused=files.attrs["reused"],
+        rows=files,
+        corpus=corpus.notice,
+        sources=table(by_source.agg(files=("path", "size"), bytes=("bytes", "sum"))),
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            RECORDINGS,
+            deps=[INVENTORY],
+            group_name="manifests",
+            kinds={"parquet", "pandas"},
+            owners=OWNERS,
+            description="The manifest: one validated row for each recording that can be used.",
+            code_version=MANIFEST_REVISION,
+        ),
+        dg.AssetSpec(
+            QUARANTINE,
+            deps=[INVENTORY],
+            group_name="manifests",
+            kinds={"parquet", "pandas"},
+            owners=OWNERS,
+            description="Files refused, each with the reason. Every file of the inventory is here or in the manifest.",
+            code_version=MANIFEST_REVISION,
+        ),
+    ]
+)
+def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
+    """Decode and measure what is new; refuse what cannot be used."""
+    from cry_pipeline.corpus.manifest import build_manifest, write_manifest
+    from cry_pipeline.corpus.sources import read_inventory
+    from cry_pipeline.evaluation.data_plots import recordings_overview
+
+    settings = workspace.settings
+    made = build_manifest(
+        read_inventory(settings.manifests / "inventory.parquet"), workspace.roots(), settings.cache, workspace.workers
+    )
+    write_manifest(made, settings.manifests)
+    counts = made.recordings.groupby(["source", "reason"], as_index=False)
+    yield materialized(
+        RECORDINGS,
+        table_digest(made.recordings),
+        computed=made.probed,
+        reused=made.reused,
+        rows=made.recordings,
+        plots={"reasons and durations": recordings_overview(made.recordings)},
+        reasons=table(counts.agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))),
+    )
+    refused = made.quarantine.groupby("reason", as_index=False)
+    yield materialized(
+        QUARANTINE,
+        table_digest(made.quarantine),
+        computed=made.probed,
+        reused=made.reused,
+        rows=made.quarantine,
+        reasons=table(refused.agg(files=("path", "size"))),
+        files=table(made.quarantine[["root", "path", "reason", "detail"]].head(100)),
+    )

@@ -1,0 +1,65 @@
+"""One asset per experiment of the catalog: ``runs/<experiment>``."""
+
+import dagster as dg
+
+from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.orchestration.automation import when_due
+from cry_pipeline.orchestration.reporting import OWNERS, materialized
+from cry_pipeline.orchestration.resources import Workspace
+
+
+def run_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """Return the assets of all experiments' runs."""
+    return [run_asset(name, catalog) for name in catalog.experiments]
+
+
+def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
+    """Return the asset that trains the folds of experiment ``name``.
+
+    Its code version leaves out the feature set's parameters: these reach it as the data version of its
+    features, so that a changed parameter makes the feature set stale and nothing else until it is materialized.
+    """
+    from cry_pipeline.training.registry import MODELS
+
+    experiment = catalog.experiments[name]
+    model = catalog.models[experiment.model]
+    features = [["features", experiment.feature_set]] if model.inputs else []
+    spec = catalog.feature_sets[experiment.feature_set]
+
+    @dg.asset(
+        key=["runs", name],
+        deps=[["folds", experiment.folds_name], *features],
+        group_name="runs",
+        kinds={"pytorch" if model.is_network else "scikitlearn"},
+        owners=OWNERS,
+        description=f"{experiment.cohort} × {experiment.feature_set} × {experiment.model} × {experiment.protocol}. "
+        f"{model.description}",
+        code_version=digest(spec=[model.digest, experiment.digest], revision=MODELS[model.kind].revision),
+        automation_condition=when_due(),
+        metadata=model.model_dump(mode="json", exclude={"description"}),
+    )
+    def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        from cry_pipeline.training.runs import train_run
+
+        folds, store = workspace.folds(experiment.folds_name), workspace.store(spec)
+        ids = sorted(set(folds["recording_id"]))
+        result = train_run(
+            name,
+            catalog,
+            folds,
+            store.read(ids, model.inputs) if model.inputs else None,
+            feature_digest=store.digest,
+            runs=workspace.settings.runs,
+            accelerator=workspace.accelerator,
+            feature_parts=store.snapshot().parts if model.inputs else (),
+        )
+        return materialized(
+            context.asset_key,
+            result.digest,
+            computed=result.computed,
+            reused=result.reused,
+            folder=dg.MetadataValue.path(str(result.folder)),
+            feature_set_digest=store.digest,
+        )
+
+    return run

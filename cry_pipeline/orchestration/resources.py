@@ -1,0 +1,80 @@
+"""What assets are given to work with.
+
+Belongs here: Dagster resources. Does not: anything an asset does with them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+import dagster as dg
+
+from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cry_pipeline.corpus.sources import Roots
+    from cry_pipeline.features.store import FeatureStore
+
+
+class Workspace(dg.ConfigurableResource):
+    """One installation: where data live, how much of the machine to use. See `cry_pipeline.settings.Settings`."""
+
+    data: str
+    corpus: str | None = None
+    workers: int
+    batch_recordings: int
+    accelerator: Literal["auto", "cpu", "gpu"]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the workspace that ``settings`` describe."""
+        return cls(
+            data=str(settings.data),
+            corpus=str(settings.corpus) if settings.corpus else None,
+            workers=settings.workers,
+            batch_recordings=settings.batch_recordings,
+            accelerator=settings.accelerator,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The same as settings, for domain functions."""
+        return Settings(
+            data=Path(self.data),
+            corpus=Path(self.corpus) if self.corpus else None,
+            catalog=None,
+            workers=self.workers,
+            batch_recordings=self.batch_recordings,
+            accelerator=self.accelerator,
+        )
+
+    def roots(self) -> "Roots":
+        """Return where the manifest's paths lead, as the last inventory found it."""
+        from cry_pipeline.corpus.resolution import read_resolution
+        from cry_pipeline.corpus.sources import Roots
+
+        return Roots(read_resolution(self.settings.manifests).path, self.settings.inbox)
+
+    def recordings(self) -> "pd.DataFrame":
+        """Return the manifest."""
+        from cry_pipeline.corpus.manifest import read_recordings
+
+        return read_recordings(self.settings.manifests / "recordings.parquet")
+
+    def folds_path(self, name: str) -> Path:
+        """Return where the folds called ``<cohort>_<protocol>`` are kept."""
+        return self.settings.folds / f"{name}.parquet"
+
+    def folds(self, name: str) -> "pd.DataFrame":
+        """Return the folds called ``<cohort>_<protocol>``."""
+        from cry_pipeline.folds.splitting import read_folds
+
+        return read_folds(self.folds_path(name))
+
+    def store(self, spec: FeatureSetSpec) -> "FeatureStore":
+        """Return the store of one feature set."""
+        from cry_pipeline.features.store import FeatureStore
+
+        return FeatureStore.open(self.settings.features, spec)

@@ -1,0 +1,94 @@
+"""A materialized installation on a tiny synthetic corpus and a shrunk copy of the packaged catalog."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
+from cry_pipeline.corpus.synthetic import TINY, generate_corpus
+from cry_pipeline.definitions import build_definitions
+from cry_pipeline.orchestration.instance import open_instance
+from cry_pipeline.orchestration.launch import QUIET
+from cry_pipeline.settings import Settings
+
+SMALL_NETWORK = {"epochs": 1, "bins": 16, "frame_pool": 8, "channels": [4, 4, 4, 4], "heads": 2, "lstm_units": 4}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Settings with what Dagster makes of them."""
+
+    settings: Settings
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        """Loaded anew at each call, as a code location is after its catalog was edited."""
+        return build_definitions(self.settings)
+
+    def run(self, job: str = "everything") -> dg.ExecuteInProcessResult:
+        """Run a job on the installation's instance; failures are in the result."""
+        with self.instance() as instance:
+            return self.definitions.resolve_job_def(job).execute_in_process(
+                instance=instance, run_config=QUIET, raise_on_error=False
+            )
+
+    def instance(self) -> dg.DagsterInstance:
+        """Open the installation's instance."""
+        return open_instance(self.settings)
+
+    def edit_catalog(self, section: str, **entries: dict) -> None:
+        """Change keys of entries of the catalog."""
+        path = Path(self.settings.catalog or "") / f"{section}.yaml"
+        content = yaml.safe_load(path.read_text())
+        for name, keys in entries.items():
+            content[name] |= keys
+        path.write_text(yaml.safe_dump(content))
+
+
+def shrunk_catalog(folder: Path) -> Path:
+    """Copy the packaged catalog to ``folder`` with a network that trains in a blink."""
+    folder.mkdir(parents=True)
+    for section in SECTIONS:
+        shutil.copy(PACKAGED / f"{section}.yaml", folder)
+    models = yaml.safe_load((folder / "models.yaml").read_text())
+    models["lfeb_attention_lstm"] |= SMALL_NETWORK
+    (folder / "models.yaml").write_text(yaml.safe_dump(models))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic corpus to read from."""
+    return generate_corpus(tmp_path_factory.mktemp("corpora") / "tiny", **TINY)
+
+
+@pytest.fixture(scope="session")
+def first_run(
+    tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Installation, dg.ExecuteInProcessResult]:
+    """An installation on which everything was materialized once, with the result; only to be looked at."""
+    root = tmp_path_factory.mktemp("installation")
+    settings = Settings(
+        data=root / "data",
+        corpus=tiny_corpus,
+        catalog=shrunk_catalog(root / "catalog"),
+        workers=2,
+        batch_recordings=8,
+        accelerator="cpu",
+    )
+    installation = Installation(settings)
+    return installation, installation.run()
+
+
+@pytest.fixture
+def installation(first_run: tuple[Installation, dg.ExecuteInProcessResult], tmp_path: Path) -> Installation:
+    """A copy of the materialized installation, to change."""
+    made = first_run[0].settings
+    assert made.catalog is not None
+    shutil.copytree(made.data, tmp_path / "data")
+    shutil.copytree(made.catalog, tmp_path / "catalog")
+    return Installation(made.model_copy(update={"data": tmp_path / "data", "catalog": tmp_path / "catalog"}))

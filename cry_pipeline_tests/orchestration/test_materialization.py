@@ -1,0 +1,114 @@
+"""The whole graph on a real instance: it runs, it is not run again, and a change is felt where it should be."""
+
+import json
+import warnings
+
+import dagster as dg
+import pandas as pd
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from cry_pipeline.definitions import build_definitions
+
+
+def counts(result: dg.ExecuteInProcessResult) -> dict[str, tuple[int, int]]:
+    """Computed and reused by asset."""
+    found = {}
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        found[event.materialization.asset_key.to_user_string()] = (
+            metadata["computed"].value,
+            metadata["reused"].value,
+        )
+    return found
+
+
+def stale(installation) -> set[str]:
+    """The assets that Dagster marks stale or missing."""
+    graph = installation.definitions.resolve_asset_graph()
+    with installation.instance() as instance:
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        return {
+            key.to_user_string()
+            for key in graph.materializable_asset_keys
+            if resolver.get_status(key) is not StaleStatus.FRESH
+        }
+
+
+def test_every_asset_is_materialized_and_every_check_passes(first_run):
+    installation, result = first_run
+    assert result.success
+    graph = installation.definitions.resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.materializable_asset_keys} == set(counts(result))
+    evaluations = result.get_asset_check_evaluations()
+    assert len(evaluations) == len(graph.asset_check_keys)
+    assert all(evaluation.passed for evaluation in evaluations)
+    assert stale(installation) == set()
+
+
+def test_second_run_computes_nothing(installation):
+    result = installation.run()
+    assert result.success
+    assert {asset for asset, (computed, _) in counts(result).items() if computed} == set()
+    assert all(reused for _, reused in counts(result).values())
+
+
+def test_changed_parameter_makes_exactly_its_feature_set_stale(installation):
+    installation.edit_catalog("feature_sets", mel128_8k={"fmin_hz": 60})
+    assert stale(installation) == {"features/mel128_8k"}
+
+
+def test_changed_hyperparameter_makes_exactly_the_runs_of_its_model_stale(installation):
+    installation.edit_catalog("models", logistic_regression={"inverse_regularisation": 0.5})
+    runs = {f"runs/{name}" for name in ("cleaned", "curation", "uploads")}
+    assert {name.split("_")[0] for name in stale(installation)} == runs
+    assert all("logistic_regression" in name for name in stale(installation))
+
+
+def test_changed_feature_set_reaches_runs_and_evidence_once_materialized(installation):
+    installation.edit_catalog("feature_sets", mel64_8k={"fmin_hz": 60})
+    result = installation.run()
+    computed = {asset for asset, (count, _) in counts(result).items() if count}
+    assert "features/mel64_8k" in computed
+    assert "features/mel128_8k" not in computed
+    assert "runs/cleaned_logistic_regression_donor_grouped" in computed
+    assert "evidence/cleaned_logistic_regression_donor_grouped" in computed
+    assert "runs/cleaned_majority_donor_grouped" not in computed
+    assert stale(installation) == set()
+
+
+def test_report_of_synthetic_data_says_so_in_its_title(first_run):
+    settings = first_run[0].settings
+    page = (settings.reports / "leaderboard.html").read_text()
+    assert "<title>SYNTHETIC DATA" in page
+    recordings = pd.read_parquet(settings.manifests / "recordings.parquet")
+    assert set(recordings["source"]) == {"synthetic"}
+
+
+def test_lineage_of_a_fold_names_what_went_in(first_run):
+    settings = first_run[0].settings
+    (provenance,) = settings.runs.glob("cleaned_logistic_regression_donor_grouped/*/fold-0-3/provenance.json")
+    lineage = json.loads(provenance.read_text())
+    (feature_set,) = {path.parts[-3] for path in settings.features.glob("*/parts/*")} & {
+        lineage["made_from"]["inputs"]["features"]
+    }
+    assert feature_set
+    assert lineage["catalog"]["cohort"] == "cleaned"
+
+
+def test_dagster_says_nothing_of_deprecation_about_our_definitions(first_run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build_definitions(first_run[0].settings).resolve_all_job_defs()
+
+
+def test_no_plot_bloats_the_event_log(first_run):
+    _, result = first_run
+    sizes = [
+        len(value.md_str)
+        for event in result.get_asset_materialization_events()
+        for value in event.materialization.metadata.values()
+        if isinstance(value, dg.MarkdownMetadataValue) and value.md_str
+    ]
+    assert sizes
+    assert max(sizes) < 82_000  # base64 of 60 kB
