@@ -101,8 +101,8 @@ def corpus_get() -> None:
 
 @corpus_app.command("synth")
 def corpus_synth(
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not exist.")],
-    donors: Annotated[int, typer.Option(help="Number of donors.")] = 30,
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or not exist.")],
+    donors: Annotated[int, typer.Option(help="Number of donors.")] = 32,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal corpora, byte for byte.")] = 0,
     effect: Annotated[float, typer.Option(help="How strongly the reason shapes the cry; 0: not at all.")] = 0.0,
 ) -> None:
@@ -117,13 +117,13 @@ def corpus_synth(
 def corpus_check(
     folder: Annotated[Path | None, typer.Argument(help="A corpus; CRY_PIPELINE_CORPUS by default.")] = None,
 ) -> None:
-    """Compare each file of a corpus with the sha256 of the public one; exit code 1 where they differ."""
+    """Compare each file of a corpus with the sha256 of the public one; exit code 1 where any is missing or differs."""
     from cry_pipeline.corpus.download import check_corpus
 
     settings = _settings()
     report = check_corpus(folder or settings.corpus or settings.corpora / "donateacry-corpus")
     typer.echo(report.summary)
-    if report.differing:
+    if not report.ok:
         raise typer.Exit(1)
 
 

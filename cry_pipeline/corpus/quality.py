@@ -89,7 +89,7 @@ def autocorrelation(frames: np.ndarray, lags: np.ndarray) -> np.ndarray:
     r(τ) = Σ x[n]·x[n+τ] / √(Σ x[n]² · Σ x[n+τ]²), the sums over the samples that overlap; 0 for silence.
     """
     samples = frames.shape[1]
-    padded = samples + int(lags.max())  # so that the circular correlation of the FFT is the linear one
+    padded = -(-(samples + int(lags.max())) // 64) * 64  # the circular correlation of the FFT is then the linear one
     power = np.abs(np.fft.rfft(frames, padded, axis=1)) ** 2
     energy = np.cumsum(np.square(frames), axis=1)
     head, tail = energy[:, samples - 1 - lags], energy[:, -1:] - energy[:, lags - 1]

@@ -80,12 +80,9 @@ def png(made: Figure) -> bytes:
     canvas = FigureCanvasAgg(made)
     canvas.draw()
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    # Coverage keeps rare colours, such as those of letters; a k-means step makes areas exact to a few levels,
-    # and the surface, which meets the page's, is put in as it was.
+    # Coverage keeps rare colours, such as those of letters; a k-means step makes large areas exact, above all the
+    # surface, which meets the page's.
     palette = pixels.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-    colours, surface = np.array(palette.getpalette()).reshape(-1, 3), np.array(palette)[0, 0]
-    colours[surface] = np.array(pixels)[0, 0]
-    palette.putpalette(colours.ravel().tolist())
     buffer = BytesIO()
     palette.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

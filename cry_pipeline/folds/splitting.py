@@ -132,9 +132,8 @@ def keep_folds(cohort: pd.DataFrame, protocol: ProtocolSpec, path: Path) -> tupl
     reused = is_current(path, key)
     if not reused:
         folds = make_folds(cohort, protocol)
-        write_table(
-            path, FOLDS.validate(folds, lazy=True), key, protocol=protocol.model_dump(mode="json"), **folds.attrs
-        )
+        spec, seeds = protocol.model_dump(mode="json"), folds.attrs["seeds"]
+        write_table(path, FOLDS.validate(folds, lazy=True), key, protocol=spec, seeds=seeds)
     return read_folds(path), reused
 
 

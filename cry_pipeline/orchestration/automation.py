@@ -3,6 +3,8 @@
 Belongs here: conditions, sensors and schedules. Does not: what then runs (jobs.py, assets/).
 """
 
+from typing import cast
+
 import dagster as dg
 
 from cry_pipeline.orchestration.assets.manifests import INVENTORY
@@ -22,7 +24,8 @@ def when_stale() -> dg.AutomationCondition:
     """
     condition = dg.AutomationCondition
     new_data = condition.any_deps_updated().replace("newly_updated", condition.data_version_changed())
-    changed: dg.AutomationCondition = new_data | condition.code_version_changed() | condition.newly_missing()
+    # Dagster types conditions on assets and on checks apart, and `since_last_handled` as one for either.
+    changed = cast(dg.AutomationCondition, new_data | condition.code_version_changed() | condition.newly_missing())
     ready = (
         ~condition.in_progress()
         & ~condition.any_deps_in_progress()

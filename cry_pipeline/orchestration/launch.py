@@ -45,7 +45,11 @@ def _selected(definitions: dg.Definitions, selection: str) -> dg.JobDefinition:
 
 
 def _say(event: dg.DagsterEvent) -> str:
+    asset = (event.step_key or "").replace("__", "/")
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
+    if error is None:
+        return f"{asset}: failed"
+    kind, _, message = error.message.partition(": ")
+    return f"{asset}: {message if kind.endswith(error.cls_name or '') else error.message}".strip()

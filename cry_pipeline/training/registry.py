@@ -26,7 +26,7 @@ class Epoch(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """How to fit, apart from the model's own spec; ``title`` is what progress is shown under.
 

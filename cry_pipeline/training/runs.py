@@ -162,7 +162,8 @@ class _Run:
         train, test = rows.take(train_ids), rows.take(test_ids)
         spec = self.catalog.models[self.experiment.model]
         seed = fold_seed(self.experiment.seed, repeat, fold)
-        settings = FitSettings(seed, self.accelerator, self.threads, f"{self.name} fold {repeat}-{fold}")
+        title = f"{self.name} fold {repeat}-{fold}"
+        settings = FitSettings(seed=seed, accelerator=self.accelerator, threads=self.threads, title=title)
         fitted = implementation(spec.kind).fit(spec, train, settings)
         predictions = _predict(fitted, test).assign(repeat=np.int64(repeat), fold=np.int64(fold))
         probabilities = [f"p_{label}" for label in rows.classes]

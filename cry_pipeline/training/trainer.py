@@ -102,10 +102,10 @@ class FittedNetwork:
 
     def predict_probabilities(self, rows: Rows) -> np.ndarray:
         """Return the softmax of the logits ``[recordings, classes]``, float64."""
-        images, lengths = images_of(rows, self.spec)
-        images = self.standardiser.apply(images, lengths)
-        batches = Batches(images, lengths, torch.zeros_like(lengths), PREDICTION_BATCH, shuffle_seed=None)
-        with torch.inference_mode():
+        with _threads(1), torch.inference_mode():
+            images, lengths = images_of(rows, self.spec)
+            images = self.standardiser.apply(images, lengths)
+            batches = Batches(images, lengths, torch.zeros_like(lengths), PREDICTION_BATCH, shuffle_seed=None)
             logits = torch.cat([self.network(images, lengths) for images, lengths, _ in batches])
         return logits.double().softmax(dim=1).numpy()
 
@@ -129,6 +129,11 @@ class NetworkModel:
             TrainingError: no epoch had a finite validation loss.
             FoldError: the donors do not suffice for an inner split.
         """
+        with _threads(settings.threads), torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            return self._fit(spec, train, settings)
+
+    def _fit(self, spec: LfebAttentionLstmSpec, train: Rows, settings: FitSettings) -> FittedNetwork:
         fit_ids, validation_ids = inner_split(train.table, settings.seed)
         fit, validation = train.take(fit_ids), train.take(validation_ids)
         images, lengths = images_of(fit, spec)
@@ -139,12 +144,10 @@ class NetworkModel:
         labels = torch.from_numpy(validation.codes)
         images = standardiser.apply(images, lengths)
         validation_batches = Batches(images, lengths, labels, PREDICTION_BATCH, shuffle_seed=None)
-        with torch.random.fork_rng(), _threads(settings.threads):
-            torch.manual_seed(settings.seed)
-            network = self.network(len(train.classes), spec)
-            weights = class_weights(fit_batches.labels, len(train.classes), spec.class_weight)
-            classifier = Classifier(network, weights, spec, len(fit_batches))
-            recorder, device = _run(classifier, fit_batches, validation_batches, settings)
+        network = self.network(len(train.classes), spec)
+        weights = class_weights(fit_batches.labels, len(train.classes), spec.class_weight)
+        classifier = Classifier(network, weights, spec, len(fit_batches))
+        recorder, device = _run(classifier, fit_batches, validation_batches, settings)
         notes = {
             "device": device,
             "threads": settings.threads,

@@ -169,6 +169,16 @@ def test_lossy_stream_may_yield_one_frame_less_than_it_states():
         decode_bytes(data[: -2 * packet])
 
 
+def test_length_of_another_stream_does_not_matter(tmp_path: Path):
+    with av.open(str(tmp_path / "two.mov"), "w") as out:
+        streams = [out.add_stream("pcm_s16le", rate=8000, layout="mono") for _ in range(2)]
+        for stream, seconds in zip(streams, (1, 3), strict=True):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, seconds * 8000), np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts = 8000, 0
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    assert decode(tmp_path / "two.mov").samples.size == 8000
+
+
 def test_one_missing_sample_of_a_lossless_file_is_noticed():
     data = bytearray(flac())
     stated = int.from_bytes(data[22:26], "big")  # the low 32 bits of the stream's length in STREAMINFO

@@ -125,7 +125,7 @@ def test_an_image_keeps_its_axes_however_much_is_averaged(frames: int, monkeypat
     made: list[Figure] = []
     monkeypatch.setattr(data_plots, "png", lambda drawn: made.append(drawn) or b"")
     values = np.zeros((frames, 257))
-    values[:, 100] = 60.0
+    values[:, 251] = 60.0
     hz = np.arange(257) * 4000 / 256
     data_plots.feature_image(values, hop_s=0.01, title="a tone", frequencies_hz=hz)
     axes = made[0].axes[0]
@@ -138,5 +138,5 @@ def test_an_image_keeps_its_axes_however_much_is_averaged(frames: int, monkeypat
     assert pixels.shape[0] <= data_plots.ROWS
     assert pixels.shape[1] <= data_plots.COLUMNS
     loudest = bottom + (pixels[:, 0].argmax() + 0.5) * (top - bottom) / len(pixels)
-    assert loudest == pytest.approx(100, abs=1), "the tone is where it was"
+    assert loudest == pytest.approx(251, abs=0.6), "the tone is where it was"
     assert right >= (frames - 0.5) * 0.01

@@ -33,13 +33,14 @@ def test_an_error_in_a_thread_reaches_the_consumer_and_stops_the_rest() -> None:
     done = []
 
     def fail(item: int) -> None:
+        time.sleep(0.005)
         done.append(item)
         if item == 2:
             raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        list(in_threads(fail, range(1000), workers=1, ahead=3))
-    assert len(done) < 10
+        list(in_threads(fail, range(1000), workers=1, ahead=60))
+    assert len(done) < 30
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 
-KILLED_WRITER = Path(__file__).with_name("killed_writer.py")
-
 
 def _flip(content: bytes, bit: int) -> bytes:
     changed = bytearray(content)
@@ -72,7 +70,12 @@ def test_kill_at_any_step_of_the_commit_leaves_nothing_or_a_whole_part(
     np.savez(tmp_path / "rows.npz", ids=rows.recording_ids, offsets=rows.offsets, **rows.arrays)
     (tmp_path / "spec.json").write_text(store.spec.model_dump_json())
     told = subprocess.run(
-        [sys.executable, KILLED_WRITER, tmp_path], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-m", "cry_pipeline_tests.features.killed_writer", tmp_path],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     outcomes = [json.loads(line) for line in told.stdout.splitlines()]
     assert outcomes[-1]["acknowledged"]

@@ -111,6 +111,12 @@ def test_silence_is_neither_voiced_nor_undefined() -> None:
     assert statistics["voiced_fraction"] == statistics["f0_hz_mean"] == 0
 
 
+def test_a_voice_too_faint_to_be_heard_is_silence() -> None:
+    statistics = _statistics(1e-3 * _voice(400))
+    assert statistics["voicing_p50"] > 0.9
+    assert (statistics["voiced_fraction"], statistics["silent_fraction"]) == (0, 1)
+
+
 @pytest.mark.parametrize("samples", [1, 127, 128, 300])
 def test_a_few_frames_are_enough(samples: int) -> None:
     values = _statistics(np.random.default_rng(0).uniform(-1, 1, samples))

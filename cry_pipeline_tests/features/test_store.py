@@ -284,6 +284,13 @@ def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(stor
         store.read(["a"], ["mel"])
 
 
+def test_missing_chunk_is_said_to_be_missing(store: FeatureStore, make_rows) -> None:
+    name = store.write(make_rows(a=3))
+    (store.root / "parts" / name / "mel" / "c.0.0").unlink()
+    with pytest.raises(FeatureStoreError, match=rf"part {name}: mel cannot be read \(NOT_FOUND"):
+        store.read(["a"], ["mel"])
+
+
 def test_bad_part_is_set_aside_and_only_its_rows_are_missing(store: FeatureStore, make_rows) -> None:
     good, bad = make_rows(1, a=3, b=4), make_rows(2, c=5)
     store.write(good)

@@ -15,6 +15,13 @@ from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.settings import Settings
 
+EXPERIMENTS = [
+    "cleaned_majority_donor_grouped",
+    "cleaned_logistic_regression_donor_grouped",
+    "cleaned_logistic_regression_clip_stratified",
+    "curation_lfeb_attention_lstm_donor_grouped",
+    "uploads_logistic_regression_donor_grouped",
+]
 SMALL_NETWORK = {"epochs": 1, "bins": 16, "frame_pool": 8, "channels": [4, 4, 4, 4], "heads": 2, "lstm_units": 4}
 
 
@@ -50,13 +57,15 @@ class Installation:
 
 
 def shrunk_catalog(folder: Path) -> Path:
-    """Copy the packaged catalog to ``folder`` with a network that trains in a blink."""
+    """Copy the packaged catalog to ``folder`` with fewer experiments and a network that trains in a blink."""
     folder.mkdir(parents=True)
     for section in SECTIONS:
         shutil.copy(PACKAGED / f"{section}.yaml", folder)
     models = yaml.safe_load((folder / "models.yaml").read_text())
     models["lfeb_attention_lstm"] |= SMALL_NETWORK
     (folder / "models.yaml").write_text(yaml.safe_dump(models))
+    experiments = yaml.safe_load((folder / "experiments.yaml").read_text())
+    (folder / "experiments.yaml").write_text(yaml.safe_dump({name: experiments[name] for name in EXPERIMENTS}))
     return folder
 
 

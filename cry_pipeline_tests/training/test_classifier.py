@@ -1,5 +1,6 @@
 """Batches, class weights, loss and schedule against their formulas."""
 
+import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
@@ -46,7 +47,7 @@ def test_orders_differ_between_epochs_and_repeat_with_the_seed() -> None:
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
     codes = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])
-    expected = compute_class_weight("balanced", classes=[0, 1, 2], y=codes.numpy())
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=codes.numpy())
     torch.testing.assert_close(class_weights(codes, 3, "balanced").double(), torch.from_numpy(expected))
     assert class_weights(codes, 3, "none").tolist() == [1, 1, 1]
 
