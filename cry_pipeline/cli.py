@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from cry_pipeline import __version__
 if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog, FeatureSetSpec
     from cry_pipeline.settings import Settings
+
+WIDE = 200
+"""Columns of a table that is not written to a terminal."""
 
 app = typer.Typer(
     help="Feature store and training batch pipeline for infant-cry audio.",
@@ -172,22 +175,25 @@ def leaderboard() -> None:
     """Show the evidence of every experiment: each accuracy beside the majority rate, each figure with its interval."""
     from cry_pipeline.evaluation.report import read_leaderboard
 
-    rows = []
-    for found in read_leaderboard(_settings().reports).to_dict("records"):
-        verdict = f"{found['verdict']}; {found['qualification']}" if found["qualification"] else found["verdict"]
-        rows.append(
+    table = read_leaderboard(_settings().reports)
+    _print_table(
+        [
             {
                 "cohort": found["cohort"],
                 "model": found["model"],
                 "protocol": found["protocol"],
-                "headline": f"{found['metric']} {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]",
+                "headline [95 % interval]": f"{found['metric']} {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]",
                 "chance": f"{found['chance']:.3f}",
                 "accuracy": f"{found['accuracy']:.3f}",
-                "majority rate": f"{found['majority_rate']:.3f}",
-                "verdict": verdict,
+                "majority": f"{found['majority_rate']:.3f}",
+                "verdict": found["verdict"] + (" †" if found["qualification"] else ""),
             }
-        )
-    _print_table(rows)
+            for found in table.to_dict("records")
+        ],
+        title="SYNTHETIC DATA" if table["synthetic"].any() else None,
+    )
+    for qualification in sorted(set(table["qualification"]) - {""}):
+        typer.echo(f"† {qualification}")
 
 
 def _settings() -> "Settings":
@@ -225,16 +231,18 @@ def _plot_recording(settings: "Settings", spec: "FeatureSetSpec", recording: str
     return path
 
 
-def _print_table(rows: "list[dict[str, object]]") -> None:
+def _print_table(rows: "list[dict[str, Any]]", title: str | None = None) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(header_style="bold")
-    for column in rows[0]:
-        table.add_column(column, justify="right" if isinstance(rows[0][column], (int, float)) else "left")
+    table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, value in rows[0].items():
+        table.add_column(column, justify="right" if isinstance(value, (int, float)) else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    # A pipe or a file has no width to fit.
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 class _TerminalHandler(logging.Handler):

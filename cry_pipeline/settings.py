@@ -17,12 +17,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CRY_PIPELINE_", env_ignore_empty=True, extra="forbid", frozen=True)
 
-    data: Path = Field(Path("data"), description="Folder for everything the pipeline produces.")
-    corpus: Path | None = Field(None, description="A donateacry-corpus checkout; unset: found, fetched or generated.")
-    catalog: Path | None = Field(None, description="Folder of catalog YAML files; unset: the packaged catalog.")
-    workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, description="Processes or threads that decode audio.")
-    batch_recordings: int = Field(32, ge=1, description="Recordings decoded and transformed at a time.")
-    accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where networks are trained.")
+    data: Path = Field(default=Path("data"), description="Folder for everything the pipeline produces.")
+    corpus: Path | None = Field(default=None, description="A donateacry-corpus; unset: found, fetched or generated.")
+    catalog: Path | None = Field(default=None, description="Folder of catalog YAML files; unset: the packaged catalog.")
+    workers: int = Field(default=min(os.cpu_count() or 1, 8), ge=1, description="Threads that decode audio.")
+    batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
+    accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="Where networks are trained.")
 
     @property
     def inbox(self) -> Path:
@@ -86,7 +86,7 @@ def load_settings() -> Settings:
         SettingsError: a value is not allowed.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings()
     except ValidationError as error:
         faults = (f"CRY_PIPELINE_{str(e['loc'][0]).upper()}: {e['msg']} (found {e['input']!r})" for e in error.errors())
         raise SettingsError("\n".join(faults)) from None

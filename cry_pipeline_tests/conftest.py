@@ -22,7 +22,7 @@ def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(_own_data_folder: None) -> Settings:
     """Settings whose data folder is the test's own."""
-    return Settings()  # type: ignore[call-arg]
+    return Settings()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ class CohortSpec(Spec):
     target: Literal["reason", "cry"]
     labels: dict[str, str] = Field(min_length=1)
     classes: tuple[str, ...] = Field(min_length=2)
-    min_duration_s: float = Field(1.0, ge=0)
+    min_duration_s: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
     def _classes_fit_target(self) -> Self:
@@ -60,8 +60,8 @@ class ProtocolSpec(Spec):
     """How folds are made. ``donor_grouped`` keeps each donor on one side; ``clip_stratified`` does not."""
 
     kind: Literal["donor_grouped", "clip_stratified"]
-    folds: int = Field(5, ge=2)
-    repeats: int = Field(1, ge=1)
+    folds: int = Field(default=5, ge=2)
+    repeats: int = Field(default=1, ge=1)
     seed: int = 0
 
     @property
@@ -84,10 +84,10 @@ class FeatureSetSpec(Spec):
     padding: Literal["reflect", "zeros"] = "reflect"
     mels: int = Field(ge=8, le=512)
     mel_scale: Literal["slaney", "htk"] = "slaney"
-    fmin_hz: float = Field(0.0, ge=0)
+    fmin_hz: float = Field(default=0.0, ge=0)
     fmax_hz: float = Field(gt=0)
-    mfcc: int = Field(20, ge=2)
-    floor_db: float = Field(-100.0, ge=-120, le=-40)
+    mfcc: int = Field(default=20, ge=2)
+    floor_db: float = Field(default=-100.0, ge=-120, le=-40)
 
     @model_validator(mode="after")
     def _parameters_fit_together(self) -> Self:
@@ -129,9 +129,9 @@ class LogisticRegressionSpec(_Model):
     inputs = ("statistics",)
 
     kind: Literal["logistic_regression"]
-    inverse_regularisation: float = Field(0.01, gt=0)
+    inverse_regularisation: float = Field(default=0.01, gt=0)
     class_weight: Literal["balanced", "none"] = "balanced"
-    max_iterations: int = Field(2000, ge=1)
+    max_iterations: int = Field(default=2000, ge=1)
 
 
 class LfebAttentionLstmSpec(_Model):
@@ -141,18 +141,18 @@ class LfebAttentionLstmSpec(_Model):
     is_network = True
 
     kind: Literal["lfeb_attention_lstm"]
-    bins: int = Field(64, ge=16, description="frequency rows of the hybrid image")
-    frame_pool: int = Field(4, ge=1, description="frames averaged into one column of the hybrid image")
+    bins: int = Field(default=64, ge=16, description="frequency rows of the hybrid image")
+    frame_pool: int = Field(default=4, ge=1, description="frames averaged into one column of the hybrid image")
     channels: tuple[int, int, int, int] = (16, 32, 32, 64)
     time_pools: tuple[int, int, int, int] = (2, 2, 1, 1)
-    heads: int = Field(4, ge=1)
-    lstm_units: int = Field(64, ge=4)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(32, ge=2)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    patience: int = Field(5, ge=1, description="epochs without a better inner validation loss before stopping")
+    heads: int = Field(default=4, ge=1)
+    lstm_units: int = Field(default=64, ge=4)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    patience: int = Field(default=5, ge=1, description="epochs without a better inner validation loss before a stop")
     class_weight: Literal["balanced", "none"] = "balanced"
 
     @model_validator(mode="after")

@@ -47,10 +47,9 @@ def make_folder(folder: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename ``source`` to ``target`` in one step, and bring both folders' lists of names to the disk."""
+    """Rename ``source`` to ``target`` in one step, and bring the new name to the disk."""
     source.rename(target)
     sync(target.parent)
-    sync(source.parent)
 
 
 def write_file(path: Path, content: bytes, temporary: Path) -> None:

@@ -8,6 +8,7 @@ The window, and with it the FFT, is float64: in float32 a bin 100 dB below the l
 """
 
 import math
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -71,19 +72,31 @@ def full_scale_power(window: Tensor) -> float:
 
 
 def mel_filters(spec: FeatureSetSpec) -> Tensor:
-    """Return librosa's mel filters of unit area ("slaney" normalisation), float32 [bins, mels]."""
+    """Return librosa's mel filters of unit area ("slaney" normalisation), float32 [bins, mels].
+
+    Raises:
+        ValueError: a filter falls between two bins, so that its mel would always lie at the floor.
+    """
     from librosa.filters import mel
 
-    filters = mel(
-        sr=spec.sample_rate_hz,
-        n_fft=spec.n_fft,
-        n_mels=spec.mels,
-        fmin=spec.fmin_hz,
-        fmax=spec.fmax_hz,
-        htk=spec.mel_scale == "htk",
-        norm="slaney",
-        dtype=np.float32,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # an error, below
+        filters = mel(
+            sr=spec.sample_rate_hz,
+            n_fft=spec.n_fft,
+            n_mels=spec.mels,
+            fmin=spec.fmin_hz,
+            fmax=spec.fmax_hz,
+            htk=spec.mel_scale == "htk",
+            norm="slaney",
+            dtype=np.float32,
+        )
+    empty = int((~filters.any(axis=1)).sum())
+    if empty:
+        raise ValueError(
+            f"mels: {empty} of {spec.mels} filters hold no bin of an FFT of {spec.n_fft} samples; take fewer mels, or "
+            "raise n_fft or fmin_hz"
+        )
     return torch.from_numpy(filters.T.copy())
 
 

@@ -1,19 +1,20 @@
 """Which implementation fits a model of the catalog: one line per kind.
 
 Belongs here: the registry and the protocol that implementations follow. Does not: the implementations,
-which are imported only when asked for (a majority answer does not wait for torch).
+which are imported only when asked for: whoever loads the asset graph reads revisions, and does not wait for torch.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from cry_pipeline.training.checkpoints import Checkpoint, CheckpointError, read_checkpoint
-from cry_pipeline.training.datasets import Rows
+    from cry_pipeline.training.checkpoints import Checkpoint
+    from cry_pipeline.training.datasets import Rows
 
 
 class Epoch(NamedTuple):
@@ -53,7 +54,7 @@ class FittedModel(Protocol):
         """Facts for the provenance as JSON types, ``device`` and ``bit_reproducible`` among them."""
         ...
 
-    def predict_probabilities(self, rows: Rows) -> np.ndarray:
+    def predict_probabilities(self, rows: "Rows") -> "np.ndarray":
         """Return ``[recordings, classes]``, float64, rows summing to 1; must not need labels."""
         ...
 
@@ -65,11 +66,11 @@ class FittedModel(Protocol):
 class Model(Protocol):
     """A kind of model: fits specs of its kind to training rows."""
 
-    def fit(self, spec: Any, train: Rows, settings: FitSettings) -> FittedModel:
+    def fit(self, spec: Any, train: "Rows", settings: FitSettings) -> FittedModel:
         """Fit to ``train``, which holds every class and no row of the test fold."""
         ...
 
-    def restore(self, checkpoint: Checkpoint) -> FittedModel:
+    def restore(self, checkpoint: "Checkpoint") -> FittedModel:
         """Return the fitted model that was saved as ``checkpoint``."""
         ...
 
@@ -123,6 +124,8 @@ def load_model(path: Path) -> tuple[FittedModel, tuple[str, ...]]:
     Raises:
         CheckpointError: the file is damaged, or of a kind that is not registered.
     """
+    from cry_pipeline.training.checkpoints import CheckpointError, read_checkpoint
+
     checkpoint = read_checkpoint(path)
     if checkpoint.kind not in MODELS:
         raise CheckpointError(f"{path} is of kind {checkpoint.kind!r}; registered are {', '.join(sorted(MODELS))}.")

@@ -38,7 +38,7 @@ def test_manifest_that_breaks_its_schema_is_refused(installation):
 def test_one_flipped_bit_in_a_part_is_refused(installation, store):
     check = finite_check("mel64_8k", store.spec)
     assert outcome(check, installation).passed
-    chunk = max((path for path in store.root.rglob("c/**/*") if path.is_file()), key=lambda path: path.stat().st_size)
+    chunk = max((path for path in store.root.rglob("c.*")), key=lambda path: path.stat().st_size)
     damaged = bytearray(chunk.read_bytes())
     damaged[len(damaged) // 3] ^= 4
     chunk.write_bytes(damaged)
@@ -52,7 +52,7 @@ def test_recordings_without_features_are_refused_and_counted(installation, store
     part.rename(store.root / part.name)
     found = outcome(check, installation)
     assert not found.passed
-    assert found.metadata["missing"].value > 0
+    assert found.metadata["missing"].value != 0
 
 
 def test_donor_on_two_sides_is_refused_and_named(installation):

@@ -15,8 +15,9 @@ from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.training import runs as runs_module
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
 from cry_pipeline.training.datasets import rows_of
+from cry_pipeline.training.fold_folders import DamagedFoldError
 from cry_pipeline.training.registry import load_model
-from cry_pipeline.training.runs import RunError, RunResult, fold_seed, run_digest, train_run
+from cry_pipeline.training.runs import RunError, RunResult, fold_seed, read_run, run_digest, train_run
 from cry_pipeline_tests.training.made_up import CLASSES
 
 REGRESSION = "cleaned_logistic_regression_donor_grouped"
@@ -66,6 +67,19 @@ def test_a_run_done_before_is_reused_without_features(train: Callable[..., RunRe
     assert (second.computed, second.reused) == (0, 3)
     pd.testing.assert_frame_equal(first.predictions, second.predictions)
     assert first.folder == second.folder
+
+
+def test_a_run_is_read_back_as_it_was_returned_and_not_read_when_incomplete(
+    train: Callable[..., RunResult], folds: pd.DataFrame, tmp_path: Path
+) -> None:
+    result = train()
+    read = read_run(REGRESSION, result.digest, folds, tmp_path / "runs")
+    pd.testing.assert_frame_equal(read, result.predictions)
+    (result.folder / "fold-0-1" / "history.csv").unlink()
+    with pytest.raises(DamagedFoldError, match=r"fold-0-1.*history\.csv"):
+        read_run(REGRESSION, result.digest, folds, tmp_path / "runs")
+    with pytest.raises(DamagedFoldError, match="fold-0-0"):
+        read_run(REGRESSION, "0" * 64, folds, tmp_path / "runs")
 
 
 def test_an_interrupted_run_goes_on_with_the_fold_it_was_in(

@@ -70,12 +70,15 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             provenance=provenance,
             root=settings.evidence,
         )
+        pictures = {"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)}
+        if found.roc:
+            pictures["ROC"] = plots.roc(found)
         return materialized(
             context.asset_key,
             found.digest,
             computed=int(not reused),
             reused=int(reused),
-            plots={"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)},
+            plots=pictures,
             verdict=found.sentence,
             headline=found.headline.value,
             headline_metric=found.headline_metric,

@@ -42,11 +42,13 @@ class LocalFeatureBlock(nn.Module):
 
 
 class LfebAttentionLstm(nn.Module):
-    """Four LFEBs → mean over the remaining rows → multi-head attention → LSTM → mean over time → linear.
+    """Four LFEBs → linear over rows and channels → multi-head attention → LSTM → mean over time → linear.
 
-    The attention is residual and layer-normalised. The mean of the LSTM's outputs over a recording's own columns
-    is classified, not its last output as in the article: a cry may lie anywhere in a recording, and on inner
-    splits of the cry target the mean's AUC was higher by 0.016.
+    The blocks leave a sixteenth of the rows; a linear map of all rows and channels of a column pools them away.
+    The attention is residual and layer-normalised. Two choices are measured (AUC of the cry target on donors held
+    out of training folds, 3 folds × 2 seeds, .893 without either): the mean of the LSTM's outputs over a
+    recording's own columns instead of its last output, as a cry may lie anywhere (.909), and the linear map instead
+    of a mean over the rows (.904; both .915).
 
     Args:
         classes: number of logits.
@@ -62,6 +64,7 @@ class LfebAttentionLstm(nn.Module):
             for sizes in zip(inputs, spec.channels, spec.time_pools, strict=True)
         )
         units = spec.channels[-1]
+        self.rows = nn.Linear(units * (spec.bins // 2 ** len(spec.channels)), units)
         self.attention = nn.MultiheadAttention(units, spec.heads, batch_first=True)
         self.attention_norm = nn.LayerNorm(units)
         self.lstm = nn.LSTM(units, spec.lstm_units, batch_first=True)
@@ -77,7 +80,7 @@ class LfebAttentionLstm(nn.Module):
             images: standardised hybrid images ``[batch, 3, bins, columns]``, float32; the content of padding
                 columns does not matter.
             lengths: columns of each recording ``[batch]``, int64, at least 1. A recording too short to leave
-                a column after pooling (under 4 columns by default, a quarter of a second) is taken as if
+                a column after pooling (under 4 columns by default, half a second) is taken as if
                 followed by columns of the training mean.
         """
         images = images * _is_valid(lengths, images.shape[-1])[:, None, None, :]
@@ -86,7 +89,7 @@ class LfebAttentionLstm(nn.Module):
         lengths = lengths.clamp(min=self.shortest)
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        x = x.mean(dim=2).transpose(1, 2)
+        x = self.rows(x.flatten(start_dim=1, end_dim=2).transpose(1, 2))
         x = self._attend(x, ~_is_valid(lengths, x.shape[1]))
         # The LSTM runs forward only, so that its outputs at valid columns have seen no padding.
         steps, _ = self.lstm(x)
