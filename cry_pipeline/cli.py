@@ -176,24 +176,24 @@ def leaderboard() -> None:
     from cry_pipeline.evaluation.report import read_leaderboard
 
     table = read_leaderboard(_settings().reports)
-    _print_table(
-        [
-            {
-                "cohort": found["cohort"],
-                "model": found["model"],
-                "protocol": found["protocol"],
-                "headline [95 % interval]": f"{found['metric']} {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]",
-                "chance": f"{found['chance']:.3f}",
-                "accuracy": f"{found['accuracy']:.3f}",
-                "majority": f"{found['majority_rate']:.3f}",
-                "verdict": found["verdict"] + (" †" if found["qualification"] else ""),
-            }
-            for found in table.to_dict("records")
-        ],
-        title="SYNTHETIC DATA" if table["synthetic"].any() else None,
-    )
+    rows = [_leaderboard_row(found) for found in table.to_dict("records")]
+    _print_table(rows, title="SYNTHETIC DATA" if table["synthetic"].any() else None)
     for qualification in sorted(set(table["qualification"]) - {""}):
         typer.echo(f"† {qualification}")
+
+
+def _leaderboard_row(found: "dict[Any, Any]") -> "dict[str, Any]":
+    low, high = found["low"], found["high"]
+    return {
+        "cohort": found["cohort"],
+        "model": found["model"],
+        "protocol": found["protocol"],
+        "headline [95 % interval]": f"{found['metric']} {found['value']:.3f} [{low:.3f}, {high:.3f}]",
+        "chance": f"{found['chance']:.3f}",
+        "accuracy": f"{found['accuracy']:.3f}",
+        "majority": f"{found['majority_rate']:.3f}",
+        "verdict": found["verdict"] + (" †" if found["qualification"] else ""),
+    }
 
 
 def _settings() -> "Settings":
