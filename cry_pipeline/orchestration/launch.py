@@ -27,6 +27,7 @@ def materialize(settings: Settings, selection: str | None = None) -> int:
         selection: Dagster's asset selection syntax, e.g. ``key:"features/mel64_8k"+`` or ``group:features``.
 
     Raises:
+        ValueError: the selection names no asset.
         RunFailedError: an asset or a blocking check failed.
     """
     definitions = build_definitions(settings)
@@ -40,6 +41,10 @@ def materialize(settings: Settings, selection: str | None = None) -> int:
 
 
 def _selected(definitions: dg.Definitions, selection: str) -> dg.JobDefinition:
+    graph = definitions.resolve_asset_graph()
+    if not dg.AssetSelection.from_string(selection).resolve(graph):
+        groups = sorted({graph.get(key).group_name for key in graph.materializable_asset_keys})
+        raise ValueError(f"{selection} selects no asset; the groups are {', '.join(groups)} (e.g. group:features)")
     job = dg.define_asset_job("selected", selection=selection)
     return dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("selected")
 

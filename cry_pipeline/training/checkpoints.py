@@ -31,11 +31,11 @@ class Checkpoint:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` to ``path``; the same checkpoint always gives the same bytes."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     header = {"kind": checkpoint.kind, "classes": checkpoint.classes, "spec": checkpoint.spec}
     tensors = {name: np.ascontiguousarray(values) for name, values in checkpoint.tensors.items()}
-    save_file(tensors, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
+    path.write_bytes(save(tensors, metadata={HEADER: json.dumps(header, sort_keys=True)}))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

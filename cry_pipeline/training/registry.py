@@ -105,7 +105,7 @@ TRAINER_REVISION = 1
 MODELS: dict[str, Registered] = {
     "majority": _baseline("Majority", revision=1),
     "logistic_regression": _baseline("LogisticRegressionOnStatistics", revision=1),
-    "lfeb_attention_lstm": _network("lfeb", "LfebAttentionLstm", revision=1),
+    "lfeb_attention_lstm": _network("lfeb", "LfebAttentionLstm", revision=2),
 }
 """Kind, as in ``models.yaml``, to its implementation. The revisions are kept here, not beside the code they
 count, because digests are wanted without importing torch."""

@@ -6,6 +6,7 @@ images (features/hybrid.py), folds and files (runs.py, fold_folders.py).
 
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -129,7 +130,7 @@ class NetworkModel:
             TrainingError: no epoch had a finite validation loss.
             FoldError: the donors do not suffice for an inner split.
         """
-        with _threads(settings.threads), torch.random.fork_rng():
+        with _threads(settings.threads), torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(settings.seed)
             return self._fit(spec, train, settings)
 
@@ -177,7 +178,7 @@ def images_of(rows: Rows, spec: LfebAttentionLstmSpec) -> tuple[Tensor, Tensor]:
 def _run(classifier: Classifier, fit: Batches, validation: Batches, settings: FitSettings) -> tuple[Recorder, str]:
     """Train until the epochs or the patience are used up; return what was recorded, and the device's name."""
     recorder = Recorder(settings.title)
-    with _quiet_lightning():
+    with _quiet_lightning(), _interruptible():
         trainer = pl.Trainer(
             accelerator=settings.accelerator,
             devices=1,
@@ -209,6 +210,19 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end training as it ends other code; Lightning would exit the process, a notebook's too."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as left:
+        if isinstance(left.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)  # Lightning has had it ignored
+            raise KeyboardInterrupt from left
+        raise
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Fitting a network: who is learned from, when it stops, and that it is the same every time."""
 
 import logging
+import signal
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -115,6 +116,19 @@ def test_training_stops_when_the_validation_loss_no_longer_falls(rows: Rows, spe
 def test_a_network_that_never_has_a_finite_loss_is_an_error(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
     with pytest.raises(TrainingError, match="never finite; lower the model's learning_rate, now 1e\\+30"):
         MODEL.fit(spec.model_copy(update={"learning_rate": 1e30}), rows, SETTINGS)
+
+
+def test_an_interrupt_is_an_interrupt_and_the_next_one_is_not_ignored(
+    rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Classifier, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        MODEL.fit(spec, rows, SETTINGS)
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_features_that_are_not_finite_are_refused(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
