@@ -5,6 +5,7 @@ that an old Python can read far enough to be told so. Does not: anything the ins
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -25,7 +26,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     python = folder / "bin" / "python"
     if not python.exists():
-        venv.create(folder, with_pip=True)
+        make_environment(folder)
     pip = [str(python), "-m", "pip"]
     arguments = ["install", "--quiet", "--constraint", str(CONSTRAINTS), "--editable", f"{REPOSITORY}[dev]"]
     print(f"Installing the locked dependencies into {folder} …", flush=True)
@@ -35,6 +36,18 @@ def main() -> None:
     else:
         print("uv is not to be had here: installing with pip, which takes some minutes.", flush=True)
         subprocess.run([*pip, *arguments], check=True)
+
+
+def make_environment(folder: Path) -> None:
+    """Create a virtual environment with pip at ``folder``, or none, and say what is missing."""
+    try:
+        venv.create(folder, with_pip=True)
+    except subprocess.CalledProcessError:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.exit(
+            f"{sys.executable} cannot put pip into a virtual environment. On Debian and Ubuntu install python3-venv, "
+            "or name another Python with: make PYTHON=python3.12 …"
+        )
 
 
 def has_uv(python: Path, pip: list[str]) -> bool:

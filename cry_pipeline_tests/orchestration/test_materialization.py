@@ -1,13 +1,17 @@
 """The whole graph on a real instance: it runs, it is not run again, and a change is felt where it should be."""
 
+import importlib
 import json
 import warnings
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+import cry_pipeline
 from cry_pipeline.definitions import build_definitions
 
 
@@ -114,3 +118,11 @@ def test_no_plot_bloats_the_event_log(first_run):
     ]
     assert sizes
     assert max(sizes) < 82_000  # base64 of 60 kB
+
+
+def test_workspace_file_leads_to_the_definitions(first_run):
+    workspace = yaml.safe_load((Path(cry_pipeline.__file__).parents[1] / "workspace.yaml").read_text())
+    (target,) = workspace["load_from"]
+    module = importlib.import_module(target["python_module"]["module_name"])
+    loaded = getattr(module, target["python_module"]["attribute"])()
+    assert loaded.resolve_job_def("everything")

@@ -13,8 +13,8 @@ import pytest
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.training import runs as runs_module
-from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
-from cry_pipeline.training.datasets import rows_of
+from cry_pipeline.training.baselines import FittedMajority, LogisticRegressionOnStatistics
+from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_folders import DamagedFoldError
 from cry_pipeline.training.registry import load_model
 from cry_pipeline.training.runs import RunError, RunResult, fold_seed, read_run, run_digest, train_run
@@ -139,6 +139,20 @@ def test_features_and_labels_of_test_rows_do_not_reach_the_fold_that_tests_them(
     assert models[1][0] != models[1][1]
     histories = [pd.read_csv(result.folder / "fold-0-0" / "history.csv") for result in (usual, odd)]
     pd.testing.assert_frame_equal(*(history.drop(columns="seconds") for history in histories))  # pyright: ignore
+
+
+def test_a_model_is_not_shown_the_labels_it_is_tested_on(
+    train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, shown = FittedMajority.predict_probabilities, set()
+
+    def spy(self: FittedMajority, rows: Rows) -> np.ndarray:
+        shown.update(rows.table.columns)
+        return answer(self, rows)
+
+    monkeypatch.setattr(FittedMajority, "predict_probabilities", spy)
+    train(MAJORITY)
+    assert shown == {"recording_id", "donor"}
 
 
 @pytest.mark.parametrize("name", [MAJORITY, REGRESSION, NETWORK])

@@ -67,6 +67,8 @@ def test_fitting_leaves_the_callers_random_numbers_and_threads_alone(rows: Rows,
 def test_a_planted_difference_between_classes_is_learned(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
     longer = spec.model_copy(update={"epochs": 20, "patience": 20, "learning_rate": 1e-2, "dropout": 0.0})
     fitted = MODEL.fit(longer, rows, SETTINGS)
+    rates = [epoch.learning_rate for epoch in fitted.history]
+    assert rates[-1] < longer.learning_rate / 100 < longer.learning_rate / 2 < max(rates)
     _, unseen = inner_split(rows.table, SETTINGS.seed)
     validation = rows.take(unseen)
     assert (fitted.predict_probabilities(validation).argmax(axis=1) == validation.codes).mean() > 0.8
@@ -77,8 +79,9 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
 ) -> None:
     batches: dict[str, Any] = {}
 
-    def spy(_: object, classifier: Classifier, fit: Any, validation: Any) -> None:
+    def spy(trainer: Any, classifier: Classifier, fit: Any, validation: Any) -> None:
         batches.update(fit=fit, validation=validation)
+        assert trainer.gradient_clip_val == trainer_module.GRADIENT_NORM
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer_module.pl.Trainer, "fit", spy)
@@ -90,6 +93,8 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
     for name, part in (("fit", fit), ("validation", validation)):
         torch.testing.assert_close(batches[name].images, standardiser.apply(*images_of(part, spec)))
         assert batches[name].labels.tolist() == part.codes.tolist()
+    assert batches["fit"].generator.initial_seed() == SETTINGS.seed
+    assert batches["validation"].generator is None
 
 
 def test_weights_are_those_of_the_best_epoch_not_of_the_last(rows: Rows, spec: LfebAttentionLstmSpec) -> None:

@@ -80,7 +80,7 @@ class LfebAttentionLstm(nn.Module):
             images: standardised hybrid images ``[batch, 3, bins, columns]``, float32; the content of padding
                 columns does not matter.
             lengths: columns of each recording ``[batch]``, int64, at least 1. A recording too short to leave
-                a column after pooling (under 4 columns by default, half a second) is taken as if
+                a column after pooling (under 8 columns by default, half a second) is taken as if
                 followed by columns of the training mean.
         """
         images = images * _is_valid(lengths, images.shape[-1])[:, None, None, :]
