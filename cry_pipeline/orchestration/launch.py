@@ -3,6 +3,8 @@
 Belongs here: what `cry-pipeline run` does. Does not: the command line itself (cli.py).
 """
 
+import warnings
+
 import dagster as dg
 
 from cry_pipeline.definitions import build_definitions
@@ -30,9 +32,11 @@ def materialize(settings: Settings, selection: str | None = None) -> int:
         ValueError: the selection names no asset.
         RunFailedError: an asset or a blocking check failed.
     """
+    # Dagster warns of a beta parameter that its own selection syntax uses.
+    warnings.filterwarnings("ignore", "Parameter `include_sources`")
     definitions = build_definitions(settings)
     job = definitions.resolve_job_def("everything") if selection is None else _selected(definitions, selection)
-    with open_instance(settings) as instance:
+    with open_instance(settings, in_terminal=True) as instance:
         result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
     failures = [event for event in result.all_events if event.is_step_failure]
     if failures:

@@ -64,10 +64,9 @@ def test_block_is_convolution_relu_dropout_norm_pool() -> None:
 
 
 def test_attention_and_lstm_are_given_a_sequence() -> None:
-    spec = LfebAttentionLstmSpec.model_validate({"kind": "lfeb_attention_lstm", "time_pools": (2, 2, 1, 1)})
-    network = LfebAttentionLstm(2, spec)
+    network = LfebAttentionLstm(2, LfebAttentionLstmSpec.model_validate({"kind": "lfeb_attention_lstm"}))
     seen = []
     network.lstm.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
     logits = network(torch.randn(2, 3, 64, 110), torch.tensor([110, 90]))
-    assert seen == [(2, 27, 64)]
+    assert seen == [(2, 13, 64)]
     assert logits.shape == (2, 2)
