@@ -12,7 +12,7 @@ import numpy as np
 from cry_pipeline.catalog.specs import LogisticRegressionSpec, MajoritySpec
 from cry_pipeline.training.checkpoints import Checkpoint, write_checkpoint
 from cry_pipeline.training.datasets import Rows
-from cry_pipeline.training.registry import Epoch, FitSettings
+from cry_pipeline.training.models import Epoch, FitSettings
 
 
 class _Fitted:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from cry_pipeline.training.registry import Epoch, FittedModel
+from cry_pipeline.training.models import Epoch, FittedModel
 
 LOG = logging.getLogger("cry_pipeline")
 

@@ -1,78 +1,15 @@
 """Which implementation fits a model of the catalog: one line per kind.
 
-Belongs here: the registry and the protocol that implementations follow. Does not: the implementations,
+Belongs here: the registry. Does not: the protocol that implementations follow (models.py), and the implementations,
 which are imported only when asked for: whoever loads the asset graph reads revisions, and does not wait for torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from cry_pipeline.training.checkpoints import Checkpoint
-    from cry_pipeline.training.datasets import Rows
-
-
-class Epoch(NamedTuple):
-    """One line of ``history.csv``: losses are means over recordings, ``seconds`` is the epoch's wall time."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    learning_rate: float
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """How to fit, apart from the model's own spec; ``title`` is what progress is shown under.
-
-    One CPU thread is the default because on networks this small a second one gains little on an idle machine,
-    costs much on a busy one (threads that wait for each other spin), and changes the last bits of results.
-    """
-
-    seed: int = 0
-    accelerator: str = "auto"
-    threads: int = 1
-    title: str = "training"
-
-
-class FittedModel(Protocol):
-    """A model that has seen its training rows."""
-
-    @property
-    def history(self) -> Sequence[Epoch]:
-        """Epochs of training; empty for what is solved in one go."""
-        ...
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        """Facts for the provenance as JSON types, ``device`` and ``bit_reproducible`` among them."""
-        ...
-
-    def predict_probabilities(self, rows: "Rows") -> "np.ndarray":
-        """Return ``[recordings, classes]``, float64, rows summing to 1; must not need labels."""
-        ...
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors checkpoint from which :func:`load_model` gives equal predictions."""
-        ...
-
-
-class Model(Protocol):
-    """A kind of model: fits specs of its kind to training rows."""
-
-    def fit(self, spec: Any, train: "Rows", settings: FitSettings) -> FittedModel:
-        """Fit to ``train``, which holds every class and no row of the test fold."""
-        ...
-
-    def restore(self, checkpoint: "Checkpoint") -> FittedModel:
-        """Return the fitted model that was saved as ``checkpoint``."""
-        ...
+from cry_pipeline.training.models import FittedModel, Model
 
 
 @dataclass(frozen=True)

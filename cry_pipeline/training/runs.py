@@ -20,8 +20,9 @@ from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.progress import track
 from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_folders import read_fold, reusable, write_fold
+from cry_pipeline.training.models import FitSettings, FittedModel
 from cry_pipeline.training.provenance import environment
-from cry_pipeline.training.registry import MODELS, FitSettings, FittedModel, implementation
+from cry_pipeline.training.registry import MODELS, implementation
 
 if TYPE_CHECKING:
     from cry_pipeline.features.rows import FeatureRows

@@ -27,7 +27,7 @@ from cry_pipeline.progress import track
 from cry_pipeline.training.checkpoints import Checkpoint, write_checkpoint
 from cry_pipeline.training.classifier import Batches, Classifier, class_weights
 from cry_pipeline.training.datasets import Rows
-from cry_pipeline.training.registry import Epoch, FitSettings
+from cry_pipeline.training.models import Epoch, FitSettings
 
 GRADIENT_NORM = 1.0
 PREDICTION_BATCH = 64

@@ -13,7 +13,8 @@ from cry_pipeline.catalog import LogisticRegressionSpec, MajoritySpec
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics, Majority
 from cry_pipeline.training.checkpoints import CheckpointError
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
-from cry_pipeline.training.registry import FitSettings, load_model
+from cry_pipeline.training.models import FitSettings
+from cry_pipeline.training.registry import load_model
 from cry_pipeline_tests.training.made_up import CLASSES, make_features, make_folds_frame
 
 SPEC = LogisticRegressionSpec.model_validate({"kind": "logistic_regression", "inverse_regularisation": 0.1})

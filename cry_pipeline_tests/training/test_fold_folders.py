@@ -11,7 +11,7 @@ from cry_pipeline.catalog import MajoritySpec
 from cry_pipeline.training.baselines import FittedMajority, Majority
 from cry_pipeline.training.datasets import rows_of
 from cry_pipeline.training.fold_folders import DamagedFoldError, read_fold, reusable, write_fold
-from cry_pipeline.training.registry import Epoch, FitSettings
+from cry_pipeline.training.models import Epoch, FitSettings
 from cry_pipeline_tests.training.made_up import CLASSES
 
 FILES = ["checkpoint.safetensors", "history.csv", "predictions.parquet", "provenance.json"]

@@ -18,8 +18,8 @@ from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training import trainer as trainer_module
 from cry_pipeline.training.classifier import Classifier
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
-from cry_pipeline.training.registry import FitSettings
 from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, images_of
 from cry_pipeline_tests.training.made_up import CLASSES
 
