@@ -6,7 +6,7 @@ Belongs here: how progress is shown. Does not: what is being done.
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 LOG = logging.getLogger("cry_pipeline")
@@ -15,7 +15,9 @@ LOG_EVERY_S = 10.0
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "recordings") -> Iterator[T]:
+def track(
+    items: Iterable[T], description: str, *, total: int | None = None, unit: str = "recordings"
+) -> Generator[T, None, None]:
     """Yield ``items``, showing a bar where stderr is a terminal and a log line every ten seconds elsewhere."""
     if total is None:
         total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import cast
 import dagster as dg
 
 from cry_pipeline.orchestration.assets.manifests import INVENTORY
-from cry_pipeline.orchestration.jobs import ingest_job, training_job
+from cry_pipeline.orchestration.jobs import everything_job, ingest_job
 from cry_pipeline.orchestration.resources import Workspace
 
 TRAINING_CRON = "0 3 * * 1"
@@ -77,7 +77,7 @@ retraining_sensor = dg.AutomationConditionSensorDefinition(
 
 weekly_catch_up = dg.ScheduleDefinition(
     name="weekly_catch_up",
-    job=training_job,
+    job=everything_job,
     cron_schedule=CATCH_UP_CRON,
-    description="Asks for all training again, so that a failed run is not forgotten; what is done is reused.",
+    description="Asks for everything again, so that no failed run is forgotten; what is done is reused.",
 )
