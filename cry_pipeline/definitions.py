@@ -3,7 +3,7 @@
 raw/inventory → manifests/recordings, manifests/quarantine
               → features/<feature_set>       one per feature set of the catalog
               → folds/<cohort>_<protocol>    one per pair that an experiment names
-              → runs/<experiment> → evidence/<experiment> → reports/leaderboard
+              → runs/<experiment> → evidence/<experiment> → reports/leaderboard, reports/feature_sets
 """
 
 import dagster as dg
@@ -29,7 +29,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=[
             inventory,
             manifests,
-            *feature_assets(catalog),
+            feature_assets(catalog),
             *folds_assets(catalog),
             *run_assets(catalog),
             *evidence_assets(catalog),

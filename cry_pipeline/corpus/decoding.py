@@ -104,7 +104,7 @@ def decode_bytes(data: bytes) -> Audio:
 
     _check_stated_bytes(data)
     try:
-        with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
+        with av.open(io.BytesIO(data), "r", metadata_errors="replace", options=_probing(data)) as container:
             if not container.streams.audio:
                 raise NotAudioError("holds no audio stream")
             pcm = _decode_stream(container)
@@ -136,6 +136,12 @@ def load_samples(path: Path, sample_rate_hz: int) -> np.ndarray:
     """
     audio = decode(path)
     return resample(audio.samples, audio.sample_rate_hz, sample_rate_hz)
+
+
+def _probing(data: bytes) -> dict[str, str]:
+    """Return libav's options for a file: a WAV's header says all, so that 4 KiB do, where by default libav reads
+    ahead for 1.5 ms of the 2 ms that a cleaned recording takes."""
+    return {"probesize": "4096"} if data.startswith(b"RIFF") else {}
 
 
 def _decode_stream(container: "InputContainer") -> "av.AudioFrame":

@@ -66,9 +66,9 @@ class StatisticsPool:
         mean_square = 2 * sides * full_scale_power(hann) / (spec.n_fft * float(hann.square().sum()))
         cosines = sides[:, None] * np.cos(2 * np.pi * np.outer(hertz, [0, *self._lags_s]))
         cosines /= np.abs(np.fft.rfft(hann.numpy())) ** 2 @ cosines  # over the window's own autocorrelation
-        cosines[hertz > PITCH_MAX_HZ] = 0
         moments = [inside, inside * hertz, inside * hertz**2]
-        self._weights = torch.from_numpy(np.column_stack([mean_square, *moments, cosines]).astype(np.float32))
+        self._weights = torch.from_numpy(np.column_stack([mean_square, *moments]).astype(np.float32))
+        self._cosines = torch.from_numpy(cosines[hertz <= PITCH_MAX_HZ].astype(np.float32))
 
     def __call__(self, spectrogram: np.ndarray, mel: np.ndarray, mfcc: np.ndarray) -> np.ndarray:
         """Return the statistics of one recording, float32 [values], named by :func:`statistics_names`.
@@ -83,10 +83,11 @@ class StatisticsPool:
         power = np.exp2(spectrogram * np.float32(math.log2(10) / 10))
         sums = (torch.from_numpy(power) @ self._weights).numpy()
         level = 10 * np.log10(sums[:, 0])
-        f0, voicing = self._pitch(sums[:, 4:])
+        pitched = torch.from_numpy(power[:, : len(self._cosines)])
+        f0, voicing = self._pitch((pitched @ self._cosines).numpy())
         voiced = (voicing >= VOICED) & (level > SILENT_DB)
         bands = (torch.from_numpy(mel) @ self._bands).numpy()
-        shapes = self._shapes(spectrogram[:, self._inside], power[:, self._inside], sums[:, 1:4])
+        shapes = self._shapes(spectrogram[:, self._inside], power[:, self._inside], sums[:, 1:])
         tracks = np.column_stack([bands, mfcc, *shapes, level, _change(level), voicing]).T
         change = _change(mfcc)
         change_pools = np.stack([change.mean(axis=0), change.std(axis=0)], axis=1)

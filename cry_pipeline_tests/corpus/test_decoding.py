@@ -92,6 +92,14 @@ def test_samples_equal_libsndfiles(container, subtype, channels):
     assert (audio.sample_rate_hz, audio.channels) == (11_025, channels)
 
 
+def test_wav_is_read_whole_even_when_its_header_is_longer_than_what_is_probed():
+    data = wav(tone(1.0))
+    for place in (12, data.index(b"data")):
+        longer = data[:place] + b"JUNK" + (20_000).to_bytes(4, "little") + bytes(20_000) + data[place:]
+        longer = longer[:4] + (len(longer) - 8).to_bytes(4, "little") + longer[8:]
+        np.testing.assert_array_equal(decode_bytes(longer).samples, decode_bytes(data).samples)
+
+
 @pytest.mark.parametrize(
     ("make", "codec", "rate_hz", "samples"),
     [(caf, "adpcm_ima_qt", 16_000, 48_000), (amr_3gp, "amrnb", 8000, 24_000)],

@@ -8,11 +8,11 @@ import soundfile
 import torch
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.corpus.decoding import load_samples
+from cry_pipeline.corpus.decoding import Audio, decode, load_samples
 from cry_pipeline.corpus.sources import Roots, SourceError
 from cry_pipeline.features import extraction
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.extraction import extract, statistics_names
+from cry_pipeline.features.extraction import extract, extract_all, statistics_names
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.statistics import StatisticsPool
 from cry_pipeline.features.store import FeatureStore
@@ -41,11 +41,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files decoded, in order of time."""
     names: list[str] = []
 
-    def count(path: Path, rate: int) -> np.ndarray:
+    def count(path: Path) -> Audio:
         names.append(path.stem)
-        return load_samples(path, rate)
+        return decode(path)
 
-    monkeypatch.setattr(extraction, "load_samples", count)
+    monkeypatch.setattr(extraction, "decode", count)
     return names
 
 
@@ -115,6 +115,51 @@ def test_other_parameters_are_computed_anew(corpus_of, store: FeatureStore, deco
     assert extract(recordings, roots, other).computed == 2
 
 
+def test_several_feature_sets_are_served_by_one_decode(
+    corpus_of, store: FeatureStore, tmp_path: Path, decoded: list[str]
+) -> None:
+    recordings, roots = corpus_of(5)
+    changes = [{"mels": 10}, {"sample_rate_hz": 16_000}]
+    others = [FeatureStore.open(tmp_path / "features", store.spec.model_copy(update=change)) for change in changes]
+    extract(recordings.iloc[:2], roots, others[0])
+    decoded.clear()
+    reports = extract_all(recordings, roots, [store, *others], workers=2)
+    assert sorted(decoded) == list(recordings["recording_id"])
+    assert [(report.computed, report.reused) for report in reports] == [(5, 0), (3, 2), (5, 0)]
+    assert all(report.transform_cpu_s > 0 for report in reports)
+    for index, each in enumerate([store, *others]):
+        alone = FeatureStore.open(tmp_path / f"alone{index}", each.spec)
+        extract(recordings, roots, alone)
+        for kind in KINDS:
+            expected, found = (one.read(list(recordings["recording_id"]), [kind]) for one in (alone, each))
+            tolerance = 0.07 if kind in ("spectrogram", "mel") else 1e-3  # other batches; a rounding may differ
+            np.testing.assert_allclose(found.arrays[kind], expected.arrays[kind], rtol=1e-4, atol=tolerance)
+
+
+def test_a_bad_recording_fails_in_those_feature_sets_that_lack_it(
+    corpus_of, store: FeatureStore, tmp_path: Path
+) -> None:
+    recordings, roots = corpus_of(2)
+    extract(recordings, roots, store)
+    (roots.corpus / "recording001.wav").write_bytes(b"this is no sound")
+    other = FeatureStore.open(tmp_path / "features", store.spec.model_copy(update={"mels": 10}))
+    complete, lacking = extract_all(recordings, roots, [store, other])
+    assert (complete.computed, complete.reused, complete.failed) == (0, 2, {})
+    assert (lacking.computed, set(lacking.failed)) == (1, {"recording001"})
+
+
+def test_a_part_that_cannot_be_kept_stops_everything(corpus_of, store: FeatureStore, monkeypatch) -> None:
+    recordings, roots = corpus_of(4)
+    monkeypatch.setattr(extraction, "PART_RECORDINGS", 1)
+
+    def full(rows: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        extract(recordings, roots, store)
+
+
 def test_a_bad_recording_fails_with_its_reason_and_the_others_go_on(corpus_of, store: FeatureStore) -> None:
     recordings, roots = corpus_of(6)
     (roots.corpus / "recording001.wav").write_bytes(b"this is no sound")
@@ -134,13 +179,13 @@ def test_features_that_are_not_finite_fail_alone(
 ) -> None:
     recordings, roots = corpus_of(4)
 
-    def load(path: Path, rate: int) -> np.ndarray:
-        samples = load_samples(path, rate)
+    def spoilt(path: Path) -> Audio:
+        audio = decode(path)
         if path.stem == "recording002":
-            samples[500] = bad
-        return samples
+            audio.samples[500] = bad
+        return audio
 
-    monkeypatch.setattr(extraction, "load_samples", load)
+    monkeypatch.setattr(extraction, "decode", spoilt)
     monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 10**6)  # all in one batch
     report = extract(recordings, roots, store)
     assert report.computed == 3
@@ -149,7 +194,7 @@ def test_features_that_are_not_finite_fail_alone(
 
 def test_recording_without_samples_fails(corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     recordings, roots = corpus_of(1)
-    monkeypatch.setattr(extraction, "load_samples", lambda path, rate: np.empty(0, np.float32))
+    monkeypatch.setattr(extraction, "decode", lambda path: Audio(np.empty(0, np.float32), 8000, "pcm", 1))
     assert extract(recordings, roots, store).failed == {"recording000": "holds no samples"}
 
 
@@ -158,15 +203,15 @@ def test_parts_committed_before_an_interruption_are_reused(
 ) -> None:
     recordings, roots = corpus_of(8)
     monkeypatch.setattr(extraction, "PART_RECORDINGS", 3)
-    load = extraction.load_samples
+    counted = extraction.decode
 
-    def interrupted(path: Path, rate: int) -> np.ndarray:
+    def interrupted(path: Path) -> Audio:
         if path.stem == "recording007":
             raise KeyboardInterrupt
-        return load(path, rate)
+        return counted(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "load_samples", interrupted)
+        patch.setattr(extraction, "decode", interrupted)
         with pytest.raises(KeyboardInterrupt):
             extract(recordings, roots, store, batch_recordings=1)
     kept = store.recording_ids()
