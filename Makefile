@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test check format lock clean
+.PHONY: help install run ui test faults bench check format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ ui: $(INSTALLED) ## Open the Dagster UI on what `make run` made (http://127.0.0.
 
 test: $(INSTALLED) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
 	@$(BIN)/pytest -n $(CORES) --dist worksteal
+
+faults: $(INSTALLED) ## Run the full fault tests of the feature store; some minutes
+	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
+
+bench: $(INSTALLED) ## Measure speed and memory as ratios within one run; some minutes
+	@$(BIN)/python -m cry_pipeline_tests.benchmarks
 
 check: $(INSTALLED) ## Lint, check formatting and types
 	@$(BIN)/ruff check

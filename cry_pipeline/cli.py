@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cry_pipeline import __version__
+from cry_pipeline.store_cli import store_app
+from cry_pipeline.terminal import catalog, megabytes, print_table, settings
 
 if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog, FeatureSetSpec
     from cry_pipeline.settings import Settings
-
-WIDE = 200
-"""Columns of a table that is not written to a terminal."""
 
 app = typer.Typer(
     help="Feature store and training batch pipeline for infant-cry audio.",
@@ -32,6 +31,7 @@ corpus_app = typer.Typer(help="The recordings: fetch, generate or check a corpus
 features_app = typer.Typer(help="The feature sets of the catalog and what is stored of them.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(features_app, name="features")
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:
@@ -67,15 +67,16 @@ def run(
 
     What is there and current is reused, so a second run computes nothing.
     """
-    settings = _settings()
+    where = settings()
     _log_to_terminal()
     from cry_pipeline.orchestration.launch import materialize
 
-    count = materialize(settings, select)
-    typer.echo(f"{count} assets materialized under {settings.data}.")
-    page = settings.reports / "leaderboard.html"
-    if page.exists():
-        typer.echo(f"Leaderboard: {page.resolve().as_uri()}   Asset graph: make ui")
+    count = materialize(where, select)
+    typer.echo(f"{count} assets materialized under {where.data}.")
+    for name in ("leaderboard", "feature_sets"):
+        page = where.reports / f"{name}.html"
+        if page.exists():
+            typer.echo(page.resolve().as_uri())
 
 
 @app.command()
@@ -84,11 +85,11 @@ def ui(
     host: Annotated[str, typer.Option(help="Address that the web server listens on.")] = "127.0.0.1",
 ) -> None:
     """Open the Dagster UI on the instance that `cry-pipeline run` records to."""
-    settings = _settings()
+    where = settings()
     from cry_pipeline.orchestration.instance import open_instance
 
-    open_instance(settings).dispose()
-    os.environ["CRY_PIPELINE_DATA"] = str(settings.data.resolve())
+    open_instance(where).dispose()
+    os.environ["CRY_PIPELINE_DATA"] = str(where.data.resolve())
     dagster = Path(sys.executable).with_name("dagster")
     os.execv(dagster, [str(dagster), "dev", "-m", "cry_pipeline.definitions", "-h", host, "-p", str(port)])  # noqa: S606
 
@@ -99,7 +100,7 @@ def corpus_get() -> None:
     _log_to_terminal()
     from cry_pipeline.corpus.resolution import resolve_corpus
 
-    typer.echo(resolve_corpus(_settings()).path)
+    typer.echo(resolve_corpus(settings()).path)
 
 
 @corpus_app.command("synth")
@@ -123,8 +124,8 @@ def corpus_check(
     """Compare each file of a corpus with the sha256 of the public one; exit code 1 where any is missing or differs."""
     from cry_pipeline.corpus.download import check_corpus
 
-    settings = _settings()
-    report = check_corpus(folder or settings.corpus or settings.corpora / "donateacry-corpus")
+    where = settings()
+    report = check_corpus(folder or where.corpus or where.corpora / "donateacry-corpus")
     typer.echo(report.summary)
     if not report.ok:
         raise typer.Exit(1)
@@ -135,10 +136,10 @@ def features_list() -> None:
     """List the feature sets of the catalog with what is stored of each."""
     from cry_pipeline.features.store import FeatureStore
 
-    settings = _settings()
+    where = settings()
     rows = []
-    for name, spec in _catalog(settings).feature_sets.items():
-        info = FeatureStore.open(settings.features, spec).info()
+    for name, spec in catalog(where.catalog).feature_sets.items():
+        info = FeatureStore.open(where.features, spec).info()
         rows.append(
             {
                 "feature set": name,
@@ -150,10 +151,10 @@ def features_list() -> None:
                 "MFCC": spec.mfcc,
                 "recordings": info.recordings,
                 "parts": info.parts,
-                "size": f"{info.bytes / 1e6:.1f} MB",
+                "size": megabytes(info.bytes),
             }
         )
-    _print_table(rows)
+    print_table(rows)
 
 
 @features_app.command("show")
@@ -163,11 +164,11 @@ def features_show(
     recording: Annotated[str | None, typer.Option(help="recording_id, or its beginning; the first by default.")] = None,
 ) -> None:
     """Show a feature set's parameters, and optionally the images of one recording."""
-    settings = _settings()
-    spec = _feature_set(_catalog(settings), name)
-    _print_table([{"parameter": key, "value": str(value)} for key, value in spec.model_dump().items()])
+    where = settings()
+    spec = _feature_set(catalog(where.catalog), name)
+    print_table([{"parameter": key, "value": str(value)} for key, value in spec.model_dump().items()])
     if plot is not None:
-        typer.echo(_plot_recording(settings, spec, recording, plot))
+        typer.echo(_plot_recording(where, spec, recording, plot))
 
 
 @app.command()
@@ -175,9 +176,9 @@ def leaderboard() -> None:
     """Show the evidence of every experiment: each accuracy beside the majority rate, each figure with its interval."""
     from cry_pipeline.evaluation.report import read_leaderboard
 
-    table = read_leaderboard(_settings().reports)
+    table = read_leaderboard(settings().reports)
     rows = [_leaderboard_row(found) for found in table.to_dict("records")]
-    _print_table(rows, title="SYNTHETIC DATA" if table["synthetic"].any() else None)
+    print_table(rows, title="SYNTHETIC DATA" if table["synthetic"].any() else None)
     for qualification in sorted(set(table["qualification"]) - {""}):
         typer.echo(f"† {qualification}")
 
@@ -187,6 +188,7 @@ def _leaderboard_row(found: "dict[Any, Any]") -> "dict[str, Any]":
     return {
         "cohort": found["cohort"],
         "model": found["model"],
+        "feature set": found["feature_set"],
         "protocol": found["protocol"],
         "headline [95 % interval]": f"{found['metric']} {found['value']:.3f} [{low:.3f}, {high:.3f}]",
         "chance": f"{found['chance']:.3f}",
@@ -196,30 +198,18 @@ def _leaderboard_row(found: "dict[Any, Any]") -> "dict[str, Any]":
     }
 
 
-def _settings() -> "Settings":
-    from cry_pipeline.settings import load_settings
-
-    return load_settings()
-
-
-def _catalog(settings: "Settings") -> "Catalog":
-    from cry_pipeline.catalog import load_catalog
-
-    return load_catalog(settings.catalog)
+def _feature_set(known: "Catalog", name: str) -> "FeatureSetSpec":
+    if name not in known.feature_sets:
+        raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(known.feature_sets))}")
+    return known.feature_sets[name]
 
 
-def _feature_set(catalog: "Catalog", name: str) -> "FeatureSetSpec":
-    if name not in catalog.feature_sets:
-        raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(catalog.feature_sets))}")
-    return catalog.feature_sets[name]
-
-
-def _plot_recording(settings: "Settings", spec: "FeatureSetSpec", recording: str | None, path: Path) -> Path:
+def _plot_recording(where: "Settings", spec: "FeatureSetSpec", recording: str | None, path: Path) -> Path:
     from cry_pipeline.evaluation.data_plots import feature_image
     from cry_pipeline.features.kinds import frequencies_hz
     from cry_pipeline.features.store import FeatureStore
 
-    store = FeatureStore.open(settings.features, spec)
+    store = FeatureStore.open(where.features, spec)
     held = sorted(name for name in store.recording_ids() if name.startswith(recording or ""))
     if not held:
         which = f"recording {recording}" if recording else "any recording"
@@ -229,20 +219,6 @@ def _plot_recording(settings: "Settings", spec: "FeatureSetSpec", recording: str
     hop_s = spec.hop_samples / spec.sample_rate_hz
     path.write_bytes(feature_image(values, hop_s=hop_s, title=title, frequencies_hz=frequencies_hz(spec, "mel")))
     return path
-
-
-def _print_table(rows: "list[dict[str, Any]]", title: str | None = None) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, value in rows[0].items():
-        table.add_column(column, justify="right" if isinstance(value, (int, float)) else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    # A pipe or a file has no width to fit.
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 class _TerminalHandler(logging.Handler):

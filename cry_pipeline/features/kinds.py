@@ -53,7 +53,7 @@ KINDS = MappingProxyType(
         "mel": Kind(
             dtype="float16",
             rows="frame",
-            axis="mel",
+            axis="mel_band",  # not "mel": xarray takes an array of a dimension's name for its coordinate
             width=lambda spec: spec.mels,
             attributes=lambda spec: _decibels(
                 spec, fmin_hz=spec.fmin_hz, fmax_hz=spec.fmax_hz, mel_scale=spec.mel_scale, norm="slaney"

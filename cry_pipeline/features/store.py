@@ -5,7 +5,8 @@ files (parts.py) and how features are computed (extraction.py).
 
 A part is written under ``tmp/``, read back, brought to the disk, and made visible by one rename into ``parts/``.
 Nothing in ``parts/`` ever changes. Two writers can at worst compute the same rows twice; of equal rows every reader
-takes those of the part with the smallest name.
+takes those of the part with the smallest name. A compaction writes a part that supersedes others: readers who come
+later do not look at these, a snapshot still does, and garbage collection removes them when nobody needs them.
 
 ``<uri>/<feature-set digest>/``: ``feature_set.json`` (parameters, for people), ``parts/<part>/``, ``tmp/``, and
 ``quarantine/`` with the parts that :meth:`FeatureStore.verify` set aside.
@@ -14,7 +15,6 @@ takes those of the part with the smallest name.
 import json
 import logging
 import shutil
-import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,35 +24,30 @@ from pathlib import Path
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, digest
-from cry_pipeline.features.files import files_below, make_folder, move, sync_tree, write_file
+from cry_pipeline.features.compaction import TARGET_BYTES, CompactionReport, compact
+from cry_pipeline.features.files import make_folder, move, sync_tree, write_file
+from cry_pipeline.features.garbage import READERS_S, Garbage, collect, size, stale
 from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
-from cry_pipeline.features.parts import Part, is_part_name, write_part
+from cry_pipeline.features.parts import Part, write_part
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, check_rows
+from cry_pipeline.features.snapshots import PartIndex, Snapshot
 
 __all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo", "VerifyReport"]
 
 LOG = logging.getLogger("cry_pipeline")
 DESCRIPTION = "feature_set.json"
-STALE_AFTER_S = 24 * 3600
-"""Age from which what a writer left in ``tmp/`` is taken to be of a writer that died."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The parts that a reader saw."""
-
-    feature_set: str
-    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What there is of a feature set; ``bytes`` are those of its parts on the disk."""
+    """What there is of a feature set: its visible parts, with their bytes on the disk, and the superseded ones."""
 
     digest: str
     recordings: int
     parts: int
     bytes: int
+    superseded_parts: int = 0
+    superseded_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,13 +62,13 @@ class VerifyReport:
 class FeatureStore:
     """The features of one feature set, in a folder of their own under the store's root."""
 
-    def __init__(self, root: Path, spec: FeatureSetSpec) -> None:
+    def __init__(self, root: Path, spec: FeatureSetSpec, snapshot: Snapshot | None = None) -> None:
         self.root = root
         self.spec = spec
         self.digest = feature_set_digest(spec)
         self.kinds = tuple(KINDS)
-        self._parts: dict[str, Part] = {}
-        self._places: dict[str, tuple[Part, int]] = {}
+        self.index = PartIndex(root / "parts", self.digest, None if snapshot is None else snapshot.parts)
+        self._pinned = snapshot is not None
 
     @classmethod
     def open(cls, uri: str | Path, spec: FeatureSetSpec) -> "FeatureStore":
@@ -88,11 +83,11 @@ class FeatureStore:
 
     def recording_ids(self) -> set[str]:
         """Return the recordings whose features are here."""
-        return set(self._index())
+        return set(self.index.refresh())
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return those of ``ids`` whose features are not here, in their order."""
-        here = self._index()
+        here = self.index.refresh()
         return [name for name in ids if name not in here]
 
     def data_version(self, ids: Iterable[str]) -> str:
@@ -100,14 +95,27 @@ class FeatureStore:
         return digest(feature_set=self.digest, recordings=sorted(set(ids)))
 
     def snapshot(self) -> Snapshot:
-        """Return which parts there are now."""
-        self._index()
-        return Snapshot(self.digest, tuple(self._parts))
+        """Return which parts a reader sees now."""
+        self.index.refresh()
+        return Snapshot(self.digest, tuple(self.index.visible))
+
+    def at(self, snapshot: Snapshot) -> "FeatureStore":
+        """Return a store that reads exactly the parts of ``snapshot``, and into which nothing can be written.
+
+        Raises:
+            FeatureStoreError: the snapshot is of another feature set. A part that is gone raises when it is read.
+        """
+        if snapshot.feature_set != self.digest:
+            raise FeatureStoreError(f"the snapshot is of the feature set {snapshot.feature_set}, not of {self.digest}")
+        return FeatureStore(self.root, self.spec, snapshot)
 
     def info(self) -> StoreInfo:
         """Return how much there is."""
-        recordings = len(self._index())
-        return StoreInfo(self.digest, recordings, len(self._parts), sum(map(self._bytes, self._parts)))
+        recordings = len(self.index.refresh())
+        visible, present = self.index.visible, self.index.present
+        superseded = [part.folder for name, part in present.items() if name not in visible]
+        own = sum(size(part.folder) for part in visible.values())
+        return StoreInfo(self.digest, recordings, len(visible), own, len(superseded), sum(map(size, superseded)))
 
     def write(self, rows: FeatureRows) -> str:
         """Keep ``rows`` as one new part and return its name; when this returns, they outlive a power failure.
@@ -116,17 +124,47 @@ class FeatureStore:
             FeatureStoreError: the rows are not whole rows of this feature set, or what was written reads back
                 otherwise. Nothing becomes visible then.
         """
+        return self.commit(rows)
+
+    def commit(self, rows: FeatureRows, supersedes: Sequence[str] = ()) -> str:
+        """Do what :meth:`write` does; with ``supersedes``, rows of which hold those of these parts, as compaction."""
+        self._refuse_snapshot()
         check_rows(rows, self.spec)
         self._prepare()
         staging = self.root / "tmp" / uuid.uuid4().hex
         try:
-            part = write_part(staging, rows, self.spec)
+            part = write_part(staging, rows, self.spec, supersedes)
             sync_tree(staging)
             move(staging, self.root / "parts" / part.name)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)  # what stays is harmless, and is removed when stale
             raise
         return part.name
+
+    def compact(self, target_bytes: int = TARGET_BYTES) -> CompactionReport:
+        """Put small parts together into parts of at most ``target_bytes``; those stay until garbage is collected.
+
+        Raises:
+            FeatureStoreError: a part is not as it was written, or what was written reads back otherwise.
+        """
+        self._refuse_snapshot()
+        return compact(self, target_bytes)
+
+    def collect_garbage(
+        self, keep: Iterable[str] = (), *, readers_s: float = READERS_S, dry_run: bool = True
+    ) -> Garbage:
+        """Return what nobody needs any more, and remove it where ``dry_run`` is False.
+
+        Args:
+            keep: names of parts that recorded snapshots need.
+            readers_s: seconds for which a reader may go on with what it saw when it began.
+            dry_run: only tell.
+
+        Raises:
+            FeatureStoreError: a part is not as it was written.
+        """
+        self._refuse_snapshot()
+        return collect(self, set(keep), readers_s, dry_run=dry_run)
 
     def read(self, ids: Sequence[str], kinds: Sequence[str]) -> FeatureRows:
         """Return the arrays ``kinds`` of ``ids``, in their order.
@@ -137,42 +175,70 @@ class FeatureStore:
         unknown = [kind for kind in kinds if kind not in KINDS]
         if unknown:
             raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {', '.join(KINDS)}")
-        places = self._index()
-        missing = self.missing(ids)
-        if missing:
-            raise FeatureStoreError(
-                f"{self.root}: {len(missing)} of {len(ids)} recordings have no features here, among them {missing[0]};"
-                " materialize the feature set first"
-            )
-        wanted: dict[Part, list[tuple[int, int]]] = defaultdict(list)
-        offsets = np.zeros(len(ids) + 1, np.int64)
-        for position, name in enumerate(ids):
-            part, row = places[name]
-            wanted[part].append((row, position))
-            offsets[position + 1] = offsets[position] + part.offsets[row + 1] - part.offsets[row]
-        return FeatureRows(tuple(ids), offsets, {kind: self._gather(kind, wanted, offsets) for kind in kinds})
+        while True:
+            places = self.index.refresh()
+            missing = [name for name in ids if name not in places]
+            if missing:
+                raise FeatureStoreError(
+                    f"{self.root}: {len(missing)} of {len(ids)} recordings have no features here, among them"
+                    f" {missing[0]}; materialize the feature set first"
+                )
+            wanted = [(places[name], places[name].rows[name]) for name in ids]
+            try:
+                return self._gather_all(ids, wanted, kinds)
+            except FeatureStoreError:
+                # Superseded and removed while it was read: all arrays are read again, so that none is of another part.
+                if all(part.folder.exists() for part, _ in wanted):
+                    raise
 
     def verify(self) -> VerifyReport:
-        """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again."""
+        """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
+
+        Raises:
+            OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
+        """
+        self._refuse_snapshot()
         faults: dict[str, str] = {}
-        names = self._part_names()
-        size = 0
+        names = self.index.names()
+        checked = 0
         for name in names:
             folder = self.root / "parts" / name
-            size += self._bytes(name)
             try:
-                wrong = Part.load(folder, name, self.digest).faults()
+                wrong = self.index.load(name).faults()
+                checked += size(folder)
             except FeatureStoreError as error:
                 wrong = [str(error)]
-            if wrong:
+            if wrong and self._set_aside(name):
                 faults[name] = "; ".join(wrong)
                 LOG.warning("feature store %s: part %s is set aside: %s", self.root, name, faults[name])
-                make_folder(self.root / "quarantine")
-                move(folder, self.root / "quarantine" / name)
         if names and not self._is_described():
             faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
             self._describe()
-        return VerifyReport(len(names), size, faults)
+        return VerifyReport(len(names), checked, faults)
+
+    def _set_aside(self, name: str) -> bool:
+        """Move a part to ``quarantine/``; return False where it is gone, collected or set aside by another process."""
+        make_folder(self.root / "quarantine")
+        target = self.root / "quarantine" / name
+        if target.exists():  # brought back from there, and bad again
+            target = target.with_name(f"{name}-{uuid.uuid4().hex[:8]}")
+        try:
+            move(self.root / "parts" / name, target)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _refuse_snapshot(self) -> None:
+        if self._pinned:
+            raise FeatureStoreError(f"{self.root}: a snapshot can only be read; open the store itself to change it")
+
+    def _gather_all(self, ids: Sequence[str], places: list[tuple[Part, int]], kinds: Sequence[str]) -> FeatureRows:
+        wanted: dict[Part, list[tuple[int, int]]] = defaultdict(list)
+        offsets = np.zeros(len(ids) + 1, np.int64)
+        for position, (part, row) in enumerate(places):
+            wanted[part].append((row, position))
+            offsets[position + 1] = offsets[position] + part.offsets[row + 1] - part.offsets[row]
+        return FeatureRows(tuple(ids), offsets, {kind: self._gather(kind, wanted, offsets) for kind in kinds})
 
     def _gather(self, kind: str, wanted: dict[Part, list[tuple[int, int]]], offsets: np.ndarray) -> np.ndarray:
         """Return the array ``kind`` of all rows ``wanted``: by part, the row in it and the position asked for."""
@@ -192,40 +258,14 @@ class FeatureStore:
                 gathered[targets[position] : targets[position + 1]] = own[row]
         return gathered
 
-    def _bytes(self, part: str) -> int:
-        folder = self.root / "parts" / part
-        return sum((folder / path).stat().st_size for path in files_below(folder))
-
-    def _part_names(self) -> list[str]:
-        folder = self.root / "parts"
-        return sorted(path.name for path in folder.iterdir() if is_part_name(path.name)) if folder.exists() else []
-
-    def _index(self) -> dict[str, tuple[Part, int]]:
-        """Return where each row lies, after a look at which parts there are; parts never change, so each loads once."""
-        names = self._part_names()
-        if names != list(self._parts):
-            folder = self.root / "parts"
-            parts = {name: self._parts.get(name) or Part.load(folder / name, name, self.digest) for name in names}
-            # Backwards, so that of equal rows those of the smallest name stay.
-            self._places = {
-                name: (part, row) for part in reversed(parts.values()) for row, name in enumerate(part.recording_ids)
-            }
-            self._parts = parts
-        return self._places
-
     def _prepare(self) -> None:
         for folder in ("tmp", "parts"):
             make_folder(self.root / folder)
         if not self._is_described():
             self._describe()
-        for left in (self.root / "tmp").iterdir():
-            try:
-                stale = time.time() - left.stat().st_mtime > STALE_AFTER_S
-            except FileNotFoundError:  # its writer has just finished
-                continue
-            if stale:
-                LOG.info("feature store %s: removing %s, left by a writer that died", self.root, left.name)
-                shutil.rmtree(left, ignore_errors=True)  # another writer may be removing it too
+        for left in stale(self.root / "tmp", READERS_S):
+            LOG.info("feature store %s: removing %s, left by a writer that died", self.root, left.name)
+            shutil.rmtree(left, ignore_errors=True)  # another writer may be removing it too
 
     def _description(self) -> bytes:
         about = {"feature_set": self.digest, "revision": REVISION, "spec": parameters(self.spec)}

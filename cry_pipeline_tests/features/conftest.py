@@ -50,3 +50,9 @@ def make_rows(spec: FeatureSetSpec) -> MakeRows:
         return stack_rows(recordings)
 
     return make
+
+
+@pytest.fixture
+def many(make_rows: MakeRows) -> list[FeatureRows]:
+    """Five sets of rows of two recordings each, `r<seed>` and `s<seed>`."""
+    return [make_rows(seed, **{f"r{seed}": 3 + seed, f"s{seed}": 2}) for seed in range(5)]

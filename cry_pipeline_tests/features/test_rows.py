@@ -5,7 +5,7 @@ import pytest
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import KINDS, feature_set_digest, frequencies_hz
-from cry_pipeline.features.rows import FeatureStoreError, check_rows
+from cry_pipeline.features.rows import FeatureStoreError, all_finite, check_rows
 
 
 def test_rows_of_a_recording_are_its_own(make_rows) -> None:
@@ -65,3 +65,15 @@ def test_frequencies_are_those_of_bins_and_mels(spec: FeatureSetSpec) -> None:
     np.testing.assert_allclose(steps, 2595 * np.log10(1 + 4000 / 700) / (spec.mels + 1))
     with pytest.raises(ValueError, match="mfcc has no frequency axis"):
         frequencies_hz(spec, "mfcc")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+def test_value_that_is_not_finite_is_noticed_wherever_it_stands(dtype: str, value: float) -> None:
+    array = np.array([[0.0, -0.0, 6e-8], [-65504, 65504, -100]], dtype)
+    assert all_finite(array)
+    for place in np.ndindex(array.shape):
+        damaged = array.copy()
+        damaged[place] = value
+        assert not all_finite(damaged)
+    assert all_finite(array[:0])

@@ -221,3 +221,33 @@ def test_bad_part_is_set_aside_and_only_its_rows_are_missing(store: FeatureStore
     store.write(bad)
     assert_holds(store, bad)
     assert store.verify().faults == {}
+
+
+@pytest.mark.parametrize("file", ["part.json", "c.0.0"])
+def test_part_that_only_this_process_cannot_read_is_not_set_aside(
+    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    rows = make_rows(a=3)
+    store.write(rows)
+    whole = Path.open
+
+    def refuse(path: Path, *arguments, **options):
+        if path.name == file:
+            raise OSError(24, "Too many open files", str(path))
+        return whole(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        store.verify()
+    monkeypatch.undo()
+    assert_holds(store, rows)
+
+
+def test_part_brought_back_and_bad_again_is_set_aside_again(store: FeatureStore, make_rows) -> None:
+    name = store.write(make_rows(a=3))
+    (store.root / "parts" / name / "mel" / "c.0.0").unlink()
+    store.verify()
+    shutil.copytree(store.root / "quarantine" / name, store.root / "parts" / name)
+    assert list(store.verify().faults) == [name]
+    assert store.missing(["a"]) == ["a"]
+    assert len(list((store.root / "quarantine").iterdir())) == 2

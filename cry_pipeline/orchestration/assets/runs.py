@@ -42,16 +42,17 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         from cry_pipeline.training.runs import train_run
 
         folds, store = workspace.folds(experiment.folds_name), workspace.store(spec)
-        ids = sorted(set(folds["recording_id"]))
+        # The parts noted are the parts read, whatever is written meanwhile.
+        ids, snapshot = sorted(set(folds["recording_id"])), store.snapshot()
         result = train_run(
             name,
             catalog,
             folds,
-            store.read(ids, model.inputs) if model.inputs else None,
+            store.at(snapshot).read(ids, model.inputs) if model.inputs else None,
             feature_digest=store.digest,
             runs=workspace.settings.runs,
             accelerator=workspace.accelerator,
-            feature_parts=store.snapshot().parts if model.inputs else (),
+            feature_parts=snapshot.parts if model.inputs else (),
         )
         return materialized(
             context.asset_key,

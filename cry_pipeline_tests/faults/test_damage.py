@@ -1,0 +1,101 @@
+"""Bits that flip, files cut short, lost or longer: never another value, always found, and only those rows missing."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.store import FeatureStore
+from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
+
+NAMES = ["a", "b", "c", "d", "e"]
+FILES_OF_A_PART = 14
+"""Six arrays with metadata and a chunk each, the group, part.json."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    """A store of a compacted part, the two that it supersedes, and one written later."""
+    store = open_store(tmp_path)
+    store.write(rows_of(["a", "b"]))
+    store.write(rows_of(["c"]))
+    store.compact()
+    store.write(rows_of(["d", "e"]))
+    return store
+
+
+def bit_flips(files: list[Path], count: int) -> Iterator[tuple[Path, bytes]]:
+    """Yield ``count`` files with one bit flipped, in turn over all: first, last and random bits."""
+    rng = np.random.default_rng(7)
+    for turn, path in zip(range(count), itertools.cycle(files), strict=False):
+        changed = bytearray(path.read_bytes())
+        last = len(changed) * 8 - 1
+        bit = (0, last)[turn // len(files)] if turn < 2 * len(files) else int(rng.integers(last + 1))
+        changed[bit // 8] ^= 1 << bit % 8
+        yield path, bytes(changed)
+
+
+def cuts(files: list[Path], count: int) -> Iterator[tuple[Path, bytes | None]]:
+    """Yield ``count`` files deleted, emptied, lengthened, or cut at some place, in turn over all."""
+    rng = np.random.default_rng(8)
+    for turn, path in zip(range(count), itertools.cycle(files), strict=False):
+        content = path.read_bytes()
+        way = turn // len(files) + turn % 4
+        cut = content[: int(rng.integers(len(content)))]
+        yield path, (None, cut, b"", content + b"\0")[way % 4]
+
+
+def try_damage(store: FeatureStore, path: Path, content: bytes | None) -> bool:
+    """Put ``content`` in place of a file, check readers and verify, mend it; return whether readers were told."""
+    whole = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    part = path.relative_to(store.root).parts[1] if "parts" in path.relative_to(store.root).parts else None
+    reader, told = open_store(store.root.parent), []
+    for kind in KINDS:
+        try:
+            read = reader.read(NAMES, [kind])
+        except FeatureStoreError as error:
+            told.append(str(error))
+        else:
+            np.testing.assert_array_equal(read.arrays[kind], rows_of(NAMES).arrays[kind], err_msg=str(path))
+    assert all(part is not None and part in sentence for sentence in told), (path, told)
+    assert list(reader.verify().faults) == [part or "feature_set.json"], path
+    after = open_store(store.root.parent)
+    there = after.recording_ids()
+    assert wrong_rows(after, there) == 0
+    assert there == set(NAMES) or there == set("abc")  # what was compacted is still there in its sources
+    if part is not None:
+        shutil.move(store.root / "quarantine" / part, store.root / "parts" / part)
+    path.write_bytes(whole)
+    return bool(told)
+
+
+def test_damage_is_told_and_found(store: FeatureStore, full: bool, counted) -> None:
+    files = sorted(path for path in store.root.rglob("*") if path.is_file())
+    assert len(files) == 4 * FILES_OF_A_PART + 1
+    flips, others = (2000, 200) if full else (2 * len(files), len(files))
+    told = sum(try_damage(store, *damage) for damage in bit_flips(files, flips))
+    told += sum(try_damage(store, *damage) for damage in cuts(files, others))
+    assert open_store(store.root.parent).verify().faults == {}
+    # To what no reader of today looks at, only verify does: coordinates, the description, superseded parts' arrays.
+    assert (flips + others) * 0.25 < told < flips + others
+    counted(bit_flips=flips, cuts_and_deletions=others, told_to_readers=told, found_by_verify=flips + others, wrong=0)
+
+
+def test_lost_part_is_rows_that_are_missing(store: FeatureStore) -> None:
+    store.collect_garbage(readers_s=0, dry_run=False)
+    for part in store.snapshot().parts:
+        shutil.move(store.root / "parts" / part, store.root / "elsewhere")
+        reader = open_store(store.root.parent)
+        missing = reader.missing(NAMES)
+        assert missing in (["a", "b", "c"], ["d", "e"])
+        with pytest.raises(FeatureStoreError, match=f"{len(missing)} of 5 recordings have no features here"):
+            reader.read(NAMES, ["mel"])
+        shutil.move(store.root / "elsewhere", store.root / "parts" / part)

@@ -1,0 +1,34 @@
+"""What the tests of parts that come and go have in common: looks at a store, and damage to it."""
+
+import numpy as np
+
+from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store import FeatureStore
+
+NOW = 0.0
+"""``readers_s`` for a store that nobody reads."""
+
+
+def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
+    read = store.read(rows.recording_ids, tuple(KINDS))
+    for kind, array in rows.arrays.items():
+        np.testing.assert_array_equal(read.arrays[kind], array, err_msg=kind)
+
+
+def reopened(store: FeatureStore) -> FeatureStore:
+    return FeatureStore.open(store.root.parent, store.spec)
+
+
+def parts_there(store: FeatureStore) -> set[str]:
+    return {path.name for path in (store.root / "parts").iterdir()}
+
+
+def damage(store: FeatureStore, part: str) -> None:
+    chunk = store.root / "parts" / part / "mel" / "c.0.0"
+    content = chunk.read_bytes()
+    chunk.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+
+def files_of(store: FeatureStore, part: str) -> list:
+    return [path for path in (store.root / "parts" / part).rglob("*") if path.is_file()]
