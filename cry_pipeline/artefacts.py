@@ -5,6 +5,7 @@ Does not: what a table holds (its stage's schema says that).
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOG = logging.getLogger("cry_pipeline")
+
+
+class DamagedTableError(ValueError):
+    """A table is not what was written, or nothing says what was; the message says what to do."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -61,6 +66,27 @@ def write_table(path: Path, table: "pd.DataFrame", digest: str, **inputs: Any) -
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_json(provenance_path(path), provenance)
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read what :func:`write_table` wrote.
+
+    Raises:
+        FileNotFoundError: there is no table at ``path``.
+        DamagedTableError: it is not, byte for byte, what was written.
+    """
+    import pandas as pd
+
+    written = path.read_bytes()
+    try:
+        expected = json.loads(provenance_path(path).read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedTableError(
+            f"{provenance_path(path)} cannot be read ({error}): materialize {path.stem} again"
+        ) from error
+    if hashlib.sha256(written).hexdigest() != expected:
+        raise DamagedTableError(f"{path} is not what was written: materialize {path.stem} again")
+    return pd.read_parquet(io.BytesIO(written))
 
 
 def is_current(path: Path, digest: str) -> bool:

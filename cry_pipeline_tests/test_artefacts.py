@@ -3,7 +3,15 @@
 import pandas as pd
 import pytest
 
-from cry_pipeline.artefacts import is_current, provenance_path, table_digest, write_atomically, write_table
+from cry_pipeline.artefacts import (
+    DamagedTableError,
+    is_current,
+    provenance_path,
+    read_table,
+    table_digest,
+    write_atomically,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -30,6 +38,16 @@ def test_unreadable_provenance_means_made_again_and_is_said(written, content, ca
     provenance_path(written).write_text(content)
     assert not is_current(written, "digest-1")
     assert "made again" in caplog.text
+
+
+def test_table_is_read_only_as_it_was_written(written):
+    assert read_table(written)["recording_id"].tolist() == ["a", "b"]
+    written.write_bytes(written.read_bytes().replace(b"PAR1", b"PAR2"))
+    with pytest.raises(DamagedTableError, match="is not what was written: materialize table again"):
+        read_table(written)
+    provenance_path(written).unlink()
+    with pytest.raises(DamagedTableError, match=r"provenance\.json cannot be read"):
+        read_table(written)
 
 
 def test_missing_file_is_not_current(written):

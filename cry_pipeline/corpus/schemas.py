@@ -9,8 +9,8 @@ from typing import get_args
 
 import pandas as pd
 import pandera.pandas as pa
-from pyarrow.lib import ArrowException
 
+from cry_pipeline import artefacts
 from cry_pipeline.catalog.specs import Source
 from cry_pipeline.corpus.filenames import AGE_BANDS, GENDERS, REASONS
 from cry_pipeline.corpus.quality import FLOOR_DBFS
@@ -138,15 +138,10 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: there is none at ``path``.
-        TableError: it cannot be read or is not what ``schema`` says.
+        DamagedTableError: it is not, byte for byte, what was written.
+        TableError: it is not what ``schema`` says.
     """
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise
-    except (ArrowException, OSError) as error:
-        raise TableError(f"{path} is damaged ({error}): make it again") from error
-    return conforming(table, schema, str(path))
+    return conforming(artefacts.read_table(path), schema, str(path))
 
 
 def with_types(records: list[dict[str, object]], schema: pa.DataFrameSchema) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, table_digest, write_table
+from cry_pipeline.artefacts import is_current, read_table, table_digest, write_table
 from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.specs import ProtocolSpec
 
@@ -141,7 +141,7 @@ def read_folds(path: Path) -> pd.DataFrame:
     """Read what :func:`keep_folds` kept; a table that breaks the schema raises pandera's ``SchemaErrors``."""
     from cry_pipeline.folds.schemas import FOLDS
 
-    return FOLDS.validate(pd.read_parquet(path), lazy=True)
+    return FOLDS.validate(read_table(path), lazy=True)
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from cry_pipeline.artefacts import write_table
 from cry_pipeline.corpus.schemas import (
     INVENTORY,
     QUARANTINE,
@@ -38,7 +39,7 @@ def test_good_table_is_returned_unchanged(recordings):
 def test_empty_table_has_all_columns_and_types(schema, tmp_path):
     empty = with_types([], schema)
     assert list(empty.columns) == list(schema.columns)
-    empty.to_parquet(tmp_path / "empty.parquet")
+    write_table(tmp_path / "empty.parquet", empty, "digest")
     read_table(tmp_path / "empty.parquet", schema)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog import ProtocolSpec
 from cry_pipeline.folds.splitting import (
     FoldError,
@@ -179,7 +180,7 @@ def test_a_broken_table_of_folds_is_refused(fault: str, tmp_path: Path) -> None:
         "extra column": folds.assign(extra=1),
     }[fault]
     path = tmp_path / "a.parquet"
-    broken.to_parquet(path)
+    write_table(path, broken, "digest")
     with pytest.raises(pandera.errors.SchemaErrors):
         read_folds(path)
 

@@ -4,6 +4,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.folds.splitting import read_folds
@@ -29,10 +30,20 @@ def test_manifest_that_breaks_its_schema_is_refused(installation):
     path = installation.settings.manifests / "recordings.parquet"
     recordings = pd.read_parquet(path)
     assert outcome(schema, installation).passed
-    recordings.assign(duration_s=-1.0).to_parquet(path, index=False)
+    write_table(path, recordings.assign(duration_s=-1.0), "digest")
     found = outcome(schema, installation)
     assert not found.passed
     assert "duration_s" in str(found.description)
+
+
+def test_one_flipped_bit_in_the_manifest_is_refused(installation):
+    path = installation.settings.manifests / "recordings.parquet"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 3] ^= 4
+    path.write_bytes(damaged)
+    found = outcome(schema, installation)
+    assert not found.passed
+    assert "is not what was written" in str(found.description)
 
 
 def test_one_flipped_bit_in_a_part_is_refused(installation, store):
@@ -62,7 +73,7 @@ def test_donor_on_two_sides_is_refused_and_named(installation):
     folds = read_folds(path)
     donor = folds["donor"].value_counts().index[0]
     folds.loc[folds.index[folds["donor"] == donor][0], "fold"] += 1
-    folds.to_parquet(path, index=False)
+    write_table(path, folds, "digest")
     found = outcome(donor_check(name), installation)
     assert not found.passed
     assert found.metadata["leaking"].value == [donor]
