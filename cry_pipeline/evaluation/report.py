@@ -4,34 +4,22 @@ Belongs here: the order of experiments, the table, and filling the page's templa
 evidence (evidence.py) or drawing it (plots.py); the page's words and looks are in ``templates/``.
 """
 
-from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, write_atomically, write_table
+from cry_pipeline.artefacts import is_current, read_table, write_atomically, write_table
 from cry_pipeline.catalog.digests import digest
 from cry_pipeline.evaluation import REPORT_REVISION, plots
 from cry_pipeline.evaluation.evidence import EvidenceError
+from cry_pipeline.evaluation.pages import Picture, fill, picture
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
-from cry_pipeline.evaluation.style import DARK, DPI, LIGHT, Theme
 
 PAGE, TABLE = "leaderboard.html", "leaderboard.parquet"
 NO_TWIN = "no donor-grouped twin: run one before quoting this"
-CSS_DPI = 96
-
-
-class Picture(NamedTuple):
-    """A figure for light and for dark pages, as data URIs, with its width in CSS pixels and its words."""
-
-    light: str
-    dark: str
-    width: int
-    words: str
 
 
 @dataclass(frozen=True)
@@ -96,26 +84,18 @@ def leaderboard_html(evidence: Sequence[Evidence], title: str = "Leaderboard") -
     Raises:
         EvidenceError: there is none, or an experiment comes more than once.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     _check(evidence)
     arranged, twins = arrange(evidence), _twins(evidence)
     entries = [Entry(found, twins[found.provenance.experiment], _pictures(found)) for found in arranged]
-    environment = Environment(
-        loader=PackageLoader("cry_pipeline.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
-    return environment.get_template("leaderboard.html.j2").render(
+    return fill(
+        "leaderboard.html.j2",
         title=title,
         synthetic=any(found.synthetic for found in evidence),
         cohorts=[
             (name, list(group)) for name, group in groupby(entries, lambda entry: entry.evidence.provenance.cohort)
         ],
-        overview=_picture(lambda theme: plots.intervals(arranged, theme), words),
+        overview=picture(lambda theme: plots.intervals(arranged, theme), words),
         metric_names=METRIC_NAMES,
         no_twin=NO_TWIN,
     )
@@ -141,7 +121,7 @@ def read_leaderboard(folder: Path) -> pd.DataFrame:
     """
     if not (folder / TABLE).exists():
         raise EvidenceError(f"There is no leaderboard in {folder}: materialize it with `cry-pipeline run`.")
-    return pd.read_parquet(folder / TABLE)
+    return read_table(folder / TABLE)
 
 
 def _check(evidence: Sequence[Evidence]) -> None:
@@ -209,15 +189,4 @@ def _pictures(found: Evidence) -> list[Picture]:
     ]
     if found.roc:
         drawn.append((plots.roc, f"ROC curves of {name}, one for each fold."))
-    return [_picture(lambda theme, draw=draw: draw(found, theme), words) for draw, words in drawn]
-
-
-def _picture(draw: Callable[[Theme], bytes], words: str) -> Picture:
-    light, dark = draw(LIGHT), draw(DARK)
-    # A PNG holds its width in bytes 16 to 19; figures are drawn finer than CSS pixels, for sharp screens.
-    width = int.from_bytes(light[16:20], "big") * CSS_DPI // DPI
-    return Picture(_data_uri(light), _data_uri(dark), width, words)
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+    return [picture(lambda theme, draw=draw: draw(found, theme), words) for draw, words in drawn]

@@ -85,8 +85,8 @@ def test_changed_feature_set_reaches_runs_and_evidence_once_materialized(install
 
 def test_report_of_synthetic_data_says_so_in_its_title(first_run):
     settings = first_run[0].settings
-    page = (settings.reports / "leaderboard.html").read_text()
-    assert "<title>SYNTHETIC DATA" in page
+    for name in ("leaderboard", "feature_sets"):
+        assert "<title>SYNTHETIC DATA" in (settings.reports / f"{name}.html").read_text()
     recordings = pd.read_parquet(settings.manifests / "recordings.parquet")
     assert set(recordings["source"]) == {"synthetic"}
 
