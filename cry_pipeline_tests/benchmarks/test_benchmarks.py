@@ -1,0 +1,63 @@
+"""The benchmarks still run, and measure what they say; how fast anything is, `make bench` tells."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cry_pipeline.features.transforms import FeatureTransform
+from cry_pipeline_tests.benchmarks import librosas, storing
+from cry_pipeline_tests.benchmarks.__main__ import recordings
+from cry_pipeline_tests.benchmarks.computing import NATIVE, SPEECH, manifest
+from cry_pipeline_tests.benchmarks.measuring import best_of, limit, machine, ratio, table
+
+
+@pytest.mark.parametrize("spec", [NATIVE, SPEECH], ids=["8 kHz", "16 kHz"])
+def test_the_rival_computes_the_same_values(spec) -> None:
+    import torch
+
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * spec.sample_rate_hz + 50)
+    rivals = librosas.shared_stft(samples, spec)
+    ours = FeatureTransform(spec)(torch.from_numpy(samples[None]), torch.tensor([len(samples)]))
+    for kind, values in ours._asdict().items():
+        inner = slice(2, spec.frames(len(samples)) - 4)
+        np.testing.assert_allclose(values[0].numpy()[inner], rivals[kind].T[inner], rtol=0, atol=2e-3, err_msg=kind)
+
+
+def test_three_calls_are_the_shared_ones_but_for_mfccs_own_scale() -> None:
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 20_000)
+    shared, three = librosas.shared_stft(samples, NATIVE), librosas.three_calls(samples, NATIVE)
+    for kind in ("spectrogram", "mel"):
+        np.testing.assert_allclose(three[kind], shared[kind], atol=1e-3)
+    assert three["mfcc"].shape == shared["mfcc"].shape
+
+
+def test_rivals_take_turns_and_the_best_counts() -> None:
+    turns: list[str] = []
+    clock = itertools.chain([0, 9, 0, 9, 0, 5, 0, 7], itertools.repeat(99))
+    rivals = {"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}
+    assert best_of(rivals, rounds=2, clock=lambda: next(clock)) == {"a": 5, "b": 7}
+    assert turns == ["a", "b"] * 3
+
+
+def test_table_says_what_was_missed() -> None:
+    lines = table([ratio("speed", 4.0, 5, "detail"), limit("cost", 3.0, 4, "ms")]).splitlines()
+    assert lines[2:] == ["| speed | 4.0× (detail) | ≥ 5× | **no** |", "| cost | 3 ms | ≤ 4 ms | yes |"]
+    assert "torch" in machine()
+
+
+def test_storage_measures_run_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cry_pipeline_tests.benchmarks.__main__.RECORDINGS", 1)
+    monkeypatch.setattr(storing, "COHORT", 40)
+    paths = recordings(tmp_path / "corpus", None)
+    monkeypatch.setattr(storing, "PART", 10)
+    figures = [*storing.commits(tmp_path, 1), *storing.reads(tmp_path), *storing.growth(paths, tmp_path, 20)]
+    assert any(figure.what.startswith("durable commit") for figure in figures)
+    assert any("nothing to do" in figure.what for figure in figures)
+
+
+def test_a_manifest_repeats_its_files_under_other_ids(tmp_path: Path) -> None:
+    rows, roots = manifest([tmp_path / "a.wav", tmp_path / "b.wav"], 5)
+    assert rows["recording_id"].is_unique
+    assert roots.locate("corpus", rows["path"][4]) == tmp_path / "a.wav"
