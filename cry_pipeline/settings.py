@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     data: Path = Field(default=Path("data"), description="Folder for everything the pipeline produces.")
     corpus: Path | None = Field(default=None, description="A donateacry-corpus; unset: found, fetched or generated.")
     catalog: Path | None = Field(default=None, description="Folder of catalog YAML files; unset: the packaged catalog.")
+    feature_store: str | None = Field(
+        default=None, description="Root of the feature store, a folder or s3://bucket/prefix; unset: <data>/features."
+    )
     workers: int = Field(default=min(os.cpu_count() or 1, 8), ge=1, description="Threads that decode audio.")
     batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
     accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="Where networks are trained.")
@@ -45,9 +48,9 @@ class Settings(BaseSettings):
         return self.data / "manifests"
 
     @property
-    def features(self) -> Path:
-        """Root of the feature store."""
-        return self.data / "features"
+    def features(self) -> str:
+        """Root of the feature store: a folder's path, or ``s3://bucket/prefix``."""
+        return self.feature_store or str(self.data / "features")
 
     @property
     def folds(self) -> Path:

@@ -25,7 +25,8 @@ Names = Annotated[list[str] | None, typer.Argument(help="Feature sets of the cat
 @store_app.command("ls")
 def store_ls() -> None:
     """List every feature set that is stored, those that the catalog no longer has among them."""
-    from cry_pipeline.features.garbage import feature_sets, size
+    from cry_pipeline.features.garbage import feature_sets
+    from cry_pipeline.features.storage import open_storage
 
     stores = _stores(None)
     rows = []
@@ -42,10 +43,11 @@ def store_ls() -> None:
             }
         )
     listed = {store.digest for store in stores.values()}
-    for folder in feature_sets(settings().features):
-        if folder.name not in listed:
-            parts = len(list(folder.glob("parts/*")))
-            cells = ("(not in the catalog)", folder.name[:12], "", parts, megabytes(size(folder)), "")
+    root = open_storage(settings().features)
+    for digest in feature_sets(root):
+        if digest not in listed:
+            parts = len(root.below(digest).parts())
+            cells = ("(not in the catalog)", digest[:12], "", parts, megabytes(root.size(digest)), "")
             rows.append(dict(zip(rows[0], cells, strict=True)))
     print_table(rows)
 
@@ -60,7 +62,7 @@ def store_info(name: Annotated[str, typer.Argument(help="A feature set of the ca
     info = store.info()
     about = {
         "digest": info.digest,
-        "folder": store.root,
+        "where": store.uri,
         "recordings": info.recordings,
         "parts": info.parts,
         "size": megabytes(info.bytes),
@@ -112,6 +114,7 @@ def store_gc(
     That is: parts that a compaction superseded, and what dead writers left.
     """
     from cry_pipeline.features.garbage import collect_unlisted
+    from cry_pipeline.features.storage import open_storage
     from cry_pipeline.features.users import feature_uses
 
     uses = feature_uses(settings().runs)
@@ -119,7 +122,7 @@ def store_gc(
     found = {name: store.collect_garbage(keep, dry_run=not remove) for name, store in _stores(names).items()}
     if unlisted:
         needed = {store.digest for store in _stores(None).values()} | {use.feature_set for use in uses}
-        found["(not in the catalog)"] = collect_unlisted(settings().features, needed, dry_run=not remove)
+        found["(not in the catalog)"] = collect_unlisted(open_storage(settings().features), needed, dry_run=not remove)
     _print_garbage(found, removed=remove)
 
 

@@ -1,11 +1,13 @@
 """Fixtures shared by all tests: where the real corpus is, and a data folder of each test's own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cry_pipeline.settings import Settings
+from cry_pipeline_tests.buckets import make_bucket, s3_service
 
 CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
 
@@ -14,7 +16,7 @@ CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
 def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes what another test, or the user, has."""
     for name in list(os.environ):
-        if name.startswith(("CRY_PIPELINE_", "DAGSTER_")):
+        if name.startswith(("CRY_PIPELINE_", "DAGSTER_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CRY_PIPELINE_DATA", str(tmp_path / "data"))
 
@@ -31,3 +33,17 @@ def corpus() -> Path:
     if not CORPUS:
         pytest.skip("CRY_PIPELINE_CORPUS is not set: tests on the real corpus are skipped")
     return Path(CORPUS)
+
+
+@pytest.fixture(scope="session")
+def _s3_service() -> Iterator[dict[str, str]]:
+    with s3_service() as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(_s3_service: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """``s3://…`` of an empty bucket of the test's own, at a service that the environment leads to."""
+    for name, value in _s3_service.items():
+        monkeypatch.setenv(name, value)
+    return make_bucket(_s3_service)

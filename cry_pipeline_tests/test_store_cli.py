@@ -12,13 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from cry_pipeline.catalog import load_catalog
-from cry_pipeline.features import garbage, parts
+from cry_pipeline.features import encoding, storage
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError, stack_rows
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.users import feature_uses
 from cry_pipeline.settings import Settings
 from cry_pipeline.store_cli import store_app
+from cry_pipeline_tests.features.looks import folder_of
 
 NAME = "mel64_8k"
 
@@ -54,7 +55,7 @@ def run(settings: Settings, store: FeatureStore) -> Path:
 
 
 def test_ls_shows_what_is_stored_of_each_set_and_of_sets_that_left_the_catalog(store: FeatureStore) -> None:
-    old = store.root.with_name("f" * 64)
+    old = folder_of(store).with_name("f" * 64)
     (old / "parts" / ("0" * 32)).mkdir(parents=True)
     status, said = call("ls")
     assert status == 0
@@ -85,7 +86,7 @@ def test_unknown_feature_set_is_named(store: FeatureStore) -> None:
 def test_verify_says_what_is_wrong_with_exit_code_1(store: FeatureStore) -> None:
     assert call("verify", NAME) == (0, f"{NAME}: 2 parts, 0.0 MB: sound\n")
     part = store.snapshot().parts[0]
-    (store.root / "parts" / part / "mel" / "c.0.0").unlink()
+    (folder_of(store) / "parts" / part / "mel" / "c.0.0").unlink()
     status, said = call("verify")
     assert status == 1
     assert f"{NAME}: 2 parts" in said
@@ -97,10 +98,10 @@ def test_compact_then_gc_lists_and_only_when_told_removes_what_no_run_needs(
     store: FeatureStore, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = store.snapshot().parts
-    monkeypatch.setattr(parts, "datetime", YearsAgo)
+    monkeypatch.setattr(encoding, "datetime", YearsAgo)
     assert call("compact", NAME) == (0, f"{NAME}: 2 parts → 1, 0.0 MB\n")
     monkeypatch.undo()
-    monkeypatch.setenv("CRY_PIPELINE_DATA", str(store.root.parents[1]))
+    monkeypatch.setenv("CRY_PIPELINE_DATA", str(folder_of(store).parents[1]))
     assert call("gc", NAME)[1].startswith("0 items")  # the run needs them
     run.unlink()
     status, said = call("gc", NAME)
@@ -108,9 +109,9 @@ def test_compact_then_gc_lists_and_only_when_told_removes_what_no_run_needs(
     assert all(f"parts/{name}" in said for name in sources)
     assert "2 items" in said
     assert "would be removed; do it with --remove" in said
-    assert all((store.root / "parts" / name).exists() for name in sources)
+    assert all((folder_of(store) / "parts" / name).exists() for name in sources)
     assert "removed." in call("gc", NAME, "--remove")[1]
-    assert not any((store.root / "parts" / name).exists() for name in sources)
+    assert not any((folder_of(store) / "parts" / name).exists() for name in sources)
     assert store.recording_ids() == {"a", "b"}
 
 
@@ -125,7 +126,7 @@ class YearsAgo(datetime):
 def test_feature_sets_of_no_catalog_go_only_when_asked_for_and_not_while_a_run_needs_them(
     store: FeatureStore, run: Path
 ) -> None:
-    old, used = (store.root.with_name(digit * 64) for digit in "ef")
+    old, used = (folder_of(store).with_name(digit * 64) for digit in "ef")
     for folder in (old, used):
         (folder / "parts").mkdir(parents=True)
         for path in (folder, folder / "parts"):
@@ -157,4 +158,4 @@ def test_commands_import_nothing_heavy() -> None:
 
 
 def test_a_part_is_old_enough_for_any_reader_of_a_day() -> None:
-    assert garbage.READERS_S == 24 * 3600
+    assert storage.READERS_S == 24 * 3600

@@ -39,7 +39,7 @@ def compact(store: "FeatureStore", target_bytes: int = TARGET_BYTES) -> Compacti
         try:
             written.append(_merge(store, group))
         except FeatureStoreError:
-            if all(part.folder.exists() for part in group):
+            if all(part.here for part in group):
                 raise
             groups = _plan(store, target_bytes)  # another compaction was quicker, and its sources are collected
         else:

@@ -1,38 +1,25 @@
 """One part of the store: an immutable, checksummed Zarr v3 group that holds some recordings' features.
 
-Belongs here: a part's files and ``part.json``, and strict reading of them. Does not: which parts there are, and
-when one becomes visible (store.py).
-
-zarr-python writes, TensorStore reads: a cohort's arrays come 4 times faster (28.6 MB in 0.03 s, not 0.10 s).
-Nothing is compressed: zstd (level 1) saves 26 % of the spectrogram, which 32 recordings picked at random pay with
-twice the time (8.8 ms, not 4.5 ms).
+Belongs here: ``part.json``, and strict reading of a part. Does not: how rows become files (encoding.py), where files
+lie (storage.py), which parts there are, and when one becomes visible (store.py).
 """
 
 import errno
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cry_pipeline.catalog import FeatureSetSpec, canonical_json
-from cry_pipeline.features.files import files_below, sha256
-from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
-from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, all_finite
+from cry_pipeline.features.rows import FeatureStoreError, all_finite
+from cry_pipeline.features.storage import INDEX, PARTS, READ_ERRORS, Storage, StoredArray
 
-INDEX = "part.json"
-FORMAT = 1
-CHUNK_FRAMES = 1024
 NAME_DIGITS = 32
-READ_ERRORS = (ValueError, RuntimeError, LookupError, OSError)
-"""What TensorStore and the file system raise."""
 REPAIR = "`cry-pipeline store verify` sets bad parts aside; then materialize the feature set again"
 DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EISDIR, errno.ENOTDIR})
 """Errors of a file that is lost or cannot be read by anyone; others, as of too few descriptors, are of the reader."""
@@ -42,9 +29,13 @@ DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EISDIR, errno.ENOTDIR})
 class Part:
     """A part that can be read: what its ``part.json`` says, checked against the part's name."""
 
-    folder: Path
+    storage: Storage
+    path: str
+    """Where its files lie in the storage: ``parts/<name>``, or elsewhere while it is written."""
     name: str
     """The first digits of the sha256 of ``part.json``: no bit of it can change unnoticed."""
+    feature_set: str
+    """Digest of the feature set."""
     recording_ids: tuple[str, ...]
     offsets: np.ndarray
     """Where each recording's frames begin, int64 [recordings + 1]."""
@@ -55,6 +46,7 @@ class Part:
     written_at: datetime
     supersedes: tuple[str, ...] = ()
     """The parts whose rows are all in this one too."""
+    _opened: dict[str, StoredArray] = field(default_factory=dict, repr=False)
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -67,31 +59,60 @@ class Part:
         return sum(math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize for about in self.arrays.values())
 
     @classmethod
-    def load(cls, folder: Path, name: str, feature_set: str) -> "Part":
-        """Read the ``part.json`` of the part ``name`` in ``folder``.
+    def load(cls, storage: Storage, name: str, feature_set: str) -> "Part":
+        """Read the ``part.json`` of the visible part ``name``.
 
         Raises:
             FeatureStoreError: it is missing, is not what was written, or is of another feature set.
             OSError: it cannot be read here and now, which says nothing about the part.
         """
+        path = f"{PARTS}/{name}"
         try:
-            content = (folder / INDEX).read_bytes()
+            content = storage.read(f"{path}/{INDEX}")
         except OSError as error:
             if error.errno not in DAMAGE:
                 raise
             raise FeatureStoreError(f"part {name}: {INDEX} cannot be read ({error}); {REPAIR}") from error
-        if _name(content) != name:
+        if part_name(content) != name:
             raise FeatureStoreError(f"part {name}: {INDEX} is not what was written; {REPAIR}")
-        index = json.loads(content)
-        if index["feature_set"] != feature_set:
+        part = cls.parsed(storage, path, content)
+        if part.feature_set != feature_set:
             raise FeatureStoreError(
-                f"part {name}: is of the feature set {index['feature_set']}, not of {feature_set}; {REPAIR}"
+                f"part {name}: is of the feature set {part.feature_set}, not of {feature_set}; {REPAIR}"
             )
+        return part
+
+    @classmethod
+    def parsed(cls, storage: Storage, path: str, content: bytes) -> "Part":
+        """Return the part that ``content``, of a ``part.json``, describes."""
+        index = json.loads(content)
         ids, frames = zip(*index["recordings"], strict=True)
-        offsets = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
-        written_at = datetime.fromisoformat(index["written_at"])
-        supersedes = tuple(index.get("supersedes", ()))  # parts written before there were compactions have none
-        return cls(folder, name, ids, offsets, index["arrays"], index["files"], written_at, supersedes)
+        return cls(
+            storage=storage,
+            path=path,
+            name=part_name(content),
+            feature_set=index["feature_set"],
+            recording_ids=ids,
+            offsets=np.concatenate([[0], np.cumsum(frames)]).astype(np.int64),
+            arrays=index["arrays"],
+            files=index["files"],
+            written_at=datetime.fromisoformat(index["written_at"]),
+            supersedes=tuple(index.get("supersedes", ())),  # parts written before there were compactions have none
+        )
+
+    def at(self, path: str) -> "Part":
+        """Return the same part with its files under ``path``, nothing of it opened."""
+        return replace(self, path=path, _opened={})
+
+    @property
+    def here(self) -> bool:
+        """Whether the part is still visible."""
+        return self.storage.has_part(self.name)
+
+    @property
+    def bytes_stored(self) -> int:
+        """Bytes of all its files."""
+        return self.storage.size(self.path)
 
     def read(self, kind: str, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Return the rows ``start`` to ``stop`` of the array ``kind`` for each of ``ranges``, as [rows, width].
@@ -100,10 +121,9 @@ class Part:
             FeatureStoreError: a file or chunk is missing, a checksum fails, shape or dtype differ from
                 ``part.json``, or a value is not finite.
         """
-        array = self._open(kind)
-        reads = [array[start:stop].read() for start, stop in ranges]
+        array = self._opened.get(kind) or self._open(kind)
         try:
-            values = [np.asarray(read.result()) for read in reads]
+            values = array.read(ranges)
         except READ_ERRORS as error:
             raise self._error(kind, f"cannot be read ({error})") from error
         if not all(all_finite(value) for value in values):
@@ -119,7 +139,7 @@ class Part:
         faults = []
         for path, expected in self.files.items():
             try:
-                if sha256(self.folder / path) != expected:
+                if sha256(self.storage.read(f"{self.path}/{path}")) != expected:
                     faults.append(f"{path} is not what was written")
             except OSError as error:
                 if error.errno not in DAMAGE:
@@ -127,128 +147,39 @@ class Part:
                 faults.append(f"{path} cannot be read ({error})")
         return faults
 
-    def _open(self, kind: str) -> Any:
-        import tensorstore
-
+    def _open(self, kind: str) -> StoredArray:
+        """Return the array ``kind``, opened once: neither it nor its ``zarr.json`` ever changes."""
         expected = self.arrays.get(kind)
         if expected is None:
             raise self._error(kind, f"is not in it; it holds {', '.join(self.arrays)}")
-        metadata = self.folder / kind / "zarr.json"
+        metadata = f"{kind}/zarr.json"
         try:
-            intact = sha256(metadata) == self.files[f"{kind}/zarr.json"]
-            array = tensorstore.open(
-                {
-                    "driver": "zarr3",
-                    "kvstore": {"driver": "file", "path": f"{metadata.parent.resolve()}/"},
-                    # By default a missing chunk reads as the fill value.
-                    "fill_missing_data_reads": False,
-                },
-                read=True,
-            ).result()
+            intact = sha256(self.storage.read(f"{self.path}/{metadata}")) == self.files[metadata]
+            array = self.storage.open_array(f"{self.path}/{kind}")
         except READ_ERRORS as error:
             raise self._error(kind, f"cannot be opened ({error})") from error
         if not intact:
             raise self._error(kind, "has a zarr.json that is not what was written")
-        found = {"shape": list(array.shape), "dtype": array.dtype.name}
+        found = {"shape": list(array.shape), "dtype": array.dtype}
         if found != expected:
             raise self._error(kind, f"is {found}, but {INDEX} says {expected}")
+        self._opened[kind] = array
         return array
 
     def _error(self, kind: str, what: str) -> FeatureStoreError:
         return FeatureStoreError(f"part {self.name}: {kind} {what}; {REPAIR}")
 
 
-def write_part(folder: Path, rows: FeatureRows, spec: FeatureSetSpec, supersedes: Sequence[str] = ()) -> Part:
-    """Write ``rows``, already checked, as the files of a part into the new ``folder``; read all back and compare.
-
-    ``supersedes`` names the parts whose rows are all among ``rows``.
-
-    Raises:
-        FeatureStoreError: what is read back differs from what was written.
-    """
-    _write_zarr(folder, rows, spec)
-    index = {
-        "format": FORMAT,
-        "feature_set": feature_set_digest(spec),
-        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "writer": os.urandom(16).hex(),  # two parts of equal rows are still two parts
-        "supersedes": list(supersedes),
-        "recordings": [[name, int(frames)] for name, frames in zip(rows.recording_ids, rows.frames, strict=True)],
-        "arrays": {kind: {"shape": list(a.shape), "dtype": a.dtype.name} for kind, a in rows.arrays.items()},
-        "files": {path.as_posix(): sha256(folder / path) for path in files_below(folder)},
-    }
-    content = canonical_json(index).encode()
-    (folder / INDEX).write_bytes(content)
-    part = Part.load(folder, _name(content), index["feature_set"])
-    _compare(part, rows)
-    return part
-
-
 def is_part_name(name: str) -> bool:
-    """Return whether a folder of this name is a part."""
+    """Return whether something of this name under ``parts/`` is a part."""
     return len(name) == NAME_DIGITS and set(name) <= set("0123456789abcdef")
 
 
-def _name(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:NAME_DIGITS]
+def part_name(content: bytes) -> str:
+    """Return the name of the part whose ``part.json`` is ``content``."""
+    return sha256(content)[:NAME_DIGITS]
 
 
-def _write_zarr(folder: Path, rows: FeatureRows, spec: FeatureSetSpec) -> None:
-    import zarr
-
-    attributes = {
-        "feature_set": feature_set_digest(spec),
-        "revision": REVISION,
-        "sample_rate_hz": spec.sample_rate_hz,
-        "parameters": parameters(spec),
-        "layout": "recording i has the frames offsets[i] to offsets[i + 1]; frame f of them is centred at"
-        " (f - offsets[i]) * frame_s seconds of it, so that the axis has no origin of its own",
-        "frame_s": spec.hop_samples / spec.sample_rate_hz,
-        "coordinates": "recording_id",  # CF: xarray then shows it as the recordings' names
-    }
-    group = zarr.create_group(store=str(folder), zarr_format=3, attributes=attributes)
-    for name, kind in KINDS.items():
-        array, width = rows.arrays[name], rows.arrays[name].shape[1]
-        chunk = min(CHUNK_FRAMES, len(array))
-        written = _create(
-            group,
-            name,
-            shape=array.shape,
-            dtype=array.dtype,
-            chunks=(chunk, width),
-            shards=(-(-len(array) // chunk) * chunk, width),
-            fill_value=np.nan,
-            dimension_names=(kind.rows, kind.axis),
-            attributes=kind.attributes(spec) | {"sample_rate_hz": spec.sample_rate_hz},
-        )
-        written[:] = array
-    edges = _create(group, "offsets", shape=rows.offsets.shape, dtype="int64", dimension_names=("recording_edge",))
-    edges[:] = rows.offsets
-    ids = _create(group, "recording_id", shape=(len(rows),), dtype=str, dimension_names=("recording",))
-    ids[:] = np.array(rows.recording_ids, dtype=object)
-
-
-def _create(group: Any, name: str, **kwargs: Any) -> Any:
-    from zarr.codecs import Crc32cCodec
-
-    return group.create_array(
-        name,
-        compressors=(Crc32cCodec(),),
-        config={"write_empty_chunks": True},
-        chunk_key_encoding={"name": "default", "separator": "."},  # no folders of one file each, to be synced too
-        **kwargs,
-    )
-
-
-def _compare(part: Part, rows: FeatureRows) -> None:
-    import zarr
-
-    group = zarr.open_group(str(part.folder), mode="r", zarr_format=3)
-    read = {kind: part.read(kind, [(0, len(array))])[0] for kind, array in rows.arrays.items()}
-    same = [np.array_equal(read[kind], array) for kind, array in rows.arrays.items()]
-    same += [np.array_equal(np.asarray(group["offsets"]), rows.offsets), np.array_equal(part.offsets, rows.offsets)]
-    same += [tuple(np.asarray(group["recording_id"])) == rows.recording_ids == part.recording_ids]
-    if not all(same):
-        raise FeatureStoreError(
-            f"part {part.name}: what was read back differs from what was written; is the disk sound?"
-        )
+def sha256(content: bytes) -> str:
+    """Return the sha256 of ``content`` as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()

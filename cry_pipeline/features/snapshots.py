@@ -7,10 +7,10 @@ part (parts.py), and how parts come (store.py, compaction.py) and go (garbage.py
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from cry_pipeline.features.parts import Part, is_part_name
 from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Snapshot:
 
 
 class PartIndex:
-    """The parts in a folder, each loaded once since parts never change.
+    """The parts in a storage, each loaded once since parts never change.
 
     Visible are those that no other of them supersedes. With ``pinned``, only the parts named in it are looked at.
     """
 
-    def __init__(self, folder: Path, feature_set: str, pinned: Iterable[str] | None = None) -> None:
-        self.folder = folder
+    def __init__(self, storage: Storage, feature_set: str, pinned: Iterable[str] | None = None) -> None:
+        self.storage = storage
         self.feature_set = feature_set
         self.present: dict[str, Part] = {}
         """All parts there are, superseded ones too, by name in ascending order."""
@@ -77,13 +77,13 @@ class PartIndex:
 
     def load(self, name: str) -> Part:
         """Read one part's ``part.json``; raises as :meth:`Part.load`."""
-        return Part.load(self.folder / name, name, self.feature_set)
+        return Part.load(self.storage, name, self.feature_set)
 
     def names(self) -> list[str]:
         """Return the names of all parts there are now, sorted.
 
-        A folder is not listed in one moment: a compacted part may appear behind the listing and what it supersedes
-        be removed before it. Two equal listings rule that out.
+        Neither folder nor bucket is listed in one moment: a compacted part may appear behind the listing and what it
+        supersedes be removed before it. Two equal listings rule that out.
         """
         first, second = None, self._listed()
         while first != second:
@@ -91,10 +91,7 @@ class PartIndex:
         return second
 
     def _listed(self) -> list[str]:
-        try:
-            return sorted(path.name for path in self.folder.iterdir() if is_part_name(path.name))
-        except FileNotFoundError:
-            return []
+        return [name for name in self.storage.parts() if is_part_name(name)]
 
     def _wanted_names(self) -> list[str]:
         names = self.names()
@@ -103,8 +100,8 @@ class PartIndex:
         gone = sorted(set(self._pinned) - set(names))
         if gone:
             raise FeatureStoreError(
-                f"{self.folder}: part {gone[0]} of the snapshot is not here any more: garbage collection removed it,"
-                " or verify() set it aside; read the store as it is now"
+                f"{self.storage.uri}: part {gone[0]} of the snapshot is not here any more: garbage collection removed"
+                " it, or verify() set it aside; read the store as it is now"
             )
         return self._pinned
 

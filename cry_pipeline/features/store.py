@@ -8,14 +8,14 @@ Nothing in ``parts/`` ever changes. Two writers can at worst compute the same ro
 takes those of the part with the smallest name. A compaction writes a part that supersedes others: readers who come
 later do not look at these, a snapshot still does, and garbage collection removes them when nobody needs them.
 
-``<uri>/<feature-set digest>/``: ``feature_set.json`` (parameters, for people), ``parts/<part>/``, ``tmp/``, and
-``quarantine/`` with the parts that :meth:`FeatureStore.verify` set aside.
+On an object store there is no rename: a part is there from the moment at which its ``part.json`` is, which is put last.
+
+``<uri>/<feature-set digest>/``: ``feature_set.json`` (parameters, for people), ``parts/<part>/``, in a folder ``tmp/``,
+and ``quarantine/`` with the parts that :meth:`FeatureStore.verify` set aside.
 """
 
 import json
 import logging
-import shutil
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +25,13 @@ import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.compaction import TARGET_BYTES, CompactionReport, compact
-from cry_pipeline.features.files import make_folder, move, sync_tree, write_file
-from cry_pipeline.features.garbage import READERS_S, Garbage, collect, size, stale
+from cry_pipeline.features.encoding import check_written, describe, encode
+from cry_pipeline.features.garbage import Garbage, collect
 from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
-from cry_pipeline.features.parts import Part, write_part
+from cry_pipeline.features.parts import Part
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, check_rows
 from cry_pipeline.features.snapshots import PartIndex, Snapshot
+from cry_pipeline.features.storage import INDEX, READERS_S, Storage, open_storage
 
 __all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo", "VerifyReport"]
 
@@ -60,26 +61,33 @@ class VerifyReport:
 
 
 class FeatureStore:
-    """The features of one feature set, in a folder of their own under the store's root."""
+    """The features of one feature set, in a place of their own under the store's root."""
 
-    def __init__(self, root: Path, spec: FeatureSetSpec, snapshot: Snapshot | None = None) -> None:
-        self.root = root
+    def __init__(self, storage: Storage, spec: FeatureSetSpec, snapshot: Snapshot | None = None) -> None:
+        self.storage = storage
         self.spec = spec
         self.digest = feature_set_digest(spec)
         self.kinds = tuple(KINDS)
-        self.index = PartIndex(root / "parts", self.digest, None if snapshot is None else snapshot.parts)
+        self.index = PartIndex(storage, self.digest, None if snapshot is None else snapshot.parts)
         self._pinned = snapshot is not None
 
     @classmethod
     def open(cls, uri: str | Path, spec: FeatureSetSpec) -> "FeatureStore":
-        """Return the store of ``spec`` under ``uri``, a local folder; nothing is made before something is written.
+        """Return the store of ``spec`` under ``uri``; nothing is made before something is written.
+
+        Args:
+            uri: a folder's path, or ``s3://bucket/prefix``.
+            spec: the feature set.
 
         Raises:
-            FeatureStoreError: ``uri`` is no local path.
+            FeatureStoreError: features are not kept in such a place.
         """
-        if "://" in str(uri):
-            raise FeatureStoreError(f"{uri}: features are kept in a local folder; give its path")
-        return cls(Path(uri) / feature_set_digest(spec), spec)
+        return cls(open_storage(uri).below(feature_set_digest(spec)), spec)
+
+    @property
+    def uri(self) -> str:
+        """Where the feature set lies."""
+        return self.storage.uri
 
     def recording_ids(self) -> set[str]:
         """Return the recordings whose features are here."""
@@ -107,15 +115,16 @@ class FeatureStore:
         """
         if snapshot.feature_set != self.digest:
             raise FeatureStoreError(f"the snapshot is of the feature set {snapshot.feature_set}, not of {self.digest}")
-        return FeatureStore(self.root, self.spec, snapshot)
+        return FeatureStore(self.storage, self.spec, snapshot)
 
     def info(self) -> StoreInfo:
         """Return how much there is."""
         recordings = len(self.index.refresh())
         visible, present = self.index.visible, self.index.present
-        superseded = [part.folder for name, part in present.items() if name not in visible]
-        own = sum(size(part.folder) for part in visible.values())
-        return StoreInfo(self.digest, recordings, len(visible), own, len(superseded), sum(map(size, superseded)))
+        bytes_of = {name: part.bytes_stored for name, part in present.items()}
+        own = sum(bytes_of[name] for name in visible)
+        superseded = len(present) - len(visible)
+        return StoreInfo(self.digest, recordings, len(visible), own, superseded, sum(bytes_of.values()) - own)
 
     def write(self, rows: FeatureRows) -> str:
         """Keep ``rows`` as one new part and return its name; when this returns, they outlive a power failure.
@@ -130,15 +139,14 @@ class FeatureStore:
         """Do what :meth:`write` does; with ``supersedes``, rows of which hold those of these parts, as compaction."""
         self._refuse_snapshot()
         check_rows(rows, self.spec)
-        self._prepare()
-        staging = self.root / "tmp" / uuid.uuid4().hex
-        try:
-            part = write_part(staging, rows, self.spec, supersedes)
-            sync_tree(staging)
-            move(staging, self.root / "parts" / part.name)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)  # what stays is harmless, and is removed when stale
-            raise
+        if not self._is_described():
+            self._describe()
+        files = encode(rows, self.spec)
+        content = describe(rows, files, self.spec, supersedes)
+        part = Part.parsed(self.storage, "", content)
+        self.storage.publish(
+            part.name, files | {INDEX: content}, lambda path: check_written(part.at(path), rows, files)
+        )
         return part.name
 
     def compact(self, target_bytes: int = TARGET_BYTES) -> CompactionReport:
@@ -180,7 +188,7 @@ class FeatureStore:
             missing = [name for name in ids if name not in places]
             if missing:
                 raise FeatureStoreError(
-                    f"{self.root}: {len(missing)} of {len(ids)} recordings have no features here, among them"
+                    f"{self.uri}: {len(missing)} of {len(ids)} recordings have no features here, among them"
                     f" {missing[0]}; materialize the feature set first"
                 )
             wanted = [(places[name], places[name].rows[name]) for name in ids]
@@ -188,7 +196,7 @@ class FeatureStore:
                 return self._gather_all(ids, wanted, kinds)
             except FeatureStoreError:
                 # Superseded and removed while it was read: all arrays are read again, so that none is of another part.
-                if all(part.folder.exists() for part, _ in wanted):
+                if all(part.here for part in {part for part, _ in wanted}):
                     raise
 
     def verify(self) -> VerifyReport:
@@ -202,35 +210,23 @@ class FeatureStore:
         names = self.index.names()
         checked = 0
         for name in names:
-            folder = self.root / "parts" / name
             try:
-                wrong = self.index.load(name).faults()
-                checked += size(folder)
+                part = self.index.load(name)
+                wrong = part.faults()
+                checked += part.bytes_stored
             except FeatureStoreError as error:
                 wrong = [str(error)]
-            if wrong and self._set_aside(name):
+            if wrong and self.storage.set_aside(name):
                 faults[name] = "; ".join(wrong)
-                LOG.warning("feature store %s: part %s is set aside: %s", self.root, name, faults[name])
+                LOG.warning("feature store %s: part %s is set aside: %s", self.uri, name, faults[name])
         if names and not self._is_described():
             faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
             self._describe()
         return VerifyReport(len(names), checked, faults)
 
-    def _set_aside(self, name: str) -> bool:
-        """Move a part to ``quarantine/``; return False where it is gone, collected or set aside by another process."""
-        make_folder(self.root / "quarantine")
-        target = self.root / "quarantine" / name
-        if target.exists():  # brought back from there, and bad again
-            target = target.with_name(f"{name}-{uuid.uuid4().hex[:8]}")
-        try:
-            move(self.root / "parts" / name, target)
-        except FileNotFoundError:
-            return False
-        return True
-
     def _refuse_snapshot(self) -> None:
         if self._pinned:
-            raise FeatureStoreError(f"{self.root}: a snapshot can only be read; open the store itself to change it")
+            raise FeatureStoreError(f"{self.uri}: a snapshot can only be read; open the store itself to change it")
 
     def _gather_all(self, ids: Sequence[str], places: list[tuple[Part, int]], kinds: Sequence[str]) -> FeatureRows:
         wanted: dict[Part, list[tuple[int, int]]] = defaultdict(list)
@@ -258,26 +254,18 @@ class FeatureStore:
                 gathered[targets[position] : targets[position + 1]] = own[row]
         return gathered
 
-    def _prepare(self) -> None:
-        for folder in ("tmp", "parts"):
-            make_folder(self.root / folder)
-        if not self._is_described():
-            self._describe()
-        for left in stale(self.root / "tmp", READERS_S):
-            LOG.info("feature store %s: removing %s, left by a writer that died", self.root, left.name)
-            shutil.rmtree(left, ignore_errors=True)  # another writer may be removing it too
-
     def _description(self) -> bytes:
         about = {"feature_set": self.digest, "revision": REVISION, "spec": parameters(self.spec)}
         return (json.dumps(about, indent=2) + "\n").encode()
 
     def _is_described(self) -> bool:
-        path = self.root / DESCRIPTION
-        return path.exists() and path.read_bytes() == self._description()
+        try:
+            return self.storage.read(DESCRIPTION) == self._description()
+        except FileNotFoundError:
+            return False
 
     def _describe(self) -> None:
-        make_folder(self.root / "tmp")
-        write_file(self.root / DESCRIPTION, self._description(), self.root / "tmp" / uuid.uuid4().hex)
+        self.storage.replace(DESCRIPTION, self._description())
 
 
 def _runs(rows: Sequence[int]) -> list[tuple[int, int]]:

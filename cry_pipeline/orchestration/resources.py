@@ -23,6 +23,7 @@ class Workspace(dg.ConfigurableResource):
 
     data: str
     corpus: str | None = None
+    feature_store: str | None = None
     workers: int
     batch_recordings: int
     accelerator: Literal["auto", "cpu", "gpu"]
@@ -33,6 +34,7 @@ class Workspace(dg.ConfigurableResource):
         return cls(
             data=str(settings.data),
             corpus=str(settings.corpus) if settings.corpus else None,
+            feature_store=settings.feature_store,
             workers=settings.workers,
             batch_recordings=settings.batch_recordings,
             accelerator=settings.accelerator,
@@ -45,6 +47,7 @@ class Workspace(dg.ConfigurableResource):
             data=Path(self.data),
             corpus=Path(self.corpus) if self.corpus else None,
             catalog=None,
+            feature_store=self.feature_store,
             workers=self.workers,
             batch_recordings=self.batch_recordings,
             accelerator=self.accelerator,

@@ -18,6 +18,7 @@ from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.benchmarks.computing import NATIVE, manifest
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, median_s, ratio
+from cry_pipeline_tests.features.looks import folder_of
 
 FRAMES = 440
 """Of 7 s at 8 kHz."""
@@ -72,7 +73,7 @@ def reads(folder: Path) -> Iterator[Figure]:
     part = store.write(made_up(ids, FRAMES))
     rng = np.random.default_rng(0)
     batches = [rng.choice(COHORT, BATCH, replace=False) for _ in range(5)]
-    group = zarr.open_group(str(store.root / "parts" / part), mode="r", zarr_format=3)
+    group = zarr.open_group(str(folder_of(store) / "parts" / part), mode="r", zarr_format=3)
     arrays = {kind: group[kind] for kind in PER_FRAME}
 
     def theirs() -> None:

@@ -18,11 +18,12 @@ from typing import Any
 
 import tensorstore  # noqa: F401 - so that no fork spends time on it
 import zarr.codecs  # noqa: F401
+from obstore.exceptions import BaseError
 
-from cry_pipeline.features.files import write_file
+from cry_pipeline.features.folder_storage import replace_file
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
-from cry_pipeline_tests.faults.steps import Countdown, at_each_step, die
+from cry_pipeline_tests.faults.steps import Countdown, at_each_request, at_each_step, die
 
 OPERATIONS = ("write", "compact", "gc")
 ERROR = 3
@@ -51,25 +52,27 @@ def wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def fill(uri: str | Path, operation: str) -> None:
+    """Make the store that ``operation`` needs: two parts, for gc also a compaction of them."""
+    store = open_store(uri)
+    store.write(rows_of(["a", "b"]))
+    store.write(rows_of(["c"]))
+    if operation == "gc":
+        store.compact()
+
+
 def prepare(folder: Path, operation: str) -> None:
-    """Put into ``folder`` the store that ``operation`` needs: two parts, for gc also a compaction of them."""
+    """Put into ``folder`` the store that ``operation`` needs."""
     pattern = folder.with_name("pattern")
 
-    def make() -> None:
-        store = open_store(pattern)
-        store.write(rows_of(["a", "b"]))
-        store.write(rows_of(["c"]))
-        if operation == "gc":
-            store.compact()
-
-    if not pattern.exists() and wait(fork(make)):
+    if not pattern.exists() and wait(fork(lambda: fill(pattern, operation))):
         raise SystemExit("the store could not be made")
     shutil.copytree(pattern, folder)
 
 
-def operate(folder: Path, operation: str) -> None:
+def operate(uri: str | Path, operation: str) -> None:
     """Do one operation, such as the fault tests interrupt."""
-    store = open_store(folder)
+    store = open_store(uri)
     if operation == "write":
         store.write(rows_of(["d", "e"]))
     elif operation == "compact":
@@ -175,16 +178,20 @@ def killed_at_random(folder: Path, times: str, seed: str) -> None:
             raise SystemExit(f"the writer ended with status {status} before it was killed")
 
 
-def together(folder: Path, writers: str, commits: str) -> None:
-    """Let ``writers`` processes commit, some rows by several of them, two more compact and collect, one more read."""
+def together(folder: Path, writers: str, commits: str, uri: str = "") -> None:
+    """Let ``writers`` processes commit, some rows by several of them, two more compact and collect, one more read.
+
+    The store is at ``uri``, or in ``folder``; what was acknowledged is told in ``folder``.
+    """
     (folder / "told").mkdir(parents=True)
+    where = uri or folder
 
     def write(writer: int) -> None:
-        store = open_store(folder)
+        store = open_store(where)
         for turn in range(int(commits)):
             names = [f"w{writer}t{turn}", f"shared{turn}"]
             store.write(rows_of(names))
-            write_file(folder / "told" / f"{writer}-{turn}", json.dumps(names).encode(), folder / f".{writer}")
+            replace_file(folder / "told" / f"{writer}-{turn}", json.dumps(names).encode(), folder / f".{writer}")
             tell(acknowledged=names)
 
     def until_over(act: Callable[[], None]) -> None:
@@ -194,7 +201,7 @@ def together(folder: Path, writers: str, commits: str) -> None:
             act()
 
     def tidy() -> None:
-        store = open_store(folder)
+        store = open_store(where)
 
         def once() -> None:
             report = store.compact()
@@ -205,7 +212,7 @@ def together(folder: Path, writers: str, commits: str) -> None:
         until_over(once)
 
     def poll() -> None:
-        store = open_store(folder)
+        store = open_store(where)
 
         def once() -> None:
             acknowledged = {name for path in (folder / "told").iterdir() for name in json.loads(path.read_text())}
@@ -225,8 +232,57 @@ def together(folder: Path, writers: str, commits: str) -> None:
         raise SystemExit(f"actors ended with {faults}")
 
 
+def killed_at_every_request(work: Path, operation: str, stride: str, bucket: str) -> None:
+    """Do ``operation`` on stores in ``bucket``, each time killed ``stride`` requests later, until it is not."""
+    _at_every_request(work, operation, int(stride), bucket, lambda: die)
+
+
+def failing_at_every_request(work: Path, operation: str, stride: str, bucket: str) -> None:
+    """Let one request of ``operation`` fail, its effect done or not, each time ``stride`` requests later."""
+
+    def fail() -> None:
+        raise BaseError("the service went away")
+
+    _at_every_request(work, operation, int(stride), bucket, lambda: fail)
+
+
+def _at_every_request(
+    work: Path, operation: str, stride: int, bucket: str, make: Callable[[], Callable[[], None]]
+) -> None:
+    step, done = 0, False
+    while not done:
+        uri = f"{bucket}/{work.name}-{operation}-{step}"
+        if wait(fork(lambda uri=uri: fill(uri, operation))):
+            raise SystemExit("the store could not be made")
+        countdown = Countdown(step, make())
+
+        def act(uri: str = uri, countdown: Countdown = countdown) -> None:
+            status = 0
+            with at_each_request(countdown):
+                try:
+                    operate(uri, operation)
+                except (OSError, FeatureStoreError):
+                    status = ERROR
+            os._exit(status if countdown.reached or status else ERROR + 1)
+
+        status = wait(fork(act))
+        if status not in (0, ERROR, ERROR + 1, -signal.SIGKILL):
+            raise SystemExit(f"request {step} ended with status {status}")
+        done = status == ERROR + 1
+        tell(uri=uri, acknowledged=status in (0, ERROR + 1))
+        step += stride
+
+
 def main() -> None:
-    scenarios = (killed_at_every_step, failing_at_every_step, few_descriptors, killed_at_random, together)
+    scenarios = (
+        killed_at_every_step,
+        failing_at_every_step,
+        few_descriptors,
+        killed_at_random,
+        together,
+        killed_at_every_request,
+        failing_at_every_request,
+    )
     scenario = next(each for each in scenarios if each.__name__ == sys.argv[1])
     scenario(Path(sys.argv[2]), *sys.argv[3:])
 

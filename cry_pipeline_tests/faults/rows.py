@@ -40,9 +40,9 @@ def rows_of(names: Iterable[str]) -> FeatureRows:
     return stack_rows(recordings)
 
 
-def open_store(folder: Path) -> FeatureStore:
-    """Return a new reader or writer of the store in ``folder``."""
-    return FeatureStore.open(folder, SPEC)
+def open_store(uri: str | Path) -> FeatureStore:
+    """Return a new reader or writer of the store at ``uri``."""
+    return FeatureStore.open(uri, SPEC)
 
 
 def wrong_rows(store: FeatureStore, names: Iterable[str]) -> int:

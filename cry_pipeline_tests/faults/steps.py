@@ -62,6 +62,32 @@ def at_each_step(folder: Path, act: Callable[[], None], *, reads: bool = False) 
         os.fsync = _fsync
 
 
+@contextmanager
+def at_each_request(act: Callable[[], None]) -> Iterator[None]:
+    """Call ``act`` just before and just after each request that changes a bucket; an error that it raises is its."""
+    import obstore
+
+    names = ("put", "copy", "delete")
+    whole = {name: getattr(obstore, name) for name in names}
+
+    def watched(name: str) -> Callable[..., object]:
+        def request(*arguments: object) -> object:
+            act()
+            answer = whole[name](*arguments)
+            act()
+            return answer
+
+        return request
+
+    for name in names:
+        setattr(obstore, name, watched(name))
+    try:
+        yield
+    finally:
+        for name in names:
+            setattr(obstore, name, whole[name])
+
+
 class Countdown:
     """Calls ``act`` at step number ``step``, and at every later one where ``forever``; ``reached`` tells whether."""
 

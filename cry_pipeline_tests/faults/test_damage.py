@@ -12,6 +12,7 @@ from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
+from cry_pipeline_tests.features.looks import folder_of
 
 NAMES = ["a", "b", "c", "d", "e"]
 FILES_OF_A_PART = 14
@@ -56,8 +57,8 @@ def try_damage(store: FeatureStore, path: Path, content: bytes | None) -> bool:
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    part = path.relative_to(store.root).parts[1] if "parts" in path.relative_to(store.root).parts else None
-    reader, told = open_store(store.root.parent), []
+    part = path.relative_to(folder_of(store)).parts[1] if "parts" in path.relative_to(folder_of(store)).parts else None
+    reader, told = open_store(folder_of(store).parent), []
     for kind in KINDS:
         try:
             read = reader.read(NAMES, [kind])
@@ -67,23 +68,23 @@ def try_damage(store: FeatureStore, path: Path, content: bytes | None) -> bool:
             np.testing.assert_array_equal(read.arrays[kind], rows_of(NAMES).arrays[kind], err_msg=str(path))
     assert all(part is not None and part in sentence for sentence in told), (path, told)
     assert list(reader.verify().faults) == [part or "feature_set.json"], path
-    after = open_store(store.root.parent)
+    after = open_store(folder_of(store).parent)
     there = after.recording_ids()
     assert wrong_rows(after, there) == 0
     assert there == set(NAMES) or there == set("abc")  # what was compacted is still there in its sources
     if part is not None:
-        shutil.move(store.root / "quarantine" / part, store.root / "parts" / part)
+        shutil.move(folder_of(store) / "quarantine" / part, folder_of(store) / "parts" / part)
     path.write_bytes(whole)
     return bool(told)
 
 
 def test_damage_is_told_and_found(store: FeatureStore, full: bool, counted) -> None:
-    files = sorted(path for path in store.root.rglob("*") if path.is_file())
+    files = sorted(path for path in folder_of(store).rglob("*") if path.is_file())
     assert len(files) == 4 * FILES_OF_A_PART + 1
     flips, others = (2000, 200) if full else (2 * len(files), len(files))
     told = sum(try_damage(store, *damage) for damage in bit_flips(files, flips))
     told += sum(try_damage(store, *damage) for damage in cuts(files, others))
-    assert open_store(store.root.parent).verify().faults == {}
+    assert open_store(folder_of(store).parent).verify().faults == {}
     # To what no reader of today looks at, only verify does: coordinates, the description, superseded parts' arrays.
     assert (flips + others) * 0.25 < told < flips + others
     counted(bit_flips=flips, cuts_and_deletions=others, told_to_readers=told, found_by_verify=flips + others, wrong=0)
@@ -92,10 +93,10 @@ def test_damage_is_told_and_found(store: FeatureStore, full: bool, counted) -> N
 def test_lost_part_is_rows_that_are_missing(store: FeatureStore) -> None:
     store.collect_garbage(readers_s=0, dry_run=False)
     for part in store.snapshot().parts:
-        shutil.move(store.root / "parts" / part, store.root / "elsewhere")
-        reader = open_store(store.root.parent)
+        shutil.move(folder_of(store) / "parts" / part, folder_of(store) / "elsewhere")
+        reader = open_store(folder_of(store).parent)
         missing = reader.missing(NAMES)
         assert missing in (["a", "b", "c"], ["d", "e"])
         with pytest.raises(FeatureStoreError, match=f"{len(missing)} of 5 recordings have no features here"):
             reader.read(NAMES, ["mel"])
-        shutil.move(store.root / "elsewhere", store.root / "parts" / part)
+        shutil.move(folder_of(store) / "elsewhere", folder_of(store) / "parts" / part)

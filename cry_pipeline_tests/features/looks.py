@@ -1,5 +1,7 @@
 """What the tests of parts that come and go have in common: looks at a store, and damage to it."""
 
+from pathlib import Path
+
 import numpy as np
 
 from cry_pipeline.features.kinds import KINDS
@@ -10,6 +12,11 @@ NOW = 0.0
 """``readers_s`` for a store that nobody reads."""
 
 
+def folder_of(store: FeatureStore) -> Path:
+    """The folder of a store on this machine."""
+    return Path(store.uri)
+
+
 def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
     read = store.read(rows.recording_ids, tuple(KINDS))
     for kind, array in rows.arrays.items():
@@ -17,18 +24,18 @@ def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
 
 
 def reopened(store: FeatureStore) -> FeatureStore:
-    return FeatureStore.open(store.root.parent, store.spec)
+    return FeatureStore.open(folder_of(store).parent, store.spec)
 
 
 def parts_there(store: FeatureStore) -> set[str]:
-    return {path.name for path in (store.root / "parts").iterdir()}
+    return {path.name for path in (folder_of(store) / "parts").iterdir()}
 
 
 def damage(store: FeatureStore, part: str) -> None:
-    chunk = store.root / "parts" / part / "mel" / "c.0.0"
+    chunk = folder_of(store) / "parts" / part / "mel" / "c.0.0"
     content = chunk.read_bytes()
     chunk.write_bytes(bytes([content[0] ^ 1]) + content[1:])
 
 
 def files_of(store: FeatureStore, part: str) -> list:
-    return [path for path in (store.root / "parts" / part).rglob("*") if path.is_file()]
+    return [path for path in (folder_of(store) / "parts" / part).rglob("*") if path.is_file()]

@@ -17,6 +17,7 @@ from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.statistics import StatisticsPool
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.transforms import FeatureTransform
+from cry_pipeline_tests.features.looks import folder_of
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_only_missing_recordings_are_decoded(corpus_of, store: FeatureStore, dec
 def test_other_parameters_are_computed_anew(corpus_of, store: FeatureStore, decoded: list[str]) -> None:
     recordings, roots = corpus_of(2)
     extract(recordings, roots, store)
-    other = FeatureStore.open(store.root.parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
     assert extract(recordings, roots, other).computed == 2
 
 

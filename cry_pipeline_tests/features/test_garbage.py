@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from cry_pipeline.features.folder_storage import FolderStorage
 from cry_pipeline.features.garbage import collect_unlisted
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
-from cry_pipeline_tests.features.looks import NOW, assert_holds, damage, files_of, parts_there, reopened
+from cry_pipeline_tests.features.looks import NOW, assert_holds, damage, files_of, folder_of, parts_there, reopened
 
 
 def test_garbage_is_what_was_superseded_longer_ago_than_any_reader_began(store: FeatureStore, many) -> None:
@@ -27,7 +28,7 @@ def test_garbage_is_what_was_superseded_longer_ago_than_any_reader_began(store: 
     assert parts_there(store) == {*sources, compacted}  # by default nothing is removed
     assert store.collect_garbage(readers_s=NOW, dry_run=False).removed
     assert parts_there(store) == {compacted}
-    assert list((store.root / "tmp").iterdir()) == []
+    assert list((folder_of(store) / "tmp").iterdir()) == []
     for rows in many:
         assert_holds(store, rows)
 
@@ -57,7 +58,7 @@ def test_part_superseded_twice_is_as_old_as_the_first_time(
         store.write(rows)
     sources = store.snapshot().parts
     with monkeypatch.context() as patch:
-        patch.setattr("cry_pipeline.features.parts.datetime", YearsAgo)
+        patch.setattr("cry_pipeline.features.encoding.datetime", YearsAgo)
         store.compact()
     for rows in many[2:]:
         store.write(rows)
@@ -87,14 +88,14 @@ def test_nothing_is_removed_in_favour_of_a_damaged_part(store: FeatureStore, man
 def test_leftovers_are_garbage_only_when_old(store: FeatureStore, make_rows) -> None:
     store.write(make_rows(a=3))
     for name, age_h in (("old", 25), ("young", 1)):
-        left = store.root / "tmp" / name
+        left = folder_of(store) / "tmp" / name
         left.mkdir()
         (left / "file").write_bytes(b"12345")
         then = time.time() - age_h * 3600
         os.utime(left, (then, then))
     assert store.collect_garbage().bytes_by_path == {"tmp/old": 5}
     store.collect_garbage(dry_run=False)
-    assert [path.name for path in (store.root / "tmp").iterdir()] == ["young"]
+    assert [path.name for path in (folder_of(store) / "tmp").iterdir()] == ["young"]
 
 
 def test_reader_goes_on_when_a_part_is_removed_under_it(
@@ -133,17 +134,17 @@ def test_part_collected_while_it_is_verified_is_no_fault(
 
 
 def test_feature_sets_of_no_catalog_and_no_run_can_be_removed(store: FeatureStore, make_rows) -> None:
-    old = FeatureStore.open(store.root.parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    old = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
     for each in (store, old):
         each.write(make_rows(a=3))
-    uri = store.root.parent
+    uri = FolderStorage(folder_of(store).parent)
     assert collect_unlisted(uri, {store.digest}).bytes_by_path == {}  # written to a moment ago
     told = collect_unlisted(uri, {store.digest}, NOW)
     assert list(told.bytes_by_path) == [old.digest]
     assert old.recording_ids() == {"a"}
     assert collect_unlisted(uri, {store.digest, old.digest}, NOW).bytes_by_path == {}
     collect_unlisted(uri, {store.digest}, NOW, dry_run=False)
-    assert not old.root.exists()
+    assert not folder_of(old).exists()
     assert store.recording_ids() == {"a"}
     with pytest.raises(FeatureStoreError, match="no feature set is to be kept"):
         collect_unlisted(uri, set())

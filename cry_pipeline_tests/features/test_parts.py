@@ -8,37 +8,89 @@ import numpy as np
 import pytest
 import tensorstore
 import zarr
+from zarr.codecs import Crc32cCodec
+from zarr.storage import MemoryStore
 
+from cry_pipeline.features import folder_storage
+from cry_pipeline.features.encoding import encode
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
+from cry_pipeline_tests.features.looks import damage, folder_of
 
 
 def test_part_of_another_feature_set_is_refused(store: FeatureStore, make_rows) -> None:
     part = store.write(make_rows(a=3))
-    other = FeatureStore.open(store.root.parent, store.spec.model_copy(update={"floor_db": -80.0}))
-    shutil.copytree(store.root / "parts" / part, other.root / "parts" / part)
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    shutil.copytree(folder_of(store) / "parts" / part, folder_of(other) / "parts" / part)
     with pytest.raises(FeatureStoreError, match="is of the feature set"):
         other.recording_ids()
 
 
+@pytest.mark.parametrize("file", ["mel/c.0.0", "mel/zarr.json", "recording_id/c.0", "zarr.json", "part.json"])
 def test_what_reads_back_differently_is_not_committed(
-    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch
+    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    setitem = zarr.Array.__setitem__
+    write = folder_storage._write_files
 
-    def flip(array: zarr.Array, where, values) -> None:
-        setitem(array, where, values * np.float16(2) if array.name.endswith("mel") else values)
+    def flip(folder: Path, files: dict[str, bytes]) -> None:
+        changed = bytes([files[file][0] ^ 1]) + files[file][1:]
+        write(folder, files | {file: changed})
 
-    monkeypatch.setattr(zarr.Array, "__setitem__", flip)
-    with pytest.raises(FeatureStoreError, match="read back differs"):
+    monkeypatch.setattr(folder_storage, "_write_files", flip)
+    with pytest.raises(FeatureStoreError):
         store.write(make_rows(a=3))
     assert store.recording_ids() == set()
+    assert list((folder_of(store) / "tmp").iterdir()) == []
+
+
+def test_values_that_were_encoded_wrongly_are_not_committed(
+    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, other = make_rows(a=3), make_rows(1, a=3)
+    monkeypatch.setattr("cry_pipeline.features.store.encode", lambda _, spec: encode(other, spec))
+    with pytest.raises(FeatureStoreError, match="read back differs"):
+        store.write(rows)
+    assert store.recording_ids() == set()
+
+
+def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows) -> None:
+    rows = make_rows(a=3, b=2000)
+    files, theirs = encode(rows, store.spec), MemoryStore()
+    group = zarr.create_group(store=theirs, zarr_format=3)
+    for kind, about in KINDS.items():
+        array, chunk = rows.arrays[kind], min(1024, len(rows.arrays[kind]))
+        written = group.create_array(
+            kind,
+            shape=array.shape,
+            dtype=array.dtype,
+            chunks=(chunk, array.shape[1]),
+            shards=(-(-len(array) // chunk) * chunk, array.shape[1]),
+            compressors=(Crc32cCodec(),),
+            fill_value=np.nan,
+            config={"write_empty_chunks": True},
+            chunk_key_encoding={"name": "default", "separator": "."},  # type: ignore[arg-type]
+            dimension_names=(about.rows, about.axis),
+            attributes=about.attributes(store.spec) | {"sample_rate_hz": store.spec.sample_rate_hz},
+        )
+        written[:] = array
+        assert theirs._store_dict[f"{kind}/c.0.0"].to_bytes() == files[f"{kind}/c.0.0"]
+        ours = zarr.core.metadata.ArrayV3Metadata.from_dict(json.loads(files[f"{kind}/zarr.json"]))
+        assert ours.to_dict() | {"fill_value": "NaN"} == written.metadata.to_dict() | {"fill_value": "NaN"}
+
+
+def test_damage_after_an_array_was_opened_is_told(store: FeatureStore, make_rows) -> None:
+    rows = make_rows(a=3, b=4)
+    name = store.write(rows)
+    store.read(["a"], ["mel"])
+    damage(store, name)
+    with pytest.raises(FeatureStoreError, match=f"part {name}: mel cannot be read"):
+        store.read(["a"], ["mel"])
 
 
 def test_part_is_plain_zarr_for_other_readers(store: FeatureStore, make_rows) -> None:
     rows = make_rows(a=3, b=2000)
-    folder = store.root / "parts" / store.write(rows)
+    folder = folder_of(store) / "parts" / store.write(rows)
     group = zarr.open_group(str(folder), mode="r")
     assert group.attrs["parameters"]["n_fft"] == store.spec.n_fft  # type: ignore[index, call-overload]
     assert group.attrs["sample_rate_hz"] == 8000
@@ -74,7 +126,7 @@ def _rewrite_part_json(folder: Path, change) -> str:
 
 @pytest.mark.parametrize(("key", "value"), [("dtype", "float32"), ("shape", [3, 9])])
 def test_array_that_differs_from_part_json_is_refused(store: FeatureStore, make_rows, key: str, value) -> None:
-    folder = store.root / "parts" / store.write(make_rows(a=3))
+    folder = folder_of(store) / "parts" / store.write(make_rows(a=3))
     name = _rewrite_part_json(folder, lambda index: index["arrays"]["mel"].update({key: value}))
     with pytest.raises(FeatureStoreError, match=f"part {name}: mel is .* but part.json says"):
         store.read(["a"], ["mel"])
@@ -83,7 +135,7 @@ def test_array_that_differs_from_part_json_is_refused(store: FeatureStore, make_
 
 def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(store: FeatureStore, make_rows) -> None:
     name = store.write(make_rows(a=3))
-    array = zarr.open_array(str(store.root / "parts" / name / "mel"), mode="r+")
+    array = zarr.open_array(str(folder_of(store) / "parts" / name / "mel"), mode="r+")
     array[1, 1] = np.nan
     with pytest.raises(FeatureStoreError, match=re.escape(f"part {name}: mel holds values that are not finite")):
         store.read(["a"], ["mel"])
@@ -91,6 +143,6 @@ def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(stor
 
 def test_missing_chunk_is_said_to_be_missing(store: FeatureStore, make_rows) -> None:
     name = store.write(make_rows(a=3))
-    (store.root / "parts" / name / "mel" / "c.0.0").unlink()
+    (folder_of(store) / "parts" / name / "mel" / "c.0.0").unlink()
     with pytest.raises(FeatureStoreError, match=rf"part {name}: mel cannot be read \(NOT_FOUND"):
         store.read(["a"], ["mel"])

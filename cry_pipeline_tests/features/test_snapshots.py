@@ -7,7 +7,7 @@ from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.snapshots import Snapshot
 from cry_pipeline.features.store import FeatureStore
-from cry_pipeline_tests.features.looks import NOW, assert_holds, reopened
+from cry_pipeline_tests.features.looks import NOW, assert_holds, folder_of, reopened
 
 
 def test_snapshot_survives_json_and_odd_json_is_refused(store: FeatureStore, make_rows) -> None:
@@ -78,7 +78,7 @@ def test_part_removed_between_look_and_reading_is_no_fault(
 def test_xarray_shows_named_axes_units_and_parameters(store: FeatureStore, make_rows) -> None:
     xarray = pytest.importorskip("xarray")
     rows = make_rows(a=3, b=5)
-    folder = store.root / "parts" / store.write(rows)
+    folder = folder_of(store) / "parts" / store.write(rows)
     opened = xarray.open_zarr(folder, consolidated=False)
     assert {name: array.dims for name, array in opened.data_vars.items() if name != "offsets"} == {
         "spectrogram": ("frame", "bin"),

@@ -12,6 +12,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import KINDS, feature_set_digest
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
+from cry_pipeline_tests.features.looks import folder_of
 
 
 def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
@@ -26,7 +27,7 @@ def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
 def test_what_is_written_is_read_by_another_reader(store: FeatureStore, make_rows) -> None:
     rows = make_rows(a=3, b=1, c=2000)  # c has more frames than a chunk
     store.write(rows)
-    reader = FeatureStore.open(store.root.parent, store.spec)
+    reader = FeatureStore.open(folder_of(store).parent, store.spec)
     assert_holds(reader, rows)
     assert reader.recording_ids() == {"a", "b", "c"}
 
@@ -51,12 +52,12 @@ def test_nothing_can_be_read_as_no_rows(store: FeatureStore) -> None:
     assert len(read) == 0
     assert read.arrays["mel"].shape == (0, 8)
     assert store.recording_ids() == set()
-    assert not store.root.exists()  # looking makes nothing
+    assert not folder_of(store).exists()  # looking makes nothing
 
 
 def test_missing_keeps_order_and_sees_other_writers(store: FeatureStore, make_rows) -> None:
     assert store.missing(["b", "a"]) == ["b", "a"]
-    FeatureStore.open(store.root.parent, store.spec).write(make_rows(a=3))
+    FeatureStore.open(folder_of(store).parent, store.spec).write(make_rows(a=3))
     assert store.missing(["c", "a", "b"]) == ["c", "b"]
 
 
@@ -68,16 +69,20 @@ def test_recordings_and_arrays_that_are_not_there_are_named(store: FeatureStore,
         store.read(["a"], ["chroma"])
 
 
-def test_a_store_elsewhere_than_in_a_folder_is_refused(spec: FeatureSetSpec) -> None:
-    with pytest.raises(FeatureStoreError, match="kept in a local folder"):
-        FeatureStore.open("s3://bucket/features", spec)
+@pytest.mark.parametrize(
+    ("uri", "what"),
+    [("gs://bucket/features", "not under gs://"), ("s3://", "names no bucket"), ("s3:///x", "no bucket")],
+)
+def test_a_store_that_cannot_be_is_refused(spec: FeatureSetSpec, uri: str, what: str) -> None:
+    with pytest.raises(FeatureStoreError, match=what):
+        FeatureStore.open(uri, spec)
 
 
 def test_feature_sets_lie_apart(store: FeatureStore, make_rows) -> None:
     store.write(make_rows(a=3))
-    other = FeatureStore.open(store.root.parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
     assert other.recording_ids() == set()
-    about = json.loads((store.root / "feature_set.json").read_text())
+    about = json.loads((folder_of(store) / "feature_set.json").read_text())
     assert about["feature_set"] == store.digest == feature_set_digest(store.spec)
     assert about["spec"]["floor_db"] == -100
 
@@ -87,7 +92,7 @@ def test_data_version_is_of_the_rows_and_not_of_who_wrote_them(store: FeatureSto
     store.write(make_rows(a=3, b=2))
     assert store.data_version(["a", "b"]) == before == store.data_version(iter(["a", "b", "b"]))
     assert store.data_version(["a"]) != before
-    other = FeatureStore.open(store.root.parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
     assert other.data_version(["a", "b"]) != before
 
 
@@ -97,7 +102,7 @@ def test_snapshot_and_info_tell_what_is_there(store: FeatureStore, make_rows) ->
     assert store.snapshot().parts == tuple(sorted(names))
     info = store.info()
     assert (info.digest, info.recordings, info.parts) == (store.digest, 2, 2)
-    assert info.bytes == sum(path.stat().st_size for path in (store.root / "parts").rglob("*") if path.is_file())
+    assert info.bytes == sum(path.stat().st_size for path in (folder_of(store) / "parts").rglob("*") if path.is_file())
 
 
 def test_rows_that_do_not_fit_leave_nothing_behind(store: FeatureStore, make_rows) -> None:
@@ -105,16 +110,16 @@ def test_rows_that_do_not_fit_leave_nothing_behind(store: FeatureStore, make_row
     rows.arrays["mel"][0, 0] = np.nan
     with pytest.raises(FeatureStoreError, match="not finite"):
         store.write(rows)
-    assert not store.root.exists()
+    assert not folder_of(store).exists()
 
 
 def test_every_reader_takes_the_same_of_equal_rows(store: FeatureStore, make_rows) -> None:
     written = {store.write(rows): rows for rows in (make_rows(seed, a=3 + seed) for seed in range(6))}
     first = min(written)
     assert_holds(store, written[first])
-    assert_holds(FeatureStore.open(store.root.parent, store.spec), written[first])
+    assert_holds(FeatureStore.open(folder_of(store).parent, store.spec), written[first])
     # When the part that they were taken from is bad, those of the next one are as good.
-    (store.root / "parts" / first / "mel" / "c.0.0").unlink()
+    (folder_of(store) / "parts" / first / "mel" / "c.0.0").unlink()
     store.verify()
     assert_holds(store, written[sorted(written)[1]])
 
@@ -129,7 +134,7 @@ def test_two_writers_at_a_time_lose_nothing(store: FeatureStore, make_rows) -> N
 
     def write(writer: str) -> None:
         try:
-            own = FeatureStore.open(store.root.parent, store.spec)
+            own = FeatureStore.open(folder_of(store).parent, store.spec)
             for turn in range(4):
                 own.write(expected[f"{writer}-{turn}"])
         except FeatureStoreError as error:
@@ -148,12 +153,12 @@ def test_two_writers_at_a_time_lose_nothing(store: FeatureStore, make_rows) -> N
 
 def test_leavings_of_a_dead_writer_are_ignored_and_in_time_removed(store: FeatureStore, make_rows) -> None:
     store.write(make_rows(a=3))
-    old, young = store.root / "tmp" / "old", store.root / "tmp" / "young"
+    old, young = folder_of(store) / "tmp" / "old", folder_of(store) / "tmp" / "young"
     for left in (old, young):
-        shutil.copytree(store.root / "parts" / store.snapshot().parts[0], left)
+        shutil.copytree(folder_of(store) / "parts" / store.snapshot().parts[0], left)
     yesterday = time.time() - 25 * 3600
     os.utime(old, (yesterday, yesterday))
-    assert store.snapshot() == FeatureStore.open(store.root.parent, store.spec).snapshot()
+    assert store.snapshot() == FeatureStore.open(folder_of(store).parent, store.spec).snapshot()
     store.write(make_rows(b=3))
     assert not old.exists()
     assert young.exists()
@@ -175,7 +180,7 @@ def test_a_write_that_fails_leaves_nothing_visible(
     with pytest.raises(OSError, match="No space"):
         store.write(make_rows(b=3))
     assert store.recording_ids() == {"a"}
-    assert list((store.root / "tmp").iterdir()) == []
+    assert list((folder_of(store) / "tmp").iterdir()) == []
 
 
 def test_everything_is_on_the_disk_before_it_is_visible(
@@ -201,8 +206,8 @@ def test_everything_is_on_the_disk_before_it_is_visible(
     store.write(make_rows(a=3))
     there, before = at_rename[0]
     assert there <= before
-    assert str(store.root / "parts") in synced
-    assert {str(store.root), str(store.root.parent)} <= before  # new folders are names in these
+    assert str(folder_of(store) / "parts") in synced
+    assert {str(folder_of(store)), str(folder_of(store).parent)} <= before  # new folders are names in these
 
 
 def test_bad_part_is_set_aside_and_only_its_rows_are_missing(store: FeatureStore, make_rows) -> None:
@@ -210,14 +215,14 @@ def test_bad_part_is_set_aside_and_only_its_rows_are_missing(store: FeatureStore
     store.write(good)
     name = store.write(bad)
     assert store.verify().faults == {}
-    chunk = store.root / "parts" / name / "mfcc" / "c.0.0"
+    chunk = folder_of(store) / "parts" / name / "mfcc" / "c.0.0"
     chunk.write_bytes(chunk.read_bytes()[:-1])
     report = store.verify()
     assert report.parts == 2
     assert list(report.faults) == [name]
     assert "mfcc/c.0.0 is not what was written" in report.faults[name]
     assert store.missing(["a", "b", "c"]) == ["c"]
-    assert (store.root / "quarantine" / name / "part.json").exists()
+    assert (folder_of(store) / "quarantine" / name / "part.json").exists()
     store.write(bad)
     assert_holds(store, bad)
     assert store.verify().faults == {}
@@ -245,9 +250,9 @@ def test_part_that_only_this_process_cannot_read_is_not_set_aside(
 
 def test_part_brought_back_and_bad_again_is_set_aside_again(store: FeatureStore, make_rows) -> None:
     name = store.write(make_rows(a=3))
-    (store.root / "parts" / name / "mel" / "c.0.0").unlink()
+    (folder_of(store) / "parts" / name / "mel" / "c.0.0").unlink()
     store.verify()
-    shutil.copytree(store.root / "quarantine" / name, store.root / "parts" / name)
+    shutil.copytree(folder_of(store) / "quarantine" / name, folder_of(store) / "parts" / name)
     assert list(store.verify().faults) == [name]
     assert store.missing(["a"]) == ["a"]
-    assert len(list((store.root / "quarantine").iterdir())) == 2
+    assert len(list((folder_of(store) / "quarantine").iterdir())) == 2

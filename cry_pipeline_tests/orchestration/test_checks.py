@@ -11,6 +11,7 @@ from cry_pipeline.folds.splitting import read_folds
 from cry_pipeline.orchestration.checks import coverage_check, donor_check, finite_check, schema
 from cry_pipeline.orchestration.launch import QUIET, RunFailedError, materialize
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline_tests.features.looks import folder_of
 
 
 def outcome(check: dg.AssetChecksDefinition, installation) -> dg.AssetCheckResult:
@@ -49,7 +50,7 @@ def test_one_flipped_bit_in_the_manifest_is_refused(installation):
 def test_one_flipped_bit_in_a_part_is_refused(installation, store):
     check = finite_check("mel64_8k", store.spec)
     assert outcome(check, installation).passed
-    chunk = max((path for path in store.root.rglob("c.*")), key=lambda path: path.stat().st_size)
+    chunk = max((path for path in folder_of(store).rglob("c.*")), key=lambda path: path.stat().st_size)
     damaged = bytearray(chunk.read_bytes())
     damaged[len(damaged) // 3] ^= 4
     chunk.write_bytes(damaged)
@@ -59,8 +60,8 @@ def test_one_flipped_bit_in_a_part_is_refused(installation, store):
 def test_recordings_without_features_are_refused_and_counted(installation, store):
     check = coverage_check("mel64_8k", store.spec)
     assert outcome(check, installation).passed
-    (part, *_) = (store.root / "parts").iterdir()
-    part.rename(store.root / part.name)
+    (part, *_) = (folder_of(store) / "parts").iterdir()
+    part.rename(folder_of(store) / part.name)
     found = outcome(check, installation)
     assert not found.passed
     assert found.metadata["missing"].value != 0
@@ -82,8 +83,8 @@ def test_donor_on_two_sides_is_refused_and_named(installation):
 def test_nothing_trains_on_features_that_fail_their_check(installation, store):
     recordings = pd.read_parquet(installation.settings.manifests / "recordings.parquet")
     audio = installation.settings.corpus / recordings.loc[recordings["path"].str.endswith("-hu.wav"), "path"].iloc[0]
-    for part in (store.root / "parts").iterdir():
-        part.rename(store.root / part.name)
+    for part in (folder_of(store) / "parts").iterdir():
+        part.rename(folder_of(store) / part.name)
     moved = audio.with_suffix(".elsewhere")
     audio.rename(moved)
     try:
