@@ -1,6 +1,6 @@
 """A feature store in a folder of this machine: what is written is still there after the power fails.
 
-Belongs here: fsync, the one atomic rename, reading through TensorStore. Does not: what is in the files.
+Belongs here: fsync, and the one atomic rename. Does not: what is in the files (encoding.py, shards.py).
 """
 
 import logging
@@ -12,11 +12,9 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.shards import ShardedArray
 from cry_pipeline.features.storage import INDEX, PARTS, QUARANTINE, READERS_S, TEMPORARY
 
 LOG = logging.getLogger("cry_pipeline")
@@ -120,36 +118,9 @@ class FolderStorage:
         folders = (self.root, self.root / PARTS, self.root / TEMPORARY)
         return any(folder.exists() and _age_s(folder) < age_s for folder in folders)
 
-    def open_array(self, path: str) -> "_Array":
-        """Return the array at ``path``, opened by TensorStore."""
-        return _Array(self.root / path)
-
-
-class _Array:
-    """See :class:`~cry_pipeline.features.storage.StoredArray`."""
-
-    def __init__(self, folder: Path) -> None:
-        import tensorstore
-
-        self._opened: Any = tensorstore.open(
-            {
-                "driver": "zarr3",
-                "kvstore": {"driver": "file", "path": f"{folder.resolve()}/"},
-                # By default a missing chunk reads as the fill value.
-                "fill_missing_data_reads": False,
-            },
-            read=True,
-        ).result()
-        self.shape = tuple(self._opened.shape)
-        self.dtype = self._opened.dtype.name
-
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return the rows of each of ``ranges``; a chunk that several of them lie in is read once."""
-        import tensorstore
-
-        with tensorstore.Batch() as batch:
-            reads = [self._opened[start:stop].read(batch=batch) for start, stop in ranges]
-        return [np.asarray(read.result()) for read in reads]
+    def open_array(self, path: str) -> ShardedArray:
+        """Return the array at ``path``."""
+        return ShardedArray(self.root / path)
 
 
 def sync(path: Path) -> None:

@@ -34,8 +34,9 @@ REQUESTS = 16
 class ObjectStorage:
     """See :class:`~cry_pipeline.features.storage.Storage`."""
 
-    def __init__(self, bucket: S3Store, uri: str, prefix: str) -> None:
+    def __init__(self, name: str, bucket: S3Store, uri: str, prefix: str) -> None:
         self.uri = uri
+        self._name = name
         self._bucket = bucket
         self._prefix = prefix
 
@@ -53,11 +54,11 @@ class ObjectStorage:
             bucket = S3Store(name)
         except BaseError as error:
             raise FeatureStoreError(f"{uri} cannot be opened: {error}") from error
-        return cls(bucket, uri.rstrip("/"), prefix.strip("/"))
+        return cls(name, bucket, uri.rstrip("/"), prefix.strip("/"))
 
     def below(self, name: str) -> "ObjectStorage":
         """Return the storage of the objects under ``name/``."""
-        return ObjectStorage(self._bucket, f"{self.uri}/{name}", self._key(name))
+        return ObjectStorage(self._name, self._bucket, f"{self.uri}/{name}", self._key(name))
 
     def names(self) -> list[str]:
         """Return the names before the next ``/`` of all objects here, sorted."""
@@ -154,7 +155,7 @@ class ObjectStorage:
         """Return the Zarr store of what lies under ``path``, for zarr-python and xarray; it can only be read."""
         from zarr.storage import ObjectStore
 
-        prefixed = S3Store(self._bucket.config["bucket"], prefix=self._key(path))
+        prefixed = S3Store(self._name, prefix=self._key(path))
         return ObjectStore(prefixed, read_only=True)
 
     def _key(self, path: str) -> str:

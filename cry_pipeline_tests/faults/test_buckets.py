@@ -14,6 +14,7 @@ from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.faults.actors import OPERATIONS
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 
+FEW = (("killed_at_every_request", "write"), ("failing_at_every_request", "compact"))
 BEFORE, ALL = frozenset("abc"), frozenset("abcde")
 
 
@@ -36,10 +37,12 @@ def judge(uri: str, *, acknowledged: bool, operation: str) -> None:
 def test_requests_that_are_not_answered(
     scenario: str, operation: str, act, counted, full: bool, tmp_path: Path, bucket: str
 ) -> None:
-    stride = 1 if full else {"write": 13, "compact": 17, "gc": 3}[operation]
+    if not full and (scenario, operation) not in FEW:
+        pytest.skip("one of each in ordinary tests; all with CRY_PIPELINE_FAULTS=full")
+    stride = 1 if full else 14
     outcomes = act(scenario, tmp_path, operation, stride, bucket)
     assert outcomes[-1]["acknowledged"]
-    assert len(outcomes) > 2
+    assert len(outcomes) > 1
     for told in outcomes:
         judge(told["uri"], acknowledged=told["acknowledged"], operation=operation)
     counted(faults=len(outcomes) - 1, rows_lost=0, wrong_values=0, half_parts=0)
@@ -70,7 +73,11 @@ def damages(bucket: S3Store, paths: list[str], count: int) -> Iterator[tuple[str
         changed = bytearray(whole)
         bit = int(rng.integers(len(whole) * 8))
         changed[bit // 8] ^= 1 << bit % 8
-        yield path, whole, (bytes(changed), bytes(changed), whole[: len(whole) // 2], None)[(turn + turn // 4) % 4]
+        yield (
+            path,
+            whole,
+            (bytes(changed), bytes(changed), whole[: len(whole) // 2], None)[(turn + turn // len(paths)) % 4],
+        )
 
 
 def is_told(reader: FeatureStore, part: str, kind: str) -> bool:
@@ -91,7 +98,7 @@ def test_damage_in_a_bucket_is_told_and_found(bucket: str, full: bool, counted) 
     paths = [about["path"] for chunk in obstore.list(client, "features/") for about in chunk]
     inside = [path for path in paths if f"/parts/{part}/" in path]
     told = 0
-    for path, whole, content in damages(client, inside, 280 if full else 2 * len(inside)):
+    for path, whole, content in damages(client, inside, 280 if full else len(inside)):
         obstore.delete(client, path) if content is None else obstore.put(client, path, content)
         reader = open_store(uri)
         if path.endswith("part.json") and content is None:
@@ -107,5 +114,5 @@ def test_damage_in_a_bucket_is_told_and_found(bucket: str, full: bool, counted) 
                     obstore.copy(client, quarantined, other)
         obstore.put(client, path, whole)
         assert wrong_rows(open_store(uri), "ab") == 0
-    assert told > len(inside)
-    counted(damaged_objects=280 if full else 2 * len(inside), told_to_readers=told, wrong_values=0)
+    assert told > len(inside) / 2
+    counted(damaged_objects=280 if full else len(inside), told_to_readers=told, wrong_values=0)

@@ -9,6 +9,7 @@ import pytest
 import tensorstore
 import zarr
 from zarr.codecs import Crc32cCodec
+from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore
 
 from cry_pipeline.features import folder_storage
@@ -75,7 +76,7 @@ def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows)
         )
         written[:] = array
         assert theirs._store_dict[f"{kind}/c.0.0"].to_bytes() == files[f"{kind}/c.0.0"]
-        ours = zarr.core.metadata.ArrayV3Metadata.from_dict(json.loads(files[f"{kind}/zarr.json"]))
+        ours = ArrayV3Metadata.from_dict(json.loads(files[f"{kind}/zarr.json"]))
         assert ours.to_dict() | {"fill_value": "NaN"} == written.metadata.to_dict() | {"fill_value": "NaN"}
 
 
@@ -144,5 +145,5 @@ def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(stor
 def test_missing_chunk_is_said_to_be_missing(store: FeatureStore, make_rows) -> None:
     name = store.write(make_rows(a=3))
     (folder_of(store) / "parts" / name / "mel" / "c.0.0").unlink()
-    with pytest.raises(FeatureStoreError, match=rf"part {name}: mel cannot be read \(NOT_FOUND"):
+    with pytest.raises(FeatureStoreError, match=rf"part {name}: mel cannot be read \(.*No such file"):
         store.read(["a"], ["mel"])
