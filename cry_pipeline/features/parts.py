@@ -24,7 +24,7 @@ import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
 from cry_pipeline.features.files import files_below, sha256
-from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
+from cry_pipeline.features.kinds import REVISION, feature_set_digest, kinds_of, parameters
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, all_finite
 
 INDEX = "part.json"
@@ -202,12 +202,13 @@ def _write_zarr(folder: Path, rows: FeatureRows, spec: FeatureSetSpec) -> None:
         "sample_rate_hz": spec.sample_rate_hz,
         "parameters": parameters(spec),
         "layout": "recording i has the frames offsets[i] to offsets[i + 1]; frame f of them is centred at"
-        " (f - offsets[i]) * frame_s seconds of it, so that the axis has no origin of its own",
+        " first_frame_s + (f - offsets[i]) * frame_s seconds of it, so that the axis has no origin of its own",
+        "first_frame_s": spec.first_frame_s,
         "frame_s": spec.hop_samples / spec.sample_rate_hz,
         "coordinates": "recording_id",  # CF: xarray then shows it as the recordings' names
     }
     group = zarr.create_group(store=str(folder), zarr_format=3, attributes=attributes)
-    for name, kind in KINDS.items():
+    for name, kind in kinds_of(spec).items():
         array, width = rows.arrays[name], rows.arrays[name].shape[1]
         chunk = min(CHUNK_FRAMES, len(array))
         written = _create(

@@ -27,7 +27,7 @@ from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.compaction import TARGET_BYTES, CompactionReport, compact
 from cry_pipeline.features.files import make_folder, move, sync_tree, write_file
 from cry_pipeline.features.garbage import READERS_S, Garbage, collect, size, stale
-from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
+from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, kinds_of, parameters
 from cry_pipeline.features.parts import Part, write_part
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, check_rows
 from cry_pipeline.features.snapshots import PartIndex, Snapshot
@@ -66,7 +66,7 @@ class FeatureStore:
         self.root = root
         self.spec = spec
         self.digest = feature_set_digest(spec)
-        self.kinds = tuple(KINDS)
+        self.kinds = tuple(kinds_of(spec))
         self.index = PartIndex(root / "parts", self.digest, None if snapshot is None else snapshot.parts)
         self._pinned = snapshot is not None
 
@@ -172,9 +172,10 @@ class FeatureStore:
         Raises:
             FeatureStoreError: features of a recording are not here, or a part is not as it was written.
         """
-        unknown = [kind for kind in kinds if kind not in KINDS]
+        unknown = [kind for kind in kinds if kind not in self.kinds]
         if unknown:
-            raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {', '.join(KINDS)}")
+            held = ", ".join(self.kinds)
+            raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {held}")
         while True:
             places = self.index.refresh()
             missing = [name for name in ids if name not in places]

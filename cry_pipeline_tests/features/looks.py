@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.features.store import FeatureStore
 
@@ -11,7 +10,7 @@ NOW = 0.0
 
 
 def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
-    read = store.read(rows.recording_ids, tuple(KINDS))
+    read = store.read(rows.recording_ids, store.kinds)
     for kind, array in rows.arrays.items():
         np.testing.assert_array_equal(read.arrays[kind], array, err_msg=kind)
 

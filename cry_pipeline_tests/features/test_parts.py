@@ -9,7 +9,7 @@ import pytest
 import tensorstore
 import zarr
 
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 
@@ -44,7 +44,7 @@ def test_part_is_plain_zarr_for_other_readers(store: FeatureStore, make_rows) ->
     assert group.attrs["sample_rate_hz"] == 8000
     np.testing.assert_array_equal(group["offsets"][:], rows.offsets)  # type: ignore[index]
     assert group["recording_id"][:].tolist() == ["a", "b"]  # type: ignore[index, union-attr]
-    for kind, about in KINDS.items():
+    for kind, about in kinds_of(store.spec).items():
         metadata = json.loads((folder / kind / "zarr.json").read_text())
         assert metadata["dimension_names"] == [about.rows, about.axis]
         assert metadata["fill_value"] == "NaN"
