@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.features import encoding, storage
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureStoreError, stack_rows
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.users import feature_uses
@@ -38,7 +38,7 @@ def store(settings: Settings) -> FeatureStore:
     for name in ("a", "b"):
         values = {
             kind: np.full((3, about.width(store.spec))[about.rows == "recording" :], -50.0, about.dtype)
-            for kind, about in KINDS.items()
+            for kind, about in kinds_of(store.spec).items()
         }
         store.write(stack_rows({name: values}))
     return store

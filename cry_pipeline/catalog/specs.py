@@ -71,9 +71,14 @@ class ProtocolSpec(Spec):
 
 
 class FeatureSetSpec(Spec):
-    """One set of feature parameters: STFT → power spectrogram → mel → MFCC, all in dB re. a full-scale sine.
+    """One set of feature parameters: STFT → power spectrogram → mel → MFCC, all in dB.
 
-    With ``center`` a recording of ``n`` samples has ``1 + n // hop_samples`` frames.
+    With ``center`` frames are centred at multiples of the hop, and both ends are continued by ``padding``: a recording
+    of ``n`` samples has ``1 + n // hop_samples`` frames. Without, frames lie wholly in the recording,
+    ``1 + (n - n_fft) // hop_samples`` of them, and one of fewer than ``n_fft`` samples has no features.
+
+    0 dB is the peak of a full-scale sine, or with ``reference: one`` librosa's ``ref=1.0``. ``mfcc_deltas`` says how
+    many orders of the MFCC's changes are kept too, ``extra_kinds`` which further kinds of feature (features/kinds/).
     """
 
     sample_rate_hz: int = Field(ge=4000, le=192_000)
@@ -81,13 +86,17 @@ class FeatureSetSpec(Spec):
     window_samples: int = Field(ge=32, le=16_384)
     hop_samples: int = Field(ge=1)
     window: Literal["hann_periodic", "hann_symmetric"] = "hann_periodic"
+    center: bool = True
     padding: Literal["reflect", "zeros"] = "reflect"
     mels: int = Field(ge=8, le=512)
     mel_scale: Literal["slaney", "htk"] = "slaney"
     fmin_hz: float = Field(default=0.0, ge=0)
     fmax_hz: float = Field(gt=0)
     mfcc: int = Field(default=20, ge=2)
+    mfcc_deltas: Literal[0, 1, 2] = 0
+    reference: Literal["full_scale_sine", "one"] = "full_scale_sine"
     floor_db: float = Field(default=-100.0, ge=-120, le=-40)
+    extra_kinds: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _parameters_fit_together(self) -> Self:
@@ -100,6 +109,11 @@ class FeatureSetSpec(Spec):
             raise ValueError(f"fmax_hz: {self.fmax_hz} must lie above fmin_hz {self.fmin_hz} and at most at {limit}")
         if self.mfcc > self.mels:
             raise ValueError(f"mfcc: {self.mfcc} coefficients cannot come from {self.mels} mels")
+        # Two entries of equal features would live under two digests.
+        if not self.center and self.padding != "reflect":
+            raise ValueError(f"padding: {self.padding!r} changes nothing without center; leave it out")
+        if list(self.extra_kinds) != sorted(set(self.extra_kinds)):
+            raise ValueError(f"extra_kinds: {list(self.extra_kinds)} must be in the order of the alphabet, each once")
         return self
 
     @property
@@ -109,7 +123,14 @@ class FeatureSetSpec(Spec):
 
     def frames(self, samples: int) -> int:
         """Frames of a recording of ``samples`` samples at ``sample_rate_hz``."""
-        return 1 + samples // self.hop_samples
+        if self.center:
+            return 1 + samples // self.hop_samples
+        return max(0, 1 + (samples - self.n_fft) // self.hop_samples)
+
+    @property
+    def first_frame_s(self) -> float:
+        """Where the middle of a recording's first frame lies, in seconds."""
+        return 0.0 if self.center else self.n_fft / 2 / self.sample_rate_hz
 
 
 class _Model(Spec):

@@ -10,7 +10,6 @@ look at the sources. Two compactions of the same parts at worst make two parts o
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.snapshots import Snapshot
 
@@ -74,6 +73,6 @@ def _merge(store: "FeatureStore", parts: "list[Part]") -> str:
     """
     names = sorted(part.name for part in parts)
     sources = store.at(Snapshot(store.digest, tuple(names)))
-    rows = sources.read(sorted(sources.recording_ids()), tuple(KINDS))
+    rows = sources.read(sorted(sources.recording_ids()), sources.kinds)
     before = {name for part in parts for name in part.supersedes if name in store.index.present}
     return store.commit(rows, supersedes=sorted(before.union(names)))

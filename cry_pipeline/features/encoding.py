@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
-from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
+from cry_pipeline.features.kinds import REVISION, feature_set_digest, kinds_of, parameters
 from cry_pipeline.features.parts import Part, sha256
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 
@@ -30,7 +30,7 @@ CHECKED = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "c
 def encode(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:
     """Return the files of ``rows``, already checked, by their path in the part; all but ``part.json``."""
     files = _encode_group(rows, spec)
-    for name, kind in KINDS.items():
+    for name, kind in kinds_of(spec).items():
         array = rows.arrays[name]
         chunk = (min(CHUNK_FRAMES, len(array)), array.shape[1])
         shard = (-(-len(array) // chunk[0]) * chunk[0], chunk[1])
@@ -109,7 +109,8 @@ def _encode_group(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:
         "sample_rate_hz": spec.sample_rate_hz,
         "parameters": parameters(spec),
         "layout": "recording i has the frames offsets[i] to offsets[i + 1]; frame f of them is centred at"
-        " (f - offsets[i]) * frame_s seconds of it, so that the axis has no origin of its own",
+        " first_frame_s + (f - offsets[i]) * frame_s seconds of it, so that the axis has no origin of its own",
+        "first_frame_s": spec.first_frame_s,
         "frame_s": spec.hop_samples / spec.sample_rate_hz,
         "coordinates": "recording_id",  # CF: xarray then shows it as the recordings' names
     }

@@ -18,12 +18,10 @@ import numpy as np
 import torch
 
 from cry_pipeline.corpus.decoding import DecodeError, decode, resample
-from cry_pipeline.features.batching import grouped, in_threads, padded
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.batching import grouped, in_threads
+from cry_pipeline.features.computing import FeatureSetComputer, Values
 from cry_pipeline.features.rows import FeatureRows, stack_rows
-from cry_pipeline.features.statistics import StatisticsPool, statistics_names
 from cry_pipeline.features.store import FeatureStore
-from cry_pipeline.features.transforms import FeatureTransform
 from cry_pipeline.progress import track
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
     from cry_pipeline.corpus.sources import Roots
 
-__all__ = ["ExtractionReport", "extract", "extract_all", "statistics_names"]
+__all__ = ["ExtractionReport", "extract", "extract_all"]
 
 LOG = logging.getLogger("cry_pipeline")
 PART_RECORDINGS = 256
@@ -71,8 +69,14 @@ class _Loaded(NamedTuple):
     fault: str = ""
 
 
-Values = dict[str, np.ndarray]
-"""A recording's values by kind, as they are stored."""
+NOT_FINITE = "has features that are not finite: its samples are not, or are too large"
+
+
+class _Computed(NamedTuple):
+    own: "_FeatureSet"
+    recording_id: str
+    values: Values
+    fault: str = ""
 
 
 def extract(
@@ -130,8 +134,8 @@ def extract_all(
         rates = {own.rate_hz for own in sets if recording_id in own.missing}
         return _load(recording_id, lambda: roots.locate(*files[recording_id]), rates)
 
-    def compute(batch: list[_Loaded]) -> list[tuple[_FeatureSet, str, Values]]:
-        return [(own, *computed) for own in sets for computed in own.compute(batch)]
+    def compute(batch: list[_Loaded]) -> list[_Computed]:
+        return [computed for own in sets for computed in own.compute(batch)]
 
     if files:
         name = ", ".join(own.store.digest[:8] for own in sets if own.missing)
@@ -202,43 +206,35 @@ class _FeatureSet:
         self.missing = frozenset(store.missing(ids))
         self.report = ExtractionReport(reused=len(ids) - len(self.missing))
         self.rate_hz = store.spec.sample_rate_hz
-        if self.missing:  # otherwise nothing is loaded that takes time to load
-            self._transform = FeatureTransform(store.spec).to(device)
-            self._pool = StatisticsPool(store.spec)
-        self._device = device
+        # Without, nothing is loaded that takes time to load.
+        self._computer = FeatureSetComputer(store.spec, device) if self.missing else None
         self._pending: dict[str, Values] = {}
         self._bytes = 0
         self._counting = threading.Lock()
 
-    @torch.inference_mode()
-    def compute(self, batch: Sequence[_Loaded]) -> list[tuple[str, Values]]:
-        """Return the values of those recordings of ``batch`` that are missing here, by id and kind.
-
-        Of a recording whose values are not all finite there are none.
-        """
-        own = [item for item in batch if item.recording_id in self.missing]
-        if not own:
-            return []
+    def compute(self, batch: Sequence[_Loaded]) -> list[_Computed]:
+        """Return the values of those recordings of ``batch`` that are missing here, or why there are none."""
+        missing = {item.recording_id: item.samples[self.rate_hz] for item in batch if item.recording_id in self.missing}
+        spec = self.store.spec
+        long = {name: samples for name, samples in missing.items() if spec.frames(len(samples))}
+        computed = [
+            _Computed(
+                self, name, {}, f"has {len(samples)} samples at {self.rate_hz} Hz, fewer than one frame: {spec.n_fft}"
+            )
+            for name, samples in missing.items()
+            if name not in long
+        ]
+        if not long or not self._computer:
+            return computed
         started = time.thread_time()
-        recordings = [item.samples[self.rate_hz] for item in own]
-        samples, lengths = padded(recordings)
-        features = self._transform(samples.to(self._device), lengths.to(self._device))
-        computed = []
-        for row, item in enumerate(own):
-            frames = self.store.spec.frames(len(recordings[row]))
-            values = {kind: array[row, :frames].cpu().numpy() for kind, array in features._asdict().items()}
-            values["statistics"] = self._pool(**values)
-            finite = all(np.isfinite(array).all() for array in values.values())
-            computed.append((item.recording_id, _as_stored(values) if finite else {}))
+        for name, values in zip(long, self._computer(list(long.values())), strict=True):
+            computed.append(_Computed(self, name, values or {}, "" if values else NOT_FINITE))
         with self._counting:
             self.report.transform_cpu_s += time.thread_time() - started
         return computed
 
     def add(self, recording_id: str, values: Values) -> FeatureRows | None:
-        """Let a recording wait for its part, or fail without values; return the part's rows once they are enough."""
-        if not values:
-            self.fail(recording_id, "has features that are not finite: its samples are not, or are too large")
-            return None
+        """Let a recording wait for its part; return the part's rows once they are enough."""
         self._pending[recording_id] = values
         self._bytes += sum(array.nbytes for array in values.values())
         full = len(self._pending) == PART_RECORDINGS or self._bytes >= PART_BYTES
@@ -263,24 +259,15 @@ class _FeatureSet:
         self.report.failed[recording_id] = reason
 
 
-def _as_stored(values: Values) -> Values:
-    """Return copies in the dtypes of the store, so that a row that waits does not keep its batch in memory.
-
-    Torch rounds to float16, forty times faster than NumPy.
-    """
-    return {
-        kind: torch.from_numpy(array).to(getattr(torch, KINDS[kind].dtype), copy=True).numpy()
-        for kind, array in values.items()
-    }
-
-
 def _parts(
-    computed: Iterable[list[tuple[_FeatureSet, str, Values]]], sets: Sequence[_FeatureSet]
+    computed: Iterable[list[_Computed]], sets: Sequence[_FeatureSet]
 ) -> Iterator[tuple[_FeatureSet, FeatureRows]]:
     """Gather rows to parts, each set's own, in the order in which they are full."""
     for batch in computed:
-        for own, recording_id, values in batch:
-            if rows := own.add(recording_id, values):
+        for own, recording_id, values, fault in batch:
+            if fault:
+                own.fail(recording_id, fault)
+            elif rows := own.add(recording_id, values):
                 yield own, rows
     for own in sets:
         if rows := own.rest():

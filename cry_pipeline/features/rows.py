@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import KINDS, kinds_of
 
 
 class FeatureStoreError(RuntimeError):
@@ -20,8 +20,9 @@ class FeatureStoreError(RuntimeError):
 class FeatureRows:
     """Features of recordings, ragged along time: recording ``i`` has the frames ``offsets[i]`` to ``offsets[i + 1]``.
 
-    ``arrays`` holds any of ``spectrogram`` float16 [frames, bins], ``mel`` float16 [frames, mels], ``mfcc`` float32
-    [frames, coefficients], and ``statistics`` float32 [recordings, values]; ``offsets`` is int64 [recordings + 1].
+    ``arrays`` holds any of the feature set's kinds, among them ``spectrogram`` float16 [frames, bins], ``mel`` float16
+    [frames, mels], ``mfcc`` float32 [frames, coefficients], and ``statistics`` float32 [recordings, values];
+    ``offsets`` is int64 [recordings + 1].
     """
 
     recording_ids: tuple[str, ...]
@@ -81,11 +82,12 @@ def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
     offsets = rows.offsets
     if offsets.shape != (len(ids) + 1,) or offsets.dtype != np.int64 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
         raise FeatureStoreError(f"offsets of {len(ids)} recordings must be int64, begin at 0 and rise; found {offsets}")
-    if set(rows.arrays) != set(KINDS):
+    held = kinds_of(spec)
+    if set(rows.arrays) != set(held):
         raise FeatureStoreError(
-            f"a part holds {', '.join(KINDS)}; these rows hold {', '.join(rows.arrays) or 'nothing'}"
+            f"a part holds {', '.join(held)}; these rows hold {', '.join(rows.arrays) or 'nothing'}"
         )
-    for name, kind in KINDS.items():
+    for name, kind in held.items():
         array = rows.arrays[name]
         shape = (int(offsets[-1]) if kind.rows == "frame" else len(ids), kind.width(spec))
         if array.shape != shape or array.dtype != kind.dtype:

@@ -47,7 +47,7 @@ class StatisticsPool:
     def __init__(self, spec: FeatureSetSpec) -> None:
         import torch
 
-        from cry_pipeline.features.transforms import full_scale_power, window
+        from cry_pipeline.features.transforms import reference_power, window
 
         bands = np.array_split(np.eye(spec.mels, dtype=np.float32), min(BANDS, spec.mels), axis=1)
         self._bands = torch.from_numpy(np.column_stack([band.mean(axis=1) for band in bands]))
@@ -63,7 +63,7 @@ class StatisticsPool:
         sides[0] = 1
         sides[spec.n_fft / 2 == np.arange(spec.bins)] = 1
         # Parseval: the windowed mean square of a frame; twice it, because a full-scale sine's is a half.
-        mean_square = 2 * sides * full_scale_power(hann) / (spec.n_fft * float(hann.square().sum()))
+        mean_square = 2 * sides * reference_power(spec) / (spec.n_fft * float(hann.square().sum()))
         cosines = sides[:, None] * np.cos(2 * np.pi * np.outer(hertz, [0, *self._lags_s]))
         cosines /= np.abs(np.fft.rfft(hann.numpy())) ** 2 @ cosines  # over the window's own autocorrelation
         moments = [inside, inside * hertz, inside * hertz**2]

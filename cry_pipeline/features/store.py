@@ -27,7 +27,7 @@ from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.compaction import TARGET_BYTES, CompactionReport, compact
 from cry_pipeline.features.encoding import check_written, describe, encode
 from cry_pipeline.features.garbage import Garbage, collect
-from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, parameters
+from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, kinds_of, parameters
 from cry_pipeline.features.parts import Part
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, check_rows
 from cry_pipeline.features.snapshots import PartIndex, Snapshot
@@ -67,7 +67,7 @@ class FeatureStore:
         self.storage = storage
         self.spec = spec
         self.digest = feature_set_digest(spec)
-        self.kinds = tuple(KINDS)
+        self.kinds = tuple(kinds_of(spec))
         self.index = PartIndex(storage, self.digest, None if snapshot is None else snapshot.parts)
         self._pinned = snapshot is not None
 
@@ -180,9 +180,10 @@ class FeatureStore:
         Raises:
             FeatureStoreError: features of a recording are not here, or a part is not as it was written.
         """
-        unknown = [kind for kind in kinds if kind not in KINDS]
+        unknown = [kind for kind in kinds if kind not in self.kinds]
         if unknown:
-            raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {', '.join(KINDS)}")
+            held = ", ".join(self.kinds)
+            raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {held}")
         while True:
             places = self.index.refresh()
             missing = [name for name in ids if name not in places]

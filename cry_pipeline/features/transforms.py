@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.features.kinds import POWER, kinds_of
 
 
 class Features(NamedTuple):
-    """Features of a batch, float32, in dB relative to a full-scale sine; frames are the second axis.
+    """Features of a batch, float32, in dB; frames are the second axis.
 
-    Of a recording of ``n`` samples the first ``1 + n // hop_samples`` frames are meant; those that follow, up to
-    the longest of the batch, are of no recording.
+    Of a recording of ``n`` samples the first ``spec.frames(n)`` frames are meant; those that follow, up to the longest
+    of the batch, are of no recording.
     """
 
     spectrogram: Tensor
@@ -34,27 +35,80 @@ class Features(NamedTuple):
 
 
 class FeatureTransform(torch.nn.Module):
-    """The transforms of one feature set, with their window, filters and cosines as buffers."""
+    """Samples → all kinds of one feature set that are computed frame by frame, with their constants as buffers."""
 
     window: Tensor
-    filters: Tensor
-    cosines: Tensor
 
     def __init__(self, spec: FeatureSetSpec) -> None:
         super().__init__()
         self.spec = spec
         taper = window(spec)
-        self.register_buffer("window", taper / math.sqrt(full_scale_power(taper)), persistent=False)
-        self.register_buffer("filters", mel_filters(spec), persistent=False)
-        self.register_buffer("cosines", dct_matrix(spec.mels, spec.mfcc), persistent=False)
+        self.register_buffer("window", taper / math.sqrt(reference_power(spec)), persistent=False)
+        self._kinds = {name: kind for name, kind in kinds_of(spec).items() if kind.by == "frame"}
+        self.computers = torch.nn.ModuleDict()
+        for name, kind in self._kinds.items():
+            computer = kind.computer(spec)
+            if not isinstance(computer, torch.nn.Module):
+                raise TypeError(f"kind {name}: is computed by frame, so its computer must be a torch.nn.Module")
+            self.computers[name] = computer
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Features:
         """Return the features of ``samples`` [batch, samples] in [-1, 1], of which each has ``lengths`` [batch]."""
+        values = self._computed(self._framed(samples, lengths))
+        return Features(values["spectrogram"], values["mel"], values["mfcc"])
+
+    def in_blocks(self, samples: Tensor, lengths: Tensor, block_frames: int | None) -> dict[str, Tensor]:
+        """Return every kind by name, [batch, frames, width]: those of :meth:`forward`, and others where there are.
+
+        ``block_frames`` are computed at a time, so few that what lies between samples and features stays in a CPU's
+        cache; None: all at once. (An exported graph has no such loop: its length would be fixed.)
+        """
+        frames = self._framed(samples, lengths)
+        if block_frames is None or frames.shape[1] <= block_frames:
+            return self._computed(frames)
+        blocks = [self._computed(block) for block in frames.split(block_frames, dim=1)]
+        return {name: torch.cat([block[name] for block in blocks], dim=1) for name in blocks[0]}
+
+    def _framed(self, samples: Tensor, lengths: Tensor) -> Tensor:
         # As float64 before they are framed: frames overlap, and a product of two dtypes takes three times as long.
-        frames = frame(samples.double(), lengths, self.spec.n_fft, self.spec.hop_samples, self.spec.padding)
-        power = power_spectrum(frames, self.window)
-        mel = decibels(power @ self.filters, self.spec.floor_db)
-        return Features(decibels(power, self.spec.floor_db), mel, mel @ self.cosines)
+        padding = self.spec.padding if self.spec.center else None
+        return frame(samples.double(), lengths, self.spec.n_fft, self.spec.hop_samples, padding)
+
+    def _computed(self, frames: Tensor) -> dict[str, Tensor]:
+        values = {POWER: power_spectrum(frames, self.window)}
+        for name, computer in self.computers.items():
+            values[name] = computer(*(values[each] for each in self._kinds[name].inputs))
+        del values[POWER]
+        return values
+
+
+class Decibels(torch.nn.Module):
+    """Power → dB, not below a floor; with ``filters`` [bins, bands], the power of each band."""
+
+    filters: Tensor | None
+
+    def __init__(self, floor_db: float, filters: Tensor | None = None) -> None:
+        super().__init__()
+        self.floor_db = floor_db
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, power: Tensor) -> Tensor:
+        """Return the decibels of ``power`` [..., bins]."""
+        return decibels(power if self.filters is None else power @ self.filters, self.floor_db)
+
+
+class Product(torch.nn.Module):
+    """Values → their product with a constant ``matrix`` [values, results]."""
+
+    matrix: Tensor
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return ``values`` [..., values] times the matrix."""
+        return values @ self.matrix
 
 
 def window(spec: FeatureSetSpec) -> Tensor:
@@ -70,6 +124,11 @@ def window(spec: FeatureSetSpec) -> Tensor:
 def full_scale_power(window: Tensor) -> float:
     """Return the power at which a sine of amplitude 1 on a bin's frequency peaks: (Σ window / 2)²."""
     return float(window.sum() / 2) ** 2
+
+
+def reference_power(spec: FeatureSetSpec) -> float:
+    """Return the power that reads as 0 dB: :func:`full_scale_power`, or librosa's ``ref=1.0``."""
+    return full_scale_power(window(spec)) if spec.reference == "full_scale_sine" else 1.0
 
 
 def mel_filters(spec: FeatureSetSpec) -> Tensor:
@@ -110,15 +169,21 @@ def dct_matrix(size: int, coefficients: int) -> Tensor:
     return cosines.float()
 
 
-def frame(samples: Tensor, lengths: Tensor, n_fft: int, hop: int, padding: str) -> Tensor:
-    """Return centred frames, [batch, 1 + samples // hop, n_fft] of the samples' dtype, as a view where torch can.
+def frame(samples: Tensor, lengths: Tensor, n_fft: int, hop: int, padding: str | None) -> Tensor:
+    """Return frames, [batch, frames, n_fft] of the samples' dtype, as a view where torch can.
 
-    Each recording is continued at both of its own ends by ``padding`` ("reflect" or "zeros"), so that what lies
-    behind its end, and who is in the batch with it, changes none of its frames. Equal to
-    ``librosa.util.frame(np.pad(y, n_fft // 2, mode))``, also for recordings shorter than the padding.
-    (``librosa.stft(center=True)`` itself reflects the last frame from too short a piece where the length is a
-    multiple of the hop.)
+    Without ``padding``, those that lie wholly in the samples, 1 + (samples - n_fft) // hop: a recording shorter than
+    ``n_fft`` has none of its own (zeros are put behind a batch in which all are).
+
+    With it, centred frames, 1 + samples // hop. Each recording is continued at both of its own ends by ``padding``
+    ("reflect" or "zeros"), so that what lies behind its end, and who is in the batch with it, changes none of its
+    frames. Equal to ``librosa.util.frame(np.pad(y, n_fft // 2, mode))``, also for recordings shorter than the padding.
+    (``librosa.stft(center=True)`` itself reflects the last frame from too short a piece where the length is a multiple
+    of the hop.)
     """
+    if padding is None:
+        missing = max(0, n_fft - samples.shape[1])
+        return torch.nn.functional.pad(samples, (0, missing)).unfold(1, n_fft, hop)
     before = n_fft // 2
     after = n_fft - before
     last = lengths[:, None] - 1

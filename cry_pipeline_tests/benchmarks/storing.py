@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cry_pipeline.features.extraction import extract
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import KINDS, kinds_of
 from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.benchmarks.computing import NATIVE, manifest
@@ -38,7 +38,7 @@ def made_up(ids: Sequence[str], frames: int) -> FeatureRows:
                 kind: rng.normal(-50, 10, (frames, about.width(NATIVE))[about.rows == "recording" :]).astype(
                     about.dtype
                 )
-                for kind, about in KINDS.items()
+                for kind, about in kinds_of(NATIVE).items()
             }
             for name in ids
         }

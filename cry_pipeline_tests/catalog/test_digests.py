@@ -28,7 +28,7 @@ def test_description_does_not_change_a_digest_and_every_parameter_does():
     changed = {
         "sample_rate_hz": 16000, "n_fft": 512, "window_samples": 200, "hop_samples": 64, "window": "hann_symmetric",
         "padding": "zeros", "mels": 40, "mel_scale": "htk", "fmin_hz": 20.0, "fmax_hz": 3000.0, "mfcc": 13,
-        "floor_db": -90.0,
+        "floor_db": -90.0, "center": False, "mfcc_deltas": 1, "reference": "one", "extra_kinds": ("chroma",),
     }  # fmt: skip
     assert set(changed) == set(type(spec).model_fields) - {"description"}
     digests = {spec.model_copy(update={field: value}).digest for field, value in changed.items()}

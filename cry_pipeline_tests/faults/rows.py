@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store import FeatureStore
 
@@ -35,7 +35,7 @@ def rows_of(names: Iterable[str]) -> FeatureRows:
         frames = int(rng.integers(1, 9))
         recordings[name] = {
             kind: rng.normal(-50, 10, (frames, about.width(SPEC))[about.rows == "recording" :]).astype(about.dtype)
-            for kind, about in KINDS.items()
+            for kind, about in kinds_of(SPEC).items()
         }
     return stack_rows(recordings)
 
@@ -48,10 +48,10 @@ def open_store(uri: str | Path) -> FeatureStore:
 def wrong_rows(store: FeatureStore, names: Iterable[str]) -> int:
     """Return how many of ``names`` read as other values than were written; raises where one cannot be read."""
     ids = sorted(names)
-    read, expected = store.read(ids, tuple(KINDS)), rows_of(ids) if ids else None
+    read, expected = store.read(ids, store.kinds), rows_of(ids) if ids else None
     if expected is None:
         return 0
     if not np.array_equal(read.offsets, expected.offsets):
         return len(ids)
-    same = [all(np.array_equal(read.of(k, i), expected.of(k, i)) for k in KINDS) for i in range(len(ids))]
+    same = [all(np.array_equal(read.of(k, i), expected.of(k, i)) for k in store.kinds) for i in range(len(ids))]
     return same.count(False)

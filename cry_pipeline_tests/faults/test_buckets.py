@@ -8,7 +8,6 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
-from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.faults.actors import OPERATIONS
@@ -105,7 +104,7 @@ def test_damage_in_a_bucket_is_told_and_found(bucket: str, full: bool, counted) 
             assert reader.missing(["a", "b"]) == ["a", "b"]  # as on any shelf: without its index a part is not there
             told += 1
         else:
-            told += sum(is_told(reader, part, kind) for kind in KINDS)
+            told += sum(is_told(reader, part, kind) for kind in reader.kinds)
             assert list(reader.verify().faults) == [part], path
             assert open_store(uri).recording_ids() == set()
             for other in inside:

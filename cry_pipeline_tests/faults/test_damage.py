@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
@@ -59,7 +58,7 @@ def try_damage(store: FeatureStore, path: Path, content: bytes | None) -> bool:
         path.write_bytes(content)
     part = path.relative_to(folder_of(store)).parts[1] if "parts" in path.relative_to(folder_of(store)).parts else None
     reader, told = open_store(folder_of(store).parent), []
-    for kind in KINDS:
+    for kind in reader.kinds:
         try:
             read = reader.read(NAMES, [kind])
         except FeatureStoreError as error:

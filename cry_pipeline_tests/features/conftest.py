@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store import FeatureStore
 
@@ -45,7 +45,7 @@ def make_rows(spec: FeatureSetSpec) -> MakeRows:
         for name, count in frames.items():
             recordings[name] = {
                 kind: rng.normal(-50, 10, (count, about.width(spec))[about.rows == "recording" :]).astype(about.dtype)
-                for kind, about in KINDS.items()
+                for kind, about in kinds_of(spec).items()
             }
         return stack_rows(recordings)
 

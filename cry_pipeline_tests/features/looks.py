@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.features.store import FeatureStore
 
@@ -18,7 +17,7 @@ def folder_of(store: FeatureStore) -> Path:
 
 
 def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
-    read = store.read(rows.recording_ids, tuple(KINDS))
+    read = store.read(rows.recording_ids, store.kinds)
     for kind, array in rows.arrays.items():
         np.testing.assert_array_equal(read.arrays[kind], array, err_msg=kind)
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.snapshots import Snapshot
 from cry_pipeline.features.store import FeatureStore
@@ -48,7 +47,7 @@ def test_compacted_parts_are_not_larger_than_asked_for_and_compaction_comes_to_a
 def test_row_written_twice_stays_the_one_that_readers_took(store: FeatureStore, make_rows) -> None:
     for seed in range(4):
         store.write(make_rows(seed, a=3 + seed, **{f"own{seed}": 2}))
-    before = store.read(["a"], tuple(KINDS))
+    before = store.read(["a"], store.kinds)
     store.compact()
     assert_holds(reopened(store), before)
 

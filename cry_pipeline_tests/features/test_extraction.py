@@ -12,9 +12,9 @@ from cry_pipeline.corpus.decoding import Audio, decode, load_samples
 from cry_pipeline.corpus.sources import Roots, SourceError
 from cry_pipeline.features import extraction
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.extraction import extract, extract_all, statistics_names
+from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.kinds import KINDS
-from cry_pipeline.features.statistics import StatisticsPool
+from cry_pipeline.features.statistics import StatisticsPool, statistics_names
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.transforms import FeatureTransform
 from cry_pipeline_tests.features.looks import folder_of
@@ -53,7 +53,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_features_are_the_transforms_of_the_decoded_samples(corpus_of, store: FeatureStore) -> None:
     recordings, roots = corpus_of(5)
     report = extract(recordings, roots, store, workers=2)
-    rows = store.read(list(recordings["recording_id"]), tuple(KINDS))
+    rows = store.read(list(recordings["recording_id"]), store.kinds)
     assert (report.computed, report.reused, report.failed) == (5, 0, {})
     assert report.frames == rows.offsets[-1]
     assert report.bytes == rows.nbytes
@@ -88,9 +88,9 @@ def test_batches_change_no_value(
     other = FeatureStore.open(tmp_path / "other", store.spec)
     extract(recordings, roots, other, workers=3, batch_recordings=batch_recordings)
     ids = list(recordings["recording_id"])
-    expected, found = store.read(ids, tuple(KINDS)), other.read(ids, tuple(KINDS))
+    expected, found = store.read(ids, store.kinds), other.read(ids, store.kinds)
     np.testing.assert_array_equal(found.offsets, expected.offsets)
-    for kind in KINDS:
+    for kind in store.kinds:
         tolerance = 0.07 if kind in ("spectrogram", "mel") else 1e-3
         np.testing.assert_allclose(found.arrays[kind], expected.arrays[kind], rtol=1e-4, atol=tolerance)
 
@@ -131,7 +131,7 @@ def test_several_feature_sets_are_served_by_one_decode(
     for index, each in enumerate([store, *others]):
         alone = FeatureStore.open(tmp_path / f"alone{index}", each.spec)
         extract(recordings, roots, alone)
-        for kind in KINDS:
+        for kind in store.kinds:
             expected, found = (one.read(list(recordings["recording_id"]), [kind]) for one in (alone, each))
             tolerance = 0.07 if kind in ("spectrogram", "mel") else 1e-3  # other batches; a rounding may differ
             np.testing.assert_allclose(found.arrays[kind], expected.arrays[kind], rtol=1e-4, atol=tolerance)
@@ -191,6 +191,20 @@ def test_features_that_are_not_finite_fail_alone(
     report = extract(recordings, roots, store)
     assert report.computed == 3
     assert "not finite" in report.failed["recording002"]
+
+
+def test_recording_shorter_than_a_frame_fails_where_frames_are_not_centred(
+    corpus_of, store: FeatureStore, spec: FeatureSetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, roots = corpus_of(3)
+    soundfile.write(roots.corpus / "recording001.wav", np.zeros(63), 8000, "PCM_16")
+    monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 10**6)  # all in one batch
+    bare = FeatureStore.open(tmp_path / "bare", spec.model_copy(update={"center": False}))
+    centred, report = extract_all(recordings, roots, [store, bare])
+    assert (centred.computed, report.computed) == (3, 2)
+    assert report.failed == {"recording001": "has 63 samples at 8000 Hz, fewer than one frame: 64"}
+    samples = len(load_samples(roots.corpus / "recording000.wav", 8000))
+    assert bare.read(["recording000"], ["mel"]).frames.tolist() == [1 + (samples - 64) // 32]
 
 
 def test_recording_without_samples_fails(corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from zarr.storage import MemoryStore
 
 from cry_pipeline.features import folder_storage
 from cry_pipeline.features.encoding import encode
-from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import damage, folder_of
@@ -59,7 +59,7 @@ def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows)
     rows = make_rows(a=3, b=2000)
     files, theirs = encode(rows, store.spec), MemoryStore()
     group = zarr.create_group(store=theirs, zarr_format=3)
-    for kind, about in KINDS.items():
+    for kind, about in kinds_of(store.spec).items():
         array, chunk = rows.arrays[kind], min(1024, len(rows.arrays[kind]))
         written = group.create_array(
             kind,
@@ -97,7 +97,7 @@ def test_part_is_plain_zarr_for_other_readers(store: FeatureStore, make_rows) ->
     assert group.attrs["sample_rate_hz"] == 8000
     np.testing.assert_array_equal(group["offsets"][:], rows.offsets)  # type: ignore[index]
     assert group["recording_id"][:].tolist() == ["a", "b"]  # type: ignore[index, union-attr]
-    for kind, about in KINDS.items():
+    for kind, about in kinds_of(store.spec).items():
         metadata = json.loads((folder / kind / "zarr.json").read_text())
         assert metadata["dimension_names"] == [about.rows, about.axis]
         assert metadata["fill_value"] == "NaN"

@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import KINDS, feature_set_digest, frequencies_hz
+from cry_pipeline.features.kinds import feature_set_digest, frequencies_hz
 from cry_pipeline.features.rows import FeatureStoreError, all_finite, check_rows
 
 
 def test_rows_of_a_recording_are_its_own(make_rows) -> None:
     rows = make_rows(a=3, b=5)
     alone = make_rows(a=3)
-    for kind in KINDS:
+    for kind in rows.arrays:
         np.testing.assert_array_equal(rows.of(kind, 0), alone.of(kind, 0))
     assert rows.of("mel", 1).shape == (5, 8)
     assert rows.of("statistics", 1).ndim == 1
     assert rows.frames.tolist() == [3, 5]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["spectrogram", "mel", "mfcc", "statistics"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(make_rows, spec: FeatureSetSpec, kind: str, bad: float) -> None:
     rows = make_rows(a=3, b=5)

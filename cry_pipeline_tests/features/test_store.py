@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import KINDS, feature_set_digest
+from cry_pipeline.features.kinds import feature_set_digest
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import folder_of
@@ -17,7 +17,7 @@ from cry_pipeline_tests.features.looks import folder_of
 
 def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
     """``store`` gives back exactly ``rows``."""
-    read = store.read(rows.recording_ids, tuple(KINDS))
+    read = store.read(rows.recording_ids, store.kinds)
     np.testing.assert_array_equal(read.offsets, rows.offsets)
     for kind, array in rows.arrays.items():
         assert read.arrays[kind].dtype == array.dtype
@@ -48,7 +48,7 @@ def test_rows_come_in_the_order_asked_for_across_parts(store: FeatureStore, make
 
 
 def test_nothing_can_be_read_as_no_rows(store: FeatureStore) -> None:
-    read = store.read([], tuple(KINDS))
+    read = store.read([], store.kinds)
     assert len(read) == 0
     assert read.arrays["mel"].shape == (0, 8)
     assert store.recording_ids() == set()

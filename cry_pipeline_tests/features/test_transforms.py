@@ -25,6 +25,9 @@ SPECS = {
     "htk": PLAIN.model_copy(update={"mel_scale": "htk", "fmin_hz": 100.0, "fmax_hz": 3500.0}),
     "symmetric": PLAIN.model_copy(update={"window": "hann_symmetric"}),
     "zeros": PLAIN.model_copy(update={"padding": "zeros"}),
+    "not_centred": PLAIN.model_copy(update={"center": False, "n_fft": 300, "window_samples": 256}),
+    "reference_one": PLAIN.model_copy(update={"reference": "one"}),
+    "reference_one_symmetric": PLAIN.model_copy(update={"reference": "one", "window": "hann_symmetric"}),
     "window_shorter_than_fft": PLAIN.model_copy(update={"n_fft": 512, "window_samples": 333, "hop_samples": 100}),
     "odd_fft": PLAIN.model_copy(update={"n_fft": 255, "window_samples": 201, "hop_samples": 80}),
     "low_floor": PLAIN.model_copy(update={"floor_db": -120.0}),
@@ -60,14 +63,14 @@ def _transform(samples: np.ndarray, spec: FeatureSetSpec) -> dict[str, np.ndarra
 def _librosa(samples: np.ndarray, spec: FeatureSetSpec) -> dict[str, np.ndarray]:
     """The same features by librosa. It is given padded samples: padding by itself, it reflects the last frame from
     too short a piece where the length is a multiple of the hop (0.03 dB off near the floor)."""
-    before = spec.n_fft // 2
+    before = spec.n_fft // 2 if spec.center else 0
     mode = "reflect" if spec.padding == "reflect" else "constant"
-    ends = np.pad(samples.astype(np.float64), (before, spec.n_fft - before), mode=mode)
+    ends = np.pad(samples.astype(np.float64), (before, spec.n_fft - before if spec.center else 0), mode=mode)
     hann = _hann(spec.window_samples, periodic=spec.window == "hann_periodic")
     spectrum = librosa.stft(
         ends, n_fft=spec.n_fft, win_length=spec.window_samples, hop_length=spec.hop_samples, window=hann, center=False
     )
-    reference = (hann.sum() / 2) ** 2
+    reference = (hann.sum() / 2) ** 2 if spec.reference == "full_scale_sine" else 1.0
     about = {"ref": reference, "amin": reference * 10 ** (spec.floor_db / 10), "top_db": None}
     power = np.abs(spectrum) ** 2
     mel = librosa.power_to_db(
@@ -95,7 +98,7 @@ def test_values_equal_librosas(name: str) -> None:
         for kind, values in _transform(samples, spec).items():
             assert values.shape[0] == spec.frames(len(samples))
             assert values.dtype == np.float32
-            librosas = expected[kind][: len(values)]
+            librosas = expected[kind][: len(values)] if spec.center else expected[kind]
             np.testing.assert_allclose(values, librosas, rtol=0, atol=TOLERANCE_DB, err_msg=f"{kind} of {signal}")
 
 
@@ -113,6 +116,28 @@ def test_values_equal_librosas_on_real_cries(corpus: Path) -> None:
         expected = _librosa(samples, PLAIN)
         for kind, values in _transform(samples, PLAIN).items():
             np.testing.assert_allclose(values, expected[kind][: len(values)], rtol=0, atol=TOLERANCE_DB)
+
+
+def test_reference_one_is_what_librosa_returns_by_default() -> None:
+    samples = _signals(8000)["noise"]
+    spec = PLAIN.model_copy(update={"reference": "one"})
+    power = np.abs(librosa.stft(samples.astype(np.float64), n_fft=256, hop_length=128, pad_mode="reflect")) ** 2
+    expected = librosa.power_to_db(power, top_db=None).T  # ref=1.0, amin=1e-10: a floor of -100 dB
+    np.testing.assert_allclose(_transform(samples, spec)["spectrogram"], expected, rtol=0, atol=TOLERANCE_DB)
+
+
+@pytest.mark.parametrize("name", [*load_catalog().feature_sets, "not_centred", "window_shorter_than_fft"])
+@pytest.mark.parametrize("block_frames", [1, 16, 49, 1000])
+def test_blocks_of_frames_change_no_value(name: str, block_frames: int) -> None:
+    spec = SPECS[name]
+    rng = np.random.default_rng(0)
+    batch = padded([rng.uniform(-1, 1, length).astype(np.float32) for length in (50 * spec.hop_samples, 3000)])
+    transform = FeatureTransform(spec)
+    with torch.inference_mode():
+        whole, blocks = transform(*batch), transform.in_blocks(*batch, block_frames)
+    assert set(blocks) == set(whole._fields)
+    for kind, values in whole._asdict().items():
+        torch.testing.assert_close(blocks[kind], values, rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize("kind", ["hann_periodic", "hann_symmetric"])
@@ -167,6 +192,16 @@ def test_ends_are_continued_as_numpy_does_even_when_shorter_than_the_padding(
     np.testing.assert_array_equal(frames, expected)
 
 
+@pytest.mark.parametrize(("length", "frames"), [(1, 0), (255, 0), (256, 1), (355, 1), (356, 2), (1000, 8)])
+def test_without_centring_frames_lie_wholly_in_the_recording(length: int, frames: int) -> None:
+    spec = PLAIN.model_copy(update={"center": False, "hop_samples": 100})
+    assert spec.frames(length) == frames
+    samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
+    found = frame(*padded([samples, np.zeros(2000, np.float32)]), 256, 100, None)[0, :frames]
+    expected = np.lib.stride_tricks.sliding_window_view(samples, 256)[::100] if frames else np.empty((0, 256))
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("kind", "periodic"), [("hann_periodic", True), ("hann_symmetric", False)])
 def test_window_is_scipys_centred_in_the_fft(kind: str, periodic: bool) -> None:
     spec = PLAIN.model_copy(update={"window": kind, "window_samples": 101, "n_fft": 256})
@@ -180,8 +215,9 @@ def test_dct_is_scipys_orthonormal_type_2() -> None:
     np.testing.assert_allclose(values @ dct_matrix(40, 13).numpy(), expected, atol=1e-5)
 
 
-def test_transform_can_be_exported_with_any_batch_and_length() -> None:
-    transform = FeatureTransform(PLAIN)
+@pytest.mark.parametrize("name", ["htk", "not_centred", "reference_one"])
+def test_transform_can_be_exported_with_any_batch_and_length(name: str) -> None:
+    transform = FeatureTransform(SPECS[name])
     recordings = [np.random.default_rng(seed).uniform(-1, 1, 3000 + seed).astype(np.float32) for seed in range(3)]
     batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=512)
     shapes = {"samples": {0: batch, 1: samples}, "lengths": {0: batch}}

@@ -1,0 +1,199 @@
+"""Kinds of features: what each says of itself holds, and a new one takes one file and one entry of the catalog."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+import yaml
+import zarr
+
+from cry_pipeline.catalog import FeatureSetSpec, load_catalog
+from cry_pipeline.corpus.sources import Roots
+from cry_pipeline.features.computing import FeatureSetComputer
+from cry_pipeline.features.extraction import extract
+from cry_pipeline.features.kinds import KINDS, POWER, Kind, feature_set_digest, kinds_of, register, unregister
+from cry_pipeline.features.store import FeatureStore, FeatureStoreError
+from cry_pipeline_tests.features.looks import folder_of
+
+Found = tuple[pd.DataFrame, Roots]
+ALWAYS = {"spectrogram", "mel", "mfcc", "statistics"}
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 9000).astype(np.float32)
+
+
+class Flux(torch.nn.Module):
+    """The highest bin of each frame, and how far the mean mel lies below it."""
+
+    def forward(self, power: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
+        return torch.stack([10 * power.amax(dim=-1).log10(), mel.mean(dim=-1)], dim=-1)
+
+
+TOY = Kind(
+    name="toy",
+    dtype="float32",
+    rows="frame",
+    axis="toy_value",
+    width=lambda _: 2,
+    attributes=lambda _: {"units": "dB"},
+    inputs=(POWER, "mel"),
+    by="frame",
+    computer=lambda _: Flux(),
+)
+
+
+def _range(_: FeatureSetSpec) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda toy: toy.max(axis=0) - toy.min(axis=0)
+
+
+TOY_RANGE = replace(TOY, name="toy_range", rows="recording", inputs=("toy",), by="recording", computer=_range)
+
+
+@pytest.fixture
+def toys() -> Iterator[None]:
+    """Two new kinds: one of frames, and one of whole recordings that is computed from it."""
+    register(TOY)
+    register(TOY_RANGE)
+    yield
+    unregister("toy_range")
+    unregister("toy")
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Found:
+    soundfile.write(tmp_path / "a.wav", NOISE, 8000, "PCM_16")
+    return pd.DataFrame({"recording_id": ["a"], "root": "corpus", "path": ["a.wav"]}), Roots(tmp_path)
+
+
+def with_(spec: FeatureSetSpec, **changes: Any) -> FeatureSetSpec:
+    return FeatureSetSpec.model_validate(spec.model_dump() | changes)
+
+
+@pytest.mark.parametrize("spec", load_catalog().feature_sets.values(), ids=load_catalog().feature_sets)
+def test_values_of_every_kind_are_as_it_says(spec: FeatureSetSpec) -> None:
+    (values,) = FeatureSetComputer(spec)([NOISE])
+    assert values is not None
+    assert values.keys() == kinds_of(spec).keys() >= ALWAYS
+    for name, kind in kinds_of(spec).items():
+        rows = [spec.frames(len(NOISE))] if kind.rows == "frame" else []
+        assert values[name].shape == (*rows, kind.width(spec)), name
+        assert values[name].dtype == kind.dtype
+        if kind.frequencies_hz:
+            assert kind.frequencies_hz(spec).shape == (kind.width(spec),)
+
+
+def test_new_kind_takes_one_file_and_one_entry(toys: None, recording: Found, tmp_path: Path) -> None:
+    entry = (Path(load_catalog.__code__.co_filename).parent / "feature_sets.yaml").read_text()
+    parameters = yaml.safe_load(entry)["mel64_8k"] | {"extra_kinds": ["toy", "toy_range"]}
+    spec = FeatureSetSpec.model_validate(parameters)
+    store = FeatureStore.open(tmp_path / "features", spec)
+    assert set(store.kinds) == {*ALWAYS, "toy", "toy_range"}
+    assert extract(*recording, store).computed == 1
+    read = store.read(["a"], store.kinds)
+    spectrogram, mel = (read.arrays[kind].astype(np.float32) for kind in ("spectrogram", "mel"))
+    np.testing.assert_allclose(read.of("toy", 0)[:, 0], spectrogram.max(axis=1), atol=0.04)
+    np.testing.assert_allclose(read.of("toy", 0)[:, 1], mel.mean(axis=1), atol=0.04)
+    np.testing.assert_array_equal(read.of("toy_range", 0), np.ptp(read.of("toy", 0), axis=0))
+    (part,) = (folder_of(store) / "parts").iterdir()
+    group = zarr.open_group(str(part), mode="r")
+    assert group["toy"].metadata.dimension_names == ("frame", "toy_value")  # type: ignore[union-attr]
+
+
+def test_store_holds_exactly_the_kinds_of_its_feature_set(spec: FeatureSetSpec, make_rows, tmp_path: Path) -> None:
+    plain, deltas = spec, with_(spec, mfcc_deltas=1)
+    assert kinds_of(plain).keys() == ALWAYS
+    assert kinds_of(deltas).keys() == ALWAYS | {"mfcc_delta"}
+    rows = make_rows(a=3)
+    FeatureStore.open(tmp_path, plain).write(rows)
+    with pytest.raises(FeatureStoreError, match=r"a part holds .*mfcc_delta"):
+        FeatureStore.open(tmp_path, deltas).write(rows)
+    with pytest.raises(FeatureStoreError, match="there is no array mfcc_delta"):
+        FeatureStore.open(tmp_path, plain).read(["a"], ["mfcc_delta"])
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+def test_deltas_are_librosas(spec: FeatureSetSpec, recording: Found, tmp_path: Path, orders: int) -> None:
+    store = FeatureStore.open(tmp_path / "features", with_(spec, mfcc_deltas=orders))
+    extract(*recording, store)
+    read = store.read(["a"], ["mfcc", "mfcc_delta"])
+    expected = [
+        librosa.feature.delta(read.of("mfcc", 0).astype(np.float64), width=9, order=order, axis=0, mode="nearest")
+        for order in range(1, orders + 1)
+    ]
+    assert read.of("mfcc_delta", 0).dtype == np.float32
+    np.testing.assert_allclose(read.of("mfcc_delta", 0), np.concatenate(expected, axis=1), rtol=0, atol=1e-5)
+
+
+def test_deltas_can_be_had_of_a_single_frame(spec: FeatureSetSpec) -> None:
+    (values,) = FeatureSetComputer(with_(spec, mfcc_deltas=2))([NOISE[:20]])
+    assert values is not None
+    np.testing.assert_allclose(values["mfcc_delta"], np.zeros((1, 8)), atol=1e-12)
+
+
+def test_unit_says_what_0_db_is(spec: FeatureSetSpec) -> None:
+    for kind in ("spectrogram", "mel", "mfcc"):
+        assert KINDS[kind].attributes(spec)["units"] == "dB re full-scale sine"
+        assert "dB re 1" in KINDS[kind].attributes(with_(spec, reference="one"))["units"]
+
+
+def test_levels_of_statistics_do_not_depend_on_the_reference(spec: FeatureSetSpec) -> None:
+    levels = []
+    for reference in ("full_scale_sine", "one"):
+        own = with_(spec, reference=reference)
+        (values,) = FeatureSetComputer(own)([_cry()])
+        assert values is not None
+        names = KINDS["statistics"].attributes(own)["names"]
+        levels.append({n: v for n, v in zip(names, values["statistics"], strict=True) if n.startswith(("level", "f0"))})
+    assert levels[0] == pytest.approx(levels[1], abs=0.01, rel=1e-4)
+
+
+def _cry() -> np.ndarray:
+    time = np.arange(8000) / 8000
+    voice = sum(np.sin(2 * np.pi * 450 * n * time) / n for n in range(1, 8))
+    return (0.2 * voice + 0.01 * np.random.default_rng(0).normal(size=8000)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"extra_kinds": ["chroma"]}, "chroma is no kind of feature; there are"),
+        ({"extra_kinds": ["mfcc_delta"]}, "mfcc_delta follows from the other parameters"),
+        ({"extra_kinds": ["toy_range"]}, "toy_range: is computed from toy, which this feature set lacks"),
+    ],
+)
+def test_kind_that_cannot_be_had_gets_no_folder(toys: None, spec: FeatureSetSpec, changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        feature_set_digest(with_(spec, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"extra_kinds": ["b", "a"]}, "order of the alphabet"),
+        ({"extra_kinds": ["a", "a"]}, "each once"),
+        ({"center": False, "padding": "zeros"}, "changes nothing without center"),
+    ],
+)
+def test_two_ways_to_say_the_same_are_refused(spec: FeatureSetSpec, changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_(spec, **changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (replace(TOY, name="mel"), "the name is taken"),
+        (replace(TOY, inputs=("chroma",)), "its input chroma is no kind"),
+        (replace(TOY, inputs=("statistics",)), "is of whole recordings"),
+        (replace(TOY, by="recording"), "frame by frame only"),
+    ],
+)
+def test_kind_that_does_not_fit_in_is_refused(kind: Kind, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        register(kind)
+    assert "toy" not in KINDS
