@@ -1,7 +1,7 @@
 """An audio file → mono samples, whole or not at all.
 
 Belongs here: reading containers and codecs, noticing a missing end, resampling. Does not: judging what is
-heard (quality.py) and which files to read (sources.py).
+heard (quality.py), which files to read (sources.py), and the layout of a plain WAV, which needs no libav (pcm.py).
 
 A stream that yields another number of samples than it states is refused. The tolerance is one decoder frame
 for lossy codecs, which pad the last frame and prime the first, and none for lossless ones. On the 1,345 files
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from cry_pipeline.corpus.pcm import read_pcm
+
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
 MAX_DURATION_S = 600.0
+TOO_LONG = "is longer than {:.0f} s, which no donated cry is"
 NO_LENGTH = "states no duration, so that a missing end could not be noticed: remux or convert it"
 AUDIO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".aac", ".aif", ".aiff", ".amr", ".caf", ".flac", ".m4a", ".mka", ".mkv", ".mov"}
@@ -99,10 +102,24 @@ def decode_bytes(data: bytes) -> Audio:
         DecodeError: libav cannot read it, it states no duration, it is longer than :data:`MAX_DURATION_S`, or
             its samples are not numbers.
     """
+    _check_stated_bytes(data)
+    return _plain(data) or _by_libav(data)
+
+
+def _plain(data: bytes) -> Audio | None:
+    """Return the audio of a plain PCM WAV, equal to :func:`_by_libav`'s; None for anything else."""
+    pcm = read_pcm(data)
+    if pcm is None:
+        return None
+    if len(pcm.samples) > MAX_DURATION_S * pcm.sample_rate_hz:
+        raise DecodeError(TOO_LONG.format(MAX_DURATION_S))
+    return _finished(_scaled(pcm.samples.T), pcm.sample_rate_hz, pcm.codec, pcm.samples.shape[1])
+
+
+def _by_libav(data: bytes) -> Audio:
     import av
     from av.error import FFmpegError
 
-    _check_stated_bytes(data)
     try:
         with av.open(io.BytesIO(data), "r", metadata_errors="replace", options=_probing(data)) as container:
             if not container.streams.audio:
@@ -111,10 +128,14 @@ def decode_bytes(data: bytes) -> Audio:
             codec = container.streams.audio[0].codec_context.name
     except FFmpegError as error:
         raise DecodeError(f"cannot be read by libav: {error.strerror}") from error
-    samples = _to_mono(pcm)
+    return _finished(_to_mono(pcm), pcm.sample_rate, codec, pcm.layout.nb_channels)
+
+
+def _finished(samples: np.ndarray, rate_hz: int, codec: str, channels: int) -> Audio:
+    """Return mono ``samples`` as audio, once they are known to be numbers, clipped at full scale."""
     if not np.isfinite(samples).all():
         raise DecodeError("holds samples that are not finite numbers")
-    return Audio(np.clip(samples, -1.0, 1.0), pcm.sample_rate, codec, pcm.layout.nb_channels)
+    return Audio(np.clip(samples, -1.0, 1.0), rate_hz, codec, channels)
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -163,7 +184,7 @@ def _decode_stream(container: "InputContainer") -> "av.AudioFrame":
             fifo.write(frame)
             frame_samples = max(frame_samples, frame.samples)
             if fifo.samples > MAX_DURATION_S * frame.sample_rate:
-                raise DecodeError(f"is longer than {MAX_DURATION_S:.0f} s, which no donated cry is")
+                raise DecodeError(TOO_LONG.format(MAX_DURATION_S))
     except FFmpegError as error:
         if not fifo.samples:
             raise
@@ -203,6 +224,13 @@ def _to_mono(frame: "av.AudioFrame") -> np.ndarray:
     pcm = frame.to_ndarray()
     if frame.format.is_packed:
         pcm = pcm.reshape(-1, frame.layout.nb_channels).T
+    return _scaled(pcm)
+
+
+def _scaled(pcm: np.ndarray) -> np.ndarray:
+    """Return the mean over the channels of samples as they are stored, ``[channels, samples]``, over full scale."""
+    if len(pcm) == 1 and pcm.dtype == np.int16:  # exact, and a tenth of the time
+        return pcm[0].astype(np.float32) / np.float32(2**15)
     mono = pcm.mean(axis=0, dtype=np.float64)
     if pcm.dtype == np.uint8:
         mono = (mono - 128) / 128
