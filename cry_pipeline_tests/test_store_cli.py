@@ -35,13 +35,17 @@ def call(*arguments: str) -> tuple[int, str]:
 def store(settings: Settings) -> FeatureStore:
     """A store of the catalog's first feature set with two parts of one recording each."""
     store = FeatureStore.open(settings.features, load_catalog(None).feature_sets[NAME])
+    fill(store)
+    return store
+
+
+def fill(store: FeatureStore) -> None:
     for name in ("a", "b"):
         values = {
             kind: np.full((3, about.width(store.spec))[about.rows == "recording" :], -50.0, about.dtype)
             for kind, about in kinds_of(store.spec).items()
         }
         store.write(stack_rows({name: values}))
-    return store
 
 
 @pytest.fixture
@@ -75,6 +79,19 @@ def test_info_tells_parameters_and_users(store: FeatureStore, run: Path) -> None
     experiments = [name for name, about in load_catalog(None).experiments.items() if about.feature_set == NAME]
     assert experiments
     assert [line[1] for line in words if line[:1] == ["experiment"]] == experiments
+
+
+def test_commands_work_on_a_bucket(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRY_PIPELINE_FEATURE_STORE", f"{bucket}/features")
+    store = FeatureStore.open(f"{bucket}/features", load_catalog(None).feature_sets[NAME])
+    fill(store)
+    listed = [line.split() for line in call("ls")[1].splitlines() if line.strip()]
+    assert [words[2:4] for words in listed if words[0] == NAME] == [["2", "2"]]
+    assert f"{bucket}/features/{store.digest}" in call("info", NAME)[1]
+    assert call("verify", NAME)[0] == 0
+    assert call("compact", NAME)[1].startswith(f"{NAME}: 2 parts → 1")
+    assert call("gc", NAME)[1].startswith("0 items")
+    assert store.recording_ids() == {"a", "b"}
 
 
 def test_unknown_feature_set_is_named(store: FeatureStore) -> None:

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import obstore
+import pandas as pd
 import pytest
+import soundfile
 import zarr
 from obstore.store import S3Store
 
 from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.corpus.sources import Roots
+from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.folder_storage import FolderStorage
 from cry_pipeline.features.garbage import collect_unlisted, feature_sets
 from cry_pipeline.features.object_storage import ObjectStorage
@@ -168,6 +172,20 @@ def test_service_that_is_not_there_is_said_and_is_no_empty_store(
     for ask in (stored.recording_ids, stored.verify, stored.compact):
         with pytest.raises(OSError, match="access denied"):
             ask()
+
+
+def test_recordings_are_extracted_into_a_bucket_once(stored: FeatureStore, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", rng.uniform(-0.5, 0.5, 8000), 8000, "PCM_16")
+    recordings = pd.DataFrame({"recording_id": ["a", "b"], "root": "corpus", "path": ["a.wav", "b.wav"]})
+    first = extract(recordings, Roots(tmp_path), stored)
+    assert (first.computed, first.reused, first.failed) == (2, 0, {})
+    again = extract(recordings, Roots(tmp_path), reopened(stored))
+    assert (again.computed, again.reused) == (0, 2)
+    local = FeatureStore.open(tmp_path / "features", stored.spec)
+    extract(recordings, Roots(tmp_path), local)
+    assert_holds(stored, local.read(["a", "b"], local.kinds))
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
