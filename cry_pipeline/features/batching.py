@@ -50,8 +50,13 @@ def grouped(items: Iterable[T], size: Callable[[T], int], *, most: int, largest:
 
 
 def padded(recordings: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Return float32 ``[batch, samples]``, zeros behind each recording's end, and the lengths, int64 ``[batch]``."""
+    """Return float32 ``[batch, samples]``, zeros behind each recording's end, and the lengths, int64 ``[batch]``.
+
+    Of a single recording the batch is a view.
+    """
     lengths = torch.tensor([len(samples) for samples in recordings])
+    if len(recordings) == 1:
+        return torch.from_numpy(recordings[0])[None], lengths
     batch = torch.zeros(len(recordings), int(lengths.max()))
     for row, samples in zip(batch, recordings, strict=True):
         row[: len(samples)] = torch.from_numpy(samples)

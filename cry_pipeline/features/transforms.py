@@ -196,7 +196,7 @@ def frame(samples: Tensor, lengths: Tensor, n_fft: int, hop: int, padding: str |
         head = samples.new_zeros(samples.shape[0], before)
         tail = samples.new_zeros(samples.shape[0], after)
     padded = torch.cat([head, samples, samples.new_zeros(samples.shape[0], after)], dim=1)
-    return padded.scatter(1, behind + before, tail).unfold(1, n_fft, hop)
+    return padded.scatter_(1, behind + before, tail).unfold(1, n_fft, hop)
 
 
 def _reflected(position: Tensor, last: Tensor) -> Tensor:
@@ -207,10 +207,11 @@ def _reflected(position: Tensor, last: Tensor) -> Tensor:
 
 def power_spectrum(frames: Tensor, window: Tensor) -> Tensor:
     """Return |FFT(frames · window)|², float32 [..., bins], of ``frames`` and ``window`` in float64."""
-    spectrum = torch.fft.rfft(frames * window)
-    return spectrum.real.float().square() + spectrum.imag.float().square()
+    # As pairs of numbers: real and imaginary parts by themselves are gone over one by one, not eight at a time.
+    squares = torch.view_as_real(torch.fft.rfft(frames * window)).float().square()
+    return squares[..., 0] + squares[..., 1]
 
 
 def decibels(power: Tensor, floor_db: float) -> Tensor:
     """Return 10·log₁₀(power), not below ``floor_db``: librosa's ``power_to_db`` without ``top_db``."""
-    return 10 * torch.log10(power.clamp_min(10 ** (floor_db / 10)))
+    return power.clamp_min(10 ** (floor_db / 10)).log10_().mul_(10)

@@ -19,9 +19,10 @@ from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import decode, load_samples
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.extraction import _FeatureSet, _keep_freed_memory, _Loaded, extract, extract_all
+from cry_pipeline.features.computing import FeatureSetComputer
+from cry_pipeline.features.extraction import _keep_freed_memory, extract, extract_all
 from cry_pipeline.features.store import FeatureStore
-from cry_pipeline.features.transforms import FeatureTransform, decibels, frame
+from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, decibels, frame, mel_filters
 from cry_pipeline_tests.benchmarks import librosas
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, ratio
 
@@ -45,29 +46,27 @@ def measures(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
     """Yield all figures of this room."""
     _keep_freed_memory()
     torch.set_num_threads(1)
-    yield from from_samples(paths[:: max(1, len(paths) // 64)], folder)
+    yield from from_samples(paths[:: max(1, len(paths) // 64)])
     yield from from_files(paths[:: max(1, len(paths) // 64)])
     yield from to_parts(paths, folder)
     yield from memory(paths, folder)
 
 
 @torch.inference_mode()
-def from_samples(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
+def from_samples(paths: Sequence[Path]) -> Iterator[Figure]:
     """One thread, decoded samples at 8 kHz → features."""
     recordings = [load_samples(path, NATIVE.sample_rate_hz) for path in paths]
     precise = [samples.astype(np.float64) for samples in recordings]  # librosa then is as precise as the promise
-    transform = FeatureTransform(NATIVE)
-    featurizer = _FeatureSet(FeatureStore.open(folder / "unused", NATIVE), ["any"], "cpu")
-    loaded = [_Loaded("any", {NATIVE.sample_rate_hz: samples}) for samples in recordings]
+    computer = FeatureSetComputer(NATIVE)
     best = best_of(
         {
-            "torch": lambda: [transform(*padded([samples])) for samples in recordings],
+            "torch": lambda: [computer.features([samples]) for samples in recordings],
             "librosa": lambda: [librosas.shared_stft(samples, NATIVE) for samples in recordings],
             "equal": lambda: [librosas.shared_stft(samples, NATIVE) for samples in precise],
-            "stored": lambda: [featurizer.compute([item]) for item in loaded],
+            "stored": lambda: [computer([samples]) for samples in recordings],
         }
     )
-    stages_s = bare_stages_s(transform, recordings)
+    stages_s = bare_stages_s(computer.transform, recordings)
     rate = {name: len(recordings) / seconds for name, seconds in best.items()}
     for rival, precision in (("equal", "float64, equal values"), ("librosa", "float32, its default")):
         detail = f"{rate['torch']:.0f} and {rate[rival]:.0f} clips per CPU-second"
@@ -86,22 +85,25 @@ def bare_stages_s(transform: FeatureTransform, recordings: Sequence[np.ndarray])
     """Return the CPU time of framing, windowing, FFT, power, mel product, logarithms and DCT, each by itself, in the
     recordings' order, its inputs at hand: the sum of each stage's shortest."""
     spec, total = transform.spec, 0.0
+    mels, cosines = mel_filters(spec), dct_matrix(spec.mels, spec.mfcc)
     for samples in recordings:
         batch, lengths = padded([samples])
         frames = frame(batch.double(), lengths, spec.n_fft, spec.hop_samples, spec.padding)
         windowed = frames * transform.window
         spectrum = torch.fft.rfft(windowed)
-        power = spectrum.real.float().square() + spectrum.imag.float().square()
-        sums = power @ transform.filters
+        squares = torch.view_as_real(spectrum).float().square()
+        power = squares[..., 0] + squares[..., 1]
+        sums = power @ mels
         mel = decibels(sums, spec.floor_db)
         stages = {
             "frame": lambda: frame(batch.double(), lengths, spec.n_fft, spec.hop_samples, spec.padding),  # noqa: B023
             "window": lambda: frames * transform.window,  # noqa: B023
             "fft": lambda: torch.fft.rfft(windowed),  # noqa: B023
-            "power": lambda: spectrum.real.float().square() + spectrum.imag.float().square(),  # noqa: B023
-            "filters": lambda: power @ transform.filters,  # noqa: B023
+            "squares": lambda: torch.view_as_real(spectrum).float().square(),  # noqa: B023
+            "power": lambda: squares[..., 0] + squares[..., 1],  # noqa: B023
+            "filters": lambda: power @ mels,  # noqa: B023
             "decibels": lambda: (decibels(power, spec.floor_db), decibels(sums, spec.floor_db)),  # noqa: B023
-            "cosines": lambda: mel @ transform.cosines,  # noqa: B023
+            "cosines": lambda: mel @ cosines,  # noqa: B023
         }
         total += sum(best_of(stages).values())
     return total
@@ -110,10 +112,10 @@ def bare_stages_s(transform: FeatureTransform, recordings: Sequence[np.ndarray])
 @torch.inference_mode()
 def from_files(paths: Sequence[Path]) -> Iterator[Figure]:
     """One thread, files → decoded → 16 kHz → features."""
-    transform, rate_hz = FeatureTransform(SPEECH), SPEECH.sample_rate_hz
+    computer, rate_hz = FeatureSetComputer(SPEECH), SPEECH.sample_rate_hz
     best = best_of(
         {
-            "torch": lambda: [transform(*padded([load_samples(path, rate_hz)])) for path in paths],
+            "torch": lambda: [computer.features([load_samples(path, rate_hz)]) for path in paths],
             "shared": lambda: [librosas.shared_stft(librosas.load(path, rate_hz), SPEECH) for path in paths],
             "three": lambda: [librosas.three_calls(librosas.load(path, rate_hz), SPEECH) for path in paths],
             "decode": lambda: [decode(path) for path in paths],

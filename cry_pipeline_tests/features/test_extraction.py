@@ -1,3 +1,5 @@
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from cry_pipeline.corpus.decoding import Audio, decode, load_samples
 from cry_pipeline.corpus.sources import Roots, SourceError
 from cry_pipeline.features import extraction
 from cry_pipeline.features.batching import padded
+from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.features.statistics import StatisticsPool, statistics_names
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.transforms import FeatureTransform
@@ -262,3 +266,71 @@ def test_torchs_threads_are_as_they_were(corpus_of, store: FeatureStore) -> None
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("stage", ["decode", "compute"])
+def test_as_many_work_at_a_time_as_there_are_workers(
+    corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    recordings, roots = corpus_of(4)
+    together = threading.Barrier(2, timeout=30)
+    real = {"decode": extraction.decode, "compute": FeatureSetComputer.__call__}[stage]
+
+    def meeting(*args):
+        together.wait()
+        return real(*args)
+
+    if stage == "decode":
+        monkeypatch.setattr(extraction, "decode", meeting)
+    else:
+        monkeypatch.setattr(FeatureSetComputer, "__call__", meeting)
+        monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 1)
+    assert extract(recordings, roots, store, workers=2).computed == 4
+
+
+def test_transforms_go_on_while_files_are_decoded_and_a_part_is_committed(
+    corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, roots = corpus_of(6)
+    together = threading.Barrier(2, timeout=30)
+    write, compute = store.write, FeatureSetComputer.__call__
+    monkeypatch.setattr(extraction, "PART_RECORDINGS", 2)
+    monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 1)
+    first = iter([True])
+    computed = []
+
+    def meeting(rows: FeatureRows) -> str:
+        if next(first, False):
+            together.wait()
+        return write(rows)
+
+    def third(*args):
+        computed.append(1)
+        if len(computed) == 3:  # the first part, of two recordings, is then being committed
+            together.wait()
+        return compute(*args)
+
+    monkeypatch.setattr(store, "write", meeting)
+    monkeypatch.setattr(FeatureSetComputer, "__call__", third)
+    assert extract(recordings, roots, store).computed == 6
+
+
+def test_decoding_does_not_run_away_from_a_slow_disk(
+    corpus_of, store: FeatureStore, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, roots = corpus_of(30)
+    monkeypatch.setattr(extraction, "PART_RECORDINGS", 1)
+    monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 1)
+    write, ahead = store.write, []
+
+    def slow(rows: FeatureRows) -> str:
+        before = -1
+        while len(ahead) < 3 and len(decoded) > before:  # until decoding waits for us
+            before = len(decoded)
+            time.sleep(0.1)
+        ahead.append(len(decoded) - len(ahead))
+        return write(rows)
+
+    monkeypatch.setattr(store, "write", slow)
+    extract(recordings, roots, store, workers=1, batch_recordings=2)
+    assert max(ahead) <= 10, ahead  # in every place between a file and a part: one, or as many as were asked for
