@@ -5,10 +5,11 @@ Belongs here: paired differences, and their correction for many comparisons. Doe
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cry_pipeline.evaluation.findings import ROUNDING, Comparison
+from cry_pipeline.evaluation.findings import ROUNDING, Comparison, Interval
 from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
@@ -36,7 +37,7 @@ def compare(
     Raises:
         EvidenceError: the runs did not test the same recordings in the same folds, or no resample has every class.
     """
-    return _differences({first.name: first}, second, metric, resamples, seed)[0]
+    return draw((first, second), metric, resamples=resamples, seed=seed).difference(0, 1)
 
 
 def compare_table(
@@ -56,15 +57,17 @@ def compare_table(
     """
     if reference not in runs:
         raise EvidenceError(f"There is no run {reference!r} to compare with, only {', '.join(runs)}.")
-    others = {name: rows for name, rows in runs.items() if name != reference}
-    return holm(_differences(others, runs[reference], metric, resamples, seed, reference))
+    named = [replace(rows, name=name) for name, rows in runs.items()]
+    drawn, second = draw(named, metric, resamples=resamples, seed=seed), list(runs).index(reference)
+    return holm([drawn.difference(first, second) for first in range(len(named)) if first != second])
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Return ``comparisons``, in their order, with ``p_adjusted`` by Holm's step-down.
 
-    Holm 1979, Scandinavian Journal of Statistics 6:65. The i-th smallest of m p-values is multiplied by m − i + 1; an adjusted value is at least the one before it
-    and at most 1. The chance that any true null among them falls below α is then at most α.
+    The i-th smallest of m p-values is multiplied by m − i + 1; an adjusted value is at least the one before it
+    and at most 1. The chance that any true null among them falls below α is then at most α (Holm 1979,
+    Scandinavian Journal of Statistics 6:65).
     """
     count = len(comparisons)
     adjusted, least = [0.0] * count, 0.0
@@ -74,54 +77,75 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return [each.model_copy(update={"p_adjusted": value}) for each, value in zip(comparisons, adjusted, strict=True)]
 
 
-def _differences(
-    runs: Mapping[str, OutOfFold],
-    reference: OutOfFold,
-    metric: str,
-    resamples: int,
-    seed: int,
-    reference_name: str | None = None,
-) -> list[Comparison]:
-    """Compare each run with the reference, all on the same resamples."""
-    for name, rows in runs.items():
-        _check_pair(name, rows, reference)
-    if not runs:
-        return []
-    every: list[tuple[str, OutOfFold]] = [*runs.items(), ("", reference)]
+@dataclass(frozen=True)
+class Draws:
+    """A metric of several runs on the same resamples of the donors.
+
+    Attributes:
+        names: of the runs.
+        metric: what was measured.
+        observed: on the recordings as they are, [runs].
+        samples: on each resample, [runs, resamples kept].
+        resamples: how many were drawn.
+        lost: resamples without some class, not in ``samples``.
+    """
+
+    names: tuple[str, ...]
+    metric: str
+    observed: Floats
+    samples: Floats
+    resamples: int
+    lost: int
+
+    def interval(self, run: int) -> Interval:
+        """Return the metric of one run with its 95 % interval."""
+        low, high = percentile_interval(self.samples[run])
+        return Interval(value=float(self.observed[run]), low=low, high=high)
+
+    def difference(self, first: int, second: int) -> Comparison:
+        """Return run ``first`` − run ``second``."""
+        drawn = self.samples[first] - self.samples[second]
+        low, high = percentile_interval(drawn)
+        tails = [int((drawn <= ROUNDING).sum()), int((drawn >= -ROUNDING).sum())]
+        return Comparison(
+            first=self.names[first],
+            second=self.names[second],
+            metric=self.metric,
+            difference=float(self.observed[first] - self.observed[second]),
+            low=low,
+            high=high,
+            p_value=min(1.0, 2 * (1 + min(tails)) / (1 + len(drawn))),
+            resamples=self.resamples,
+            resamples_lost=self.lost,
+        )
+
+
+def draw(runs: Sequence[OutOfFold], metric: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
+    """Measure ``runs`` on the same resamples of the donors.
+
+    Raises:
+        EvidenceError: as for :func:`compare`.
+    """
+    for rows in runs[1:]:
+        _check_pair(runs[0], rows)
 
     def values(weights: Floats | None) -> dict[str, Floats]:
-        return {str(place): measure(rows, weights, (metric,))[metric] for place, (_, rows) in enumerate(every)}
+        return {str(place): measure(rows, weights, (metric,))[metric] for place, rows in enumerate(runs)}
 
-    samples, lost = donor_bootstrap(values, reference.donors, resamples=resamples, seed=seed)
+    samples, lost = donor_bootstrap(values, runs[0].donors, resamples=resamples, seed=seed)
     if lost == resamples:
         raise EvidenceError("No resample of the donors has every class; use a cohort with more donors per class.")
-    observed, last = values(None), str(len(every) - 1)
-    found = []
-    for place, name in enumerate(runs):
-        drawn = samples[str(place)] - samples[last]
-        low, high = percentile_interval(drawn)
-        found.append(
-            Comparison(
-                first=name,
-                second=reference.name if reference_name is None else reference_name,
-                metric=metric,
-                difference=float(observed[str(place)] - observed[last]),
-                low=low,
-                high=high,
-                p_value=_two_sided(drawn),
-                resamples=resamples,
-                resamples_lost=lost,
-            )
-        )
-    return found
+    return Draws(
+        names=tuple(rows.name for rows in runs),
+        metric=metric,
+        observed=np.array(list(values(None).values())),
+        samples=np.array(list(samples.values())),
+        resamples=resamples,
+        lost=lost,
+    )
 
 
-def _two_sided(drawn: Floats) -> float:
-    tails = [(drawn <= ROUNDING).sum(), (drawn >= -ROUNDING).sum()]
-    return min(1.0, 2 * (1 + int(min(tails))) / (1 + len(drawn)))
-
-
-def _check_pair(name: str, first: OutOfFold, second: OutOfFold) -> None:
+def _check_pair(first: OutOfFold, second: OutOfFold) -> None:
     """Refuse runs of different recordings, donors, labels, classes or folds: their difference means nothing."""
     for what, own, other in (
         ("recordings", first.recording_ids, second.recording_ids),
@@ -132,6 +156,6 @@ def _check_pair(name: str, first: OutOfFold, second: OutOfFold) -> None:
     ):
         if not np.array_equal(own, other):
             raise EvidenceError(
-                f"{name or 'the first run'} and {second.name or 'the second run'} have other {what}; compare runs of "
-                "the same cohort and protocol, on the recordings of now."
+                f"{first.name or 'the first run'} and {second.name or 'the second run'} have other {what}; compare "
+                "runs of the same cohort and protocol, on the recordings of now."
             )

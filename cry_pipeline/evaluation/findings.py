@@ -115,8 +115,9 @@ class Calibration(Record):
     """How far probabilities can be taken at their word, before and after the temperature of each fold.
 
     ``of`` says which probability the curves are about: that of the second class where there are two, else that
-    of the answer given. ECE is the mean gap between said and come true over the bins of the curve; it is
-    biased upwards where bins are thin, so compare it, do not test it against 0.
+    of the answer given. ECE is the mean gap between said and come true over the bins of the curve. Thin bins bias
+    it upwards, and resampling thins them further, so that its interval may lie above its value: compare it, do not
+    test it against 0.
     """
 
     of: str

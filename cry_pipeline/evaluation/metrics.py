@@ -66,9 +66,9 @@ def auc(positive: NDArray, scores: Floats, weights: Floats | None = None, strata
     baseline (Forman & Scholz 2010, doi 10.1145/1882471.1882479) while within folds it is at 0.5.
 
     Args:
-        positive: whether each row is of the class, bool [n].
+        positive: whether each row is of the class, bool [n], or [permutations, n] for many truths at once.
         scores: [n], higher is more positive.
-        weights: None, [n] or [resamples, n].
+        weights: None, [n] or, of one truth, [resamples, n].
         strata: None or int [n].
 
     Returns:
@@ -78,7 +78,7 @@ def auc(positive: NDArray, scores: Floats, weights: Floats | None = None, strata
     order = np.lexsort((scores, strata))
     new_stratum = _changes(strata[order])
     ties = np.flatnonzero(new_stratum | _changes(scores[order]))
-    pluses, minuses = _split_weights(positive[order], _weights(weights, len(scores))[..., order], ties)
+    pluses, minuses = _split_weights(positive[..., order], _weights(weights, len(scores))[..., order], ties)
     stratum = np.flatnonzero(new_stratum[ties])
     below = np.cumsum(minuses, axis=-1) - minuses
     below -= np.repeat(below[..., stratum], np.diff(np.append(stratum, len(ties))), axis=-1)
@@ -195,7 +195,7 @@ def _precision_curve(positive: NDArray, scores: Floats, weights: Floats | None) 
     """Return (weight of positives found, precision) ``[..., thresholds]`` as the threshold falls."""
     order = np.argsort(-scores, kind="stable")
     ties = np.flatnonzero(_changes(scores[order]))
-    pluses, minuses = _split_weights(positive[order], _weights(weights, len(scores))[..., order], ties)
+    pluses, minuses = _split_weights(positive[..., order], _weights(weights, len(scores))[..., order], ties)
     found = np.cumsum(pluses, axis=-1)
     return found, np.nan_to_num(_ratio(found, found + np.cumsum(minuses, axis=-1)))
 

@@ -75,7 +75,7 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     ]
     if missing:
         raise EvidenceError(f"Predictions lack the columns {', '.join(missing)}; the run was made for other classes.")
-    strange = [name for name in predictions if str(name).startswith("p_") and name not in columns]
+    strange = [str(name) for name in predictions if str(name).startswith("p_") and name not in columns]
     if strange:
         raise EvidenceError(f"Predictions hold {', '.join(strange)}, of no class; the run was made for other classes.")
     _check_rows(predictions, folds)
