@@ -1,25 +1,34 @@
 """Evidence: what out-of-fold predictions show about a model, and how sure that is.
 
 Belongs here: putting evidence together, and its files. Does not: the record itself (records.py), formulas
-(metrics.py), resampling (statistics.py), pictures (plots.py) or pages (report.py).
+(metrics.py), resampling (statistics.py), nulls, probes, calibration (their modules), pictures (plots.py) or pages
+(report.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog.digests import digest
-from cry_pipeline.evaluation.metrics import Floats, all_metrics, confusion_matrix, majority_rate, recalls, roc
+from cry_pipeline.evaluation.calibration import calibration_of
+from cry_pipeline.evaluation.findings import SHORTCUTS, Interval, Neighbours, Shortcut
+from cry_pipeline.evaluation.measures import confusion, measure_all
+from cry_pipeline.evaluation.metrics import majority_rate, roc
+from cry_pipeline.evaluation.nulls import permutation_nulls
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of_fold
-from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Interval, Provenance, Target, verdict_of
+from cry_pipeline.evaluation.probes import donor_neighbours, probe_shortcuts
+from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, Target, verdict_of
 from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
+from cry_pipeline.folds.splitting import leaking_donors
 
-REVISION = 1
+REVISION = 2
 """Raise when a change of code changes evidence."""
 RESAMPLES = 1000
+"""Resamples of the donors, and permutations of their labels."""
 FEWEST_RESAMPLES = 100
 FILE = "evidence.json"
 
@@ -27,7 +36,7 @@ FILE = "evidence.json"
 def evidence_digest(
     provenance: Provenance, classes: Sequence[str], target: Target, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> str:
-    """Return the digest of all that goes into evidence; the run digest stands for the predictions."""
+    """Return the digest of all that goes into evidence; run digests stand for the predictions."""
     spec = {"classes": list(classes), "target": target, "resamples": resamples, "seed": seed}
     return digest(spec=spec, inputs=provenance.model_dump(mode="json", exclude={"details"}), revision=REVISION)
 
@@ -39,34 +48,46 @@ def evaluate(
     *,
     folds: pd.DataFrame,
     provenance: Provenance,
+    shortcuts: Mapping[Shortcut, pd.DataFrame] | None = None,
+    statistics: pd.DataFrame | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evidence:
     """Turn a run's out-of-fold predictions into evidence.
 
     Args:
-        predictions: columns recording_id, donor, label, repeat, fold, and p_<class> for each class.
+        predictions: columns recording_id, donor, label, repeat, fold, p_<class> for each class, and, where the model
+            fitted one, temperature.
         classes: the cohort's classes, in its order.
         target: ``reason`` or ``cry``; decides the headline metric.
         folds: the folds of the run; the predictions must be exactly their test rows.
         provenance: what the run rests on.
-        resamples: of the donors, for the intervals.
-        seed: of the resampling.
+        shortcuts: predictions, on the same folds, of the runs that ``provenance.shortcuts`` names.
+        statistics: pooled statistics by recording_id, [recordings, values]; None where the run reads no features.
+        resamples: of the donors, for the intervals, and permutations of their labels, for the nulls.
+        seed: of both.
 
     Raises:
         EvidenceError: see :func:`cry_pipeline.evaluation.predictions.out_of_fold`; or a grouped protocol has
-            donors on both sides; or no resample has all classes.
+            donors on both sides; or no resample has all classes; or a shortcut is of other folds.
     """
-    rows = out_of_fold(predictions, folds, classes)
-    if provenance.grouped and rows.shared_donors:
+    rows = out_of_fold(predictions, folds, classes, provenance.experiment)
+    leaking = leaking_donors(folds) if provenance.grouped else []
+    if leaking:
         raise EvidenceError(
-            f"{rows.shared_donors} donors are in several test folds though protocol {provenance.protocol} keeps donors "
+            f"{len(leaking)} donors are on both sides of a split though protocol {provenance.protocol} keeps donors "
             "together; the folds are not its own. Make them again."
         )
     intervals, lost = _intervals(rows, resamples, seed)
-    confusion = np.array([_confusion(rows, repeat) for repeat in range(len(rows.folds))])
+    counts = np.array([confusion(rows, repeat) for repeat in range(len(rows.folds))])
     metrics = {name: interval for name, interval in intervals.items() if not name.startswith("recall of ")}
     chance = 0.5 if target == "cry" else 1 / len(np.unique(rows.labels))
+    headline, nulls = HEADLINES[target], permutation_nulls(rows, permutations=resamples, seed=seed)
+    others: dict[Shortcut, OutOfFold] = {
+        name: out_of_fold(table, folds, classes, provenance.shortcuts[name][0])
+        for name, table in (shortcuts or {}).items()
+    }
+    probes = probe_shortcuts(rows, others, folds, headline, resamples=resamples, seed=seed)
     return Evidence(
         digest=evidence_digest(provenance, classes, target, resamples=resamples, seed=seed),
         provenance=provenance,
@@ -78,15 +99,21 @@ def evaluate(
         repeats=len(rows.folds),
         folds=len(np.unique(rows.folds)),
         metrics=metrics,
-        majority_rate=float(majority_rate(confusion[0])),
+        majority_rate=float(majority_rate(counts[0])),
         chance=chance,
-        confusion=tuple(tuple(int(cell) for cell in row) for row in confusion.sum(axis=0)),
+        confusion=tuple(tuple(int(cell) for cell in row) for row in counts.sum(axis=0)),
         per_class=_per_class(rows, intervals),
         roc=_roc(rows),
+        folds_digest=_folds_digest(folds),
+        nulls=nulls,
+        probes=probes,
+        probes_not_run=tuple(name for name in SHORTCUTS if name not in {probe.name for probe in probes}),
+        neighbours=_neighbours(rows, statistics),
+        calibration=calibration_of(rows, metrics["brier"], metrics["log_loss"], resamples=resamples, seed=seed),
         resamples=resamples,
         resamples_lost=lost,
         resampling_seed=seed,
-        verdict=verdict_of(metrics[HEADLINES[target]], chance),
+        verdict=verdict_of(metrics[headline], chance, nulls[headline], probes),
     )
 
 
@@ -98,6 +125,8 @@ def evidence_of_run(
     folds: pd.DataFrame,
     provenance: Provenance,
     root: Path,
+    shortcuts: Mapping[Shortcut, pd.DataFrame] | None = None,
+    statistics: pd.DataFrame | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Evidence, bool]:
@@ -107,7 +136,15 @@ def evidence_of_run(
     if (folder / FILE).exists():
         return read_evidence(folder), True
     evidence = evaluate(
-        predictions, classes, target, folds=folds, provenance=provenance, resamples=resamples, seed=seed
+        predictions,
+        classes,
+        target,
+        folds=folds,
+        provenance=provenance,
+        shortcuts=shortcuts,
+        statistics=statistics,
+        resamples=resamples,
+        seed=seed,
     )
     write_evidence(evidence, folder)
     return evidence, False
@@ -139,28 +176,12 @@ def read_evidence(folder: Path) -> Evidence:
         raise EvidenceError(f"{path}: not evidence ({where}: {fault['msg']}); delete it, and evaluate again.") from None
 
 
-def _confusion(rows: OutOfFold, repeat: int, weights: Floats | None = None) -> Floats:
-    predicted = rows.probabilities[repeat].argmax(axis=1)
-    return confusion_matrix(rows.labels, predicted, len(rows.classes), weights)
-
-
-def _measure(rows: OutOfFold, weights: Floats | None) -> dict[str, Floats]:
-    """Return each metric and each present class' recall, averaged over repeats that share their weights."""
-    repeats = []
-    for repeat, (fold, probabilities) in enumerate(zip(rows.folds, rows.probabilities, strict=True)):
-        found = recalls(_confusion(rows, repeat, weights))
-        values = all_metrics(rows.labels, probabilities, fold, weights)
-        values |= {f"recall of {rows.classes[code]}": found[..., code] for code in np.unique(rows.labels)}
-        repeats.append(values)
-    return {name: np.mean([values[name] for values in repeats], axis=0) for name in repeats[0]}
-
-
 def _intervals(rows: OutOfFold, resamples: int, seed: int) -> tuple[dict[str, Interval], int]:
     if resamples < FEWEST_RESAMPLES:
         raise EvidenceError(f"{resamples} resamples give no 95 % interval; draw at least {FEWEST_RESAMPLES}.")
     donors = len(np.unique(rows.donors))
     samples, lost = donor_bootstrap(
-        lambda weights: _measure(rows, weights), rows.donors, resamples=resamples, seed=seed
+        lambda weights: measure_all(rows, weights), rows.donors, resamples=resamples, seed=seed
     )
     if lost == resamples or donors < 2:
         raise EvidenceError(
@@ -170,7 +191,7 @@ def _intervals(rows: OutOfFold, resamples: int, seed: int) -> tuple[dict[str, In
     ends = {name: percentile_interval(values) for name, values in samples.items()}
     return {
         name: Interval(value=float(value), low=ends[name][0], high=ends[name][1])
-        for name, value in _measure(rows, None).items()
+        for name, value in measure_all(rows, None).items()
     }, lost
 
 
@@ -196,3 +217,16 @@ def _roc(rows: OutOfFold) -> tuple[tuple[float, ...], ...]:
             if positive.any() and not positive.all():
                 curves.append(tuple(round(float(rate), 4) for rate in roc(positive, scores)))
     return tuple(curves)
+
+
+def _folds_digest(folds: pd.DataFrame) -> str:
+    columns = ["repeat", "fold", "recording_id", "donor", "label"]
+    return table_digest(folds[columns].sort_values(columns, ignore_index=True))
+
+
+def _neighbours(rows: OutOfFold, statistics: pd.DataFrame | None) -> Neighbours | None:
+    if statistics is None:
+        return None
+    kept = np.isin(rows.recording_ids, statistics.index.to_numpy(str))
+    values = statistics.loc[list(rows.recording_ids[kept])].to_numpy(np.float64)
+    return donor_neighbours(values, rows.donors[kept])

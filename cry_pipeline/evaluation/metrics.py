@@ -8,6 +8,8 @@ without their last axis. Weights are never normalised: a weight of 2 is a row th
 absent from the truth has no recall, and is left out of every mean over classes.
 """
 
+from collections.abc import Callable, Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,9 +66,9 @@ def auc(positive: NDArray, scores: Floats, weights: Floats | None = None, strata
     baseline (Forman & Scholz 2010, doi 10.1145/1882471.1882479) while within folds it is at 0.5.
 
     Args:
-        positive: whether each row is of the class, bool [n].
+        positive: whether each row is of the class, bool [n], or [permutations, n] for many truths at once.
         scores: [n], higher is more positive.
-        weights: None, [n] or [resamples, n].
+        weights: None, [n] or, of one truth, [resamples, n].
         strata: None or int [n].
 
     Returns:
@@ -76,7 +78,7 @@ def auc(positive: NDArray, scores: Floats, weights: Floats | None = None, strata
     order = np.lexsort((scores, strata))
     new_stratum = _changes(strata[order])
     ties = np.flatnonzero(new_stratum | _changes(scores[order]))
-    pluses, minuses = _split_weights(positive[order], _weights(weights, len(scores))[..., order], ties)
+    pluses, minuses = _split_weights(positive[..., order], _weights(weights, len(scores))[..., order], ties)
     stratum = np.flatnonzero(new_stratum[ties])
     below = np.cumsum(minuses, axis=-1) - minuses
     below -= np.repeat(below[..., stratum], np.diff(np.append(stratum, len(ties))), axis=-1)
@@ -137,42 +139,63 @@ def log_loss(labels: NDArray, probabilities: Floats, weights: Floats | None = No
     return _mean(-np.log(np.maximum(true, np.finfo(np.float64).eps)), weights)
 
 
+METRICS = ("uar", "macro_f1", "auc", "accuracy", "brier", "log_loss")
+DETECTION_METRICS = ("average_precision", "recall_at_95_precision")
+"""Of the second of two classes; not defined for more."""
+
+
 def all_metrics(
     labels: NDArray, probabilities: Floats, folds: NDArray, weights: Floats | None = None
 ) -> dict[str, Floats]:
-    """Return every metric by name; the predicted class is the most probable, the first of equals.
+    """Return every metric by name: METRICS, and with two classes DETECTION_METRICS; see :func:`some_metrics`."""
+    names = METRICS + DETECTION_METRICS * (probabilities.shape[1] == 2)
+    return some_metrics(names, labels, probabilities, folds, weights)
+
+
+def some_metrics(
+    names: Collection[str], labels: NDArray, probabilities: Floats, folds: NDArray, weights: Floats | None = None
+) -> dict[str, Floats]:
+    """Return the metrics called ``names``; the predicted class is the most probable, the first of equals.
 
     Args:
+        names: from METRICS and, with two classes, DETECTION_METRICS.
         labels: int [n].
         probabilities: [n, classes], rows summing to 1.
         folds: test fold of each row, int [n]; AUC compares within folds.
         weights: None, [n] or [resamples, n].
 
-    Returns:
-        uar, macro_f1, auc, accuracy, brier, log_loss; with two classes also average_precision and
-        recall_at_95_precision of the second.
+    Raises:
+        ValueError: a name is no metric of so many classes.
     """
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
-    metrics = {
-        "uar": uar(confusion),
-        "macro_f1": macro_f1(confusion),
-        "auc": macro_auc(labels, probabilities, weights, folds),
-        "accuracy": accuracy(confusion),
-        "brier": brier(labels, probabilities, weights),
-        "log_loss": log_loss(labels, probabilities, weights),
+    positive, scores = labels == 1, probabilities[:, 1]
+    formulas: dict[str, Callable[[], Floats]] = {
+        "auc": lambda: macro_auc(labels, probabilities, weights, folds),
+        "brier": lambda: brier(labels, probabilities, weights),
+        "log_loss": lambda: log_loss(labels, probabilities, weights),
     }
+    if not {"uar", "macro_f1", "accuracy"}.isdisjoint(names):
+        confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
+        formulas |= {
+            "uar": lambda: uar(confusion),
+            "macro_f1": lambda: macro_f1(confusion),
+            "accuracy": lambda: accuracy(confusion),
+        }
     if probabilities.shape[1] == 2:
-        positive, scores = labels == 1, probabilities[:, 1]
-        metrics["average_precision"] = average_precision(positive, scores, weights)
-        metrics["recall_at_95_precision"] = recall_at_precision(positive, scores, weights)
-    return metrics
+        formulas |= {
+            "average_precision": lambda: average_precision(positive, scores, weights),
+            "recall_at_95_precision": lambda: recall_at_precision(positive, scores, weights),
+        }
+    unknown = [name for name in names if name not in formulas]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no metric of {probabilities.shape[1]} classes")
+    return {name: formulas[name]() for name in names}
 
 
 def _precision_curve(positive: NDArray, scores: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
     """Return (weight of positives found, precision) ``[..., thresholds]`` as the threshold falls."""
     order = np.argsort(-scores, kind="stable")
     ties = np.flatnonzero(_changes(scores[order]))
-    pluses, minuses = _split_weights(positive[order], _weights(weights, len(scores))[..., order], ties)
+    pluses, minuses = _split_weights(positive[..., order], _weights(weights, len(scores))[..., order], ties)
     found = np.cumsum(pluses, axis=-1)
     return found, np.nan_to_num(_ratio(found, found + np.cumsum(minuses, axis=-1)))
 

@@ -14,6 +14,7 @@ from cry_pipeline.evaluation.metrics import Floats
 
 KEYS = ["recording_id", "repeat"]
 ROUNDING = 1e-6
+TEMPERATURE = "temperature"
 
 
 class EvidenceError(ValueError):
@@ -31,6 +32,9 @@ class OutOfFold:
         folds: the fold that tested the recording, int [repeats, recordings].
         probabilities: float64 [repeats, recordings, classes].
         classes: names of the classes.
+        temperatures: what each row's logits are divided by to calibrate them, float64 [repeats, recordings]; 1 where
+            the model fitted none. See :mod:`cry_pipeline.evaluation.calibration`.
+        name: what the run is called in comparisons.
     """
 
     recording_ids: NDArray
@@ -39,6 +43,8 @@ class OutOfFold:
     folds: NDArray[np.int64]
     probabilities: Floats
     classes: tuple[str, ...]
+    temperatures: Floats
+    name: str = ""
 
     @property
     def shared_donors(self) -> int:
@@ -47,18 +53,21 @@ class OutOfFold:
         return int(homes.groupby("donor").nunique().gt(1).any(axis=1).sum())
 
 
-def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequence[str]) -> OutOfFold:
+def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequence[str], name: str = "") -> OutOfFold:
     """Check that ``predictions`` are exactly the test rows of ``folds`` and turn them into arrays.
 
     Args:
-        predictions: columns recording_id, donor, label, repeat, fold, and p_<class> for each class.
+        predictions: columns recording_id, donor, label, repeat, fold, p_<class> for each class, and, where the model
+            fitted one, temperature.
         folds: what ``cry_pipeline.folds.splitting.make_folds`` returned for the run.
         classes: names of the classes in the cohort's order.
+        name: what the run is called in comparisons.
 
     Raises:
-        EvidenceError: a column is missing; a prediction is missing, repeated, or of a fold that trained on
-            its recording; a label is no class; all labels are one class; probabilities are NaN, outside
-            0 to 1, or do not sum to 1.
+        EvidenceError: a column is missing, or is the probability of no class; a prediction is missing, repeated,
+            or of a fold that trained on its recording; a label is no class; all labels are one class;
+            probabilities are NaN, outside 0 to 1, or do not sum to 1; a temperature is not above 0, or differs
+            within a fold.
     """
     columns = [f"p_{name}" for name in classes]
     missing = [
@@ -66,6 +75,9 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     ]
     if missing:
         raise EvidenceError(f"Predictions lack the columns {', '.join(missing)}; the run was made for other classes.")
+    strange = [str(name) for name in predictions if str(name).startswith("p_") and name not in columns]
+    if strange:
+        raise EvidenceError(f"Predictions hold {', '.join(strange)}, of no class; the run was made for other classes.")
     _check_rows(predictions, folds)
     rows = predictions.sort_values(["repeat", "recording_id"], ignore_index=True)
     _check_probabilities(rows, columns)
@@ -86,7 +98,27 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
         folds=rows["fold"].to_numpy(np.int64).reshape(repeats, -1),
         probabilities=rows[columns].to_numpy(np.float64).reshape(repeats, -1, len(classes)),
         classes=tuple(classes),
+        temperatures=_temperatures(rows).reshape(repeats, -1),
+        name=name,
     )
+
+
+def _temperatures(rows: pd.DataFrame) -> Floats:
+    if TEMPERATURE not in rows:
+        return np.ones(len(rows))
+    values = rows[TEMPERATURE].to_numpy(np.float64)
+    broken = rows[~(np.isfinite(values) & (values > 0))]
+    if len(broken):
+        raise EvidenceError(
+            f"{len(broken)} predictions have a temperature that is not above 0, first {_name(broken)}; train again."
+        )
+    mixed = rows.groupby(["repeat", "fold"])[TEMPERATURE].transform("nunique") > 1
+    if mixed.any():
+        raise EvidenceError(
+            f"{int(mixed.sum())} predictions have another temperature than others of their fold, first "
+            f"{_name(rows[mixed])}; a fold has one. Train again."
+        )
+    return values
 
 
 def _check_rows(predictions: pd.DataFrame, folds: pd.DataFrame) -> None:

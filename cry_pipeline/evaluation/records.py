@@ -1,17 +1,28 @@
-"""The evidence record: fields, and the rule that turns a number into a verdict.
+"""The evidence record: fields, and the rule that turns numbers into a verdict.
 
-Belongs here: what evidence holds and says, as read by assets and reports. Does not: computing it, or its
-files (evidence.py).
+Belongs here: what evidence holds and says, as read by assets and reports. Does not: its smaller parts
+(findings.py), computing it, or its files (evidence.py).
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from cry_pipeline.catalog.specs import Catalog
+from cry_pipeline.evaluation.findings import (
+    ROUNDING,
+    SIGNIFICANCE,
+    Calibration,
+    Interval,
+    Neighbours,
+    Null,
+    Probe,
+    Record,
+    Shortcut,
+)
 
 CLIP_LEVEL = "donors on both sides of the split: not evidence about new babies"
-ROUNDING = 1e-9
 HEADLINES = {"reason": "uar", "cry": "auc"}
 METRIC_NAMES = {
     "uar": "UAR",
@@ -26,22 +37,10 @@ METRIC_NAMES = {
 """How each metric of ``Evidence.metrics`` is called where people read it."""
 
 Target = Literal["reason", "cry"]
-Verdict = Literal["above chance", "not distinguishable from chance"]
+Verdict = Literal["above chance", "not distinguishable from chance", "explained by a shortcut"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Interval(_Record):
-    """A value with the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class ClassEvidence(_Record):
+class ClassEvidence(Record):
     """How much of a class there is, and how much of it is found; no recall where the truth has none of it."""
 
     recordings: int
@@ -49,7 +48,7 @@ class ClassEvidence(_Record):
     recall: Interval | None
 
 
-class Provenance(_Record):
+class Provenance(Record):
     """What evidence rests on: names in the catalog, and digests of what went in."""
 
     experiment: str
@@ -62,6 +61,9 @@ class Provenance(_Record):
     run_digest: str
     feature_digest: str
     sources: tuple[str, ...] = Field(description="where the cohort's recordings come from")
+    shortcuts: dict[Shortcut, tuple[str, str]] = Field(
+        default_factory=dict, description="experiment and run digest of the runs that probe shortcuts on the same folds"
+    )
     details: dict[str, str | int | float | bool] = Field(default_factory=dict, description="versions, seeds, devices")
 
     @classmethod
@@ -72,7 +74,7 @@ class Provenance(_Record):
         return cls(experiment=experiment, grouped=catalog.protocols[spec.protocol].grouped, **names, **given)
 
 
-class Evidence(_Record):
+class Evidence(Record):
     """Metrics of one run's out-of-fold predictions, with intervals over donors, and the verdict they support."""
 
     digest: str
@@ -92,6 +94,12 @@ class Evidence(_Record):
     roc: tuple[tuple[float, ...], ...] = Field(
         description="of two classes, true positive rate [fold, grid] at equal steps"
     )
+    folds_digest: str = Field(description="of recordings, donors, labels and folds; equal ones can be paired")
+    nulls: dict[str, Null] = Field(description="of the headline metric and of UAR and AUC")
+    probes: tuple[Probe, ...]
+    probes_not_run: tuple[Shortcut, ...]
+    neighbours: Neighbours | None = Field(description="None where the run reads no features")
+    calibration: Calibration
     resamples: int
     resamples_lost: int = Field(description="resamples without a donor of some class, not used")
     resampling_seed: int
@@ -99,7 +107,7 @@ class Evidence(_Record):
 
     @model_validator(mode="after")
     def _verdict_follows(self) -> Self:
-        if self.verdict != verdict_of(self.headline, self.chance):
+        if self.verdict != verdict_of(self.headline, self.chance, self.null, self.probes):
             raise ValueError(f"verdict: {self.verdict!r} does not follow from {self.headline_metric}")
         return self
 
@@ -112,6 +120,20 @@ class Evidence(_Record):
     def headline(self) -> Interval:
         """The headline metric."""
         return self.metrics[self.headline_metric]
+
+    @property
+    def null(self) -> Null:
+        """The headline metric when labels are dealt to donors at random."""
+        return self.nulls[self.headline_metric]
+
+    @property
+    def explanations(self) -> tuple[Probe, ...]:
+        """The shortcuts that do as well as the run."""
+        return tuple(probe for probe in self.probes if probe.explains(self.chance))
+
+    def comparable(self, other: "Evidence") -> bool:
+        """Whether the two runs tested the same recordings in the same folds, so that they can be compared in pairs."""
+        return self.folds_digest == other.folds_digest
 
     @property
     def absent_classes(self) -> tuple[str, ...]:
@@ -130,15 +152,37 @@ class Evidence(_Record):
 
     @property
     def sentence(self) -> str:
-        """The headline and the verdict in one sentence."""
+        """The headline, the verdict and what it rests on, in one sentence."""
         at, name = self.headline, METRIC_NAMES[self.headline_metric]
-        return (
-            f"{name} {at.value:.3f} (95 % interval {at.low:.3f} to {at.high:.3f}, chance {self.chance:.3f}; "
-            f"{self.recordings} recordings, {self.donors} donors): {self.verdict}"
-            + (f"; {self.qualification}" if self.qualification else "")
+        words = (
+            f"{name} {at.value:.3f} (95 % interval {at.low:.3f} to {at.high:.3f}, chance {self.chance:.3f}, "
+            f"p = {self.null.p_value:.3f}; {self.recordings} recordings, {self.donors} donors): {self.verdict}"
         )
+        if self.verdict == "explained by a shortcut":
+            words += ": " + ", ".join(
+                f"{probe.name} alone reaches {probe.headline.value:.3f}" for probe in self.explanations
+            )
+        if self.verdict == "above chance" and self.probes_not_run:
+            words += f"; not probed: {', '.join(self.probes_not_run)}"
+        return words + (f"; {self.qualification}" if self.qualification else "")
 
 
-def verdict_of(headline: Interval, chance: float) -> Verdict:
-    """Return ``above chance`` if the interval's lower end lies above chance, by more than rounding."""
-    return "above chance" if headline.low > chance + ROUNDING else "not distinguishable from chance"
+def verdict_of(headline: Interval, chance: float, null: Null, probes: Sequence[Probe]) -> Verdict:
+    """Return the verdict.
+
+    ``above chance`` asks for both: the interval over donors lies above chance, by more than rounding, and at most
+    1 in 20 permutations of labels between donors does as well. The interval alone trusts that chance is where
+    theory puts it; the permutations alone say nothing about the size of the effect.
+
+    A run above chance is ``explained by a shortcut`` if any probe does as well: reaches more than chance itself,
+    while the paired interval of run − probe does not lie above 0. The run must beat every probe, each at the same
+    level: an intersection of tests, which needs no correction for their number.
+
+    A shortcut that was not probed is no excuse and no finding: the verdict stands, and
+    :attr:`Evidence.sentence` says which were not run.
+    """
+    if not (headline.low > chance + ROUNDING and null.p_value <= SIGNIFICANCE):
+        return "not distinguishable from chance"
+    if any(probe.explains(chance) for probe in probes):
+        return "explained by a shortcut"
+    return "above chance"

@@ -1,10 +1,10 @@
-"""How sure a number is: resampling by donor.
+"""How sure a number is: resampling donors, and dealing labels to them at random.
 
-Belongs here: resampling and intervals for any weighted metric. Does not: which metrics (metrics.py), and
-what follows from them (evidence.py).
+Belongs here: resampling and intervals for any weighted metric, and the permutations of a null. Does not: which
+metrics (metrics.py), and what follows from them (evidence.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from cry_pipeline.evaluation.metrics import Floats
 
 CONFIDENCE = 0.95
+STRATUM_DONORS = 20
+"""Donors of like size among whom labels are dealt, at least: fewer would leave some labels nearly where they were."""
 CHUNK_VALUES = 2_000_000
 """Weights held at a time; bounds memory for large cohorts at some 16 MB per array."""
 
@@ -51,3 +53,76 @@ def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def donor_sums(columns: Floats, donors: NDArray, *, resamples: int, seed: int) -> Floats:
+    """Add up each column of ``columns [n, k]`` over the rows of resampled donors, ``[resamples, k]``.
+
+    The draws are those of :func:`donor_bootstrap`. For ratios of sums this is far quicker than weights for rows.
+    """
+    _, donor = np.unique(donors, return_inverse=True)
+    count = int(donor.max()) + 1
+    totals = np.zeros((count, columns.shape[1]))
+    np.add.at(totals, donor, columns)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    return drawn.astype(np.float64) @ totals
+
+
+def deal_labels(labels: NDArray, donors: NDArray, *, permutations: int, seed: int) -> Iterator[NDArray]:
+    """Deal whole donors' labels to donors at random: the labels of a model that knows nothing about donors' labels.
+
+    Recordings of a donor share a phone, a room and mostly a label, so that shuffling recordings would take
+    hundreds of near-copies for independent and call chance a finding. Hence each donor (the taker) gets the labels
+    of one donor (the giver) in a permutation of the donors:
+
+    - Giver and taker have the same number of recordings where there are enough such donors: then the labels move
+      as they are, and the permutation test is exact. Donors of other sizes are put together with the next larger
+      ones until at least ``STRATUM_DONORS`` are. So the number of recordings of each class stays about as it is, a
+      label that goes with donors' sizes stays with them, and no large donor keeps its labels for want of another.
+    - A giver of another size gives its labels in their proportions: evenly spaced along its own, from a random
+      start, each at least once where the taker is larger.
+
+    A donor with several labels hands on all of them, as a block: what differs within donors is not tested.
+
+    Args:
+        labels: class of each row, int [n].
+        donors: donor of each row [n].
+        permutations: how many to draw.
+        seed: of the draws.
+
+    Yields:
+        Labels [some permutations, n], until there are ``permutations``.
+    """
+    names, donor, sizes = np.unique(donors, return_inverse=True, return_counts=True)
+    order = np.argsort(donor, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    place = np.empty(len(donor), dtype=np.int64)
+    place[order] = np.arange(len(donor)) - starts[donor[order]]
+    own, strata, rng = labels[order], _strata(sizes), np.random.default_rng(seed)
+    step = max(1, CHUNK_VALUES // len(donor))
+    for start in range(0, permutations, step):
+        count = min(step, permutations - start)
+        givers = np.empty((count, len(names)), dtype=np.int64)
+        for stratum in strata:
+            givers[:, stratum] = rng.permuted(np.tile(stratum, (count, 1)), axis=1)
+        offset = rng.random((count, len(names)))
+        ratio = sizes[givers] / sizes
+        at = np.floor((place + offset[:, donor]) * ratio[:, donor]).astype(np.int64)
+        # A product just below a whole number may round up to it, past the giver's last label.
+        at = np.minimum(at, sizes[givers][:, donor] - 1)
+        yield own[starts[givers][:, donor] + at]
+
+
+def _strata(sizes: NDArray) -> list[NDArray]:
+    """Group donors of equal size, and those of neighbouring sizes until each group has STRATUM_DONORS."""
+    strata: list[NDArray] = []
+    open_: list[NDArray] = []
+    for size in np.unique(sizes):
+        open_.append(np.flatnonzero(sizes == size))
+        if sum(map(len, open_)) >= STRATUM_DONORS:
+            strata.append(np.concatenate(open_))
+            open_ = []
+    if open_:
+        last = [strata.pop()] if strata else []
+        strata.append(np.concatenate(last + open_))
+    return strata

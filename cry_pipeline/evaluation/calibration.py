@@ -1,0 +1,162 @@
+"""Whether probabilities can be taken at their word, and what is gained by keeping quiet.
+
+Belongs here: applying a temperature, reliability, abstention. Does not: fitting the temperature (training, on
+inner folds: one fitted here would have seen the labels it is judged by).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cry_pipeline.evaluation.findings import AbstentionPoint, Calibration, Interval, ReliabilityBin
+from cry_pipeline.evaluation.measures import measure
+from cry_pipeline.evaluation.metrics import Floats
+from cry_pipeline.evaluation.predictions import OutOfFold
+from cry_pipeline.evaluation.statistics import donor_bootstrap, donor_sums, percentile_interval
+
+BINS = 10
+POINTS = 20
+"""Coverages of the abstention curve: 1, 0.95 … 0.05."""
+
+
+def calibrated(rows: OutOfFold) -> OutOfFold:
+    """Return ``rows`` with softmax(ln p / temperature) for p; the temperatures of the result are 1."""
+    probabilities = tempered(rows.probabilities, rows.temperatures)
+    return replace(rows, probabilities=probabilities, temperatures=np.ones_like(rows.temperatures))
+
+
+def tempered(probabilities: Floats, temperatures: Floats) -> Floats:
+    """Return softmax(ln p / temperature) of ``probabilities [..., classes]`` and ``temperatures [...]``.
+
+    A probability of 0 is taken for the smallest positive float64; rows at temperature 1 stay as they are.
+    """
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) / temperatures[..., None]
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.where(temperatures[..., None] == 1, probabilities, odds / odds.sum(axis=-1, keepdims=True))
+
+
+def calibration_of(rows: OutOfFold, brier: Interval, log_loss: Interval, *, resamples: int, seed: int) -> Calibration:
+    """Return how far the probabilities of a run hold, before and after its temperatures.
+
+    Args:
+        rows: the run.
+        brier: of the run, as in its metrics.
+        log_loss: of the run, as in its metrics.
+        resamples: of the donors.
+        seed: of the resampling.
+    """
+    after = calibrated(rows)
+    samples, _ = donor_bootstrap(
+        lambda weights: measure(after, weights, ("brier", "log_loss")), rows.donors, resamples=resamples, seed=seed
+    )
+    losses = {
+        name: _interval(float(value), samples[name]) for name, value in measure(after, None, tuple(samples)).items()
+    }
+    raw, raw_bins = reliability(rows, resamples=resamples, seed=seed)
+    cool, cool_bins = reliability(after, resamples=resamples, seed=seed)
+    temperatures = [
+        each[fold == number][0]
+        for each, fold in zip(rows.temperatures, rows.folds, strict=True)
+        for number in np.unique(fold)
+    ]
+    return Calibration(
+        of=f"probability of {rows.classes[1]}" if len(rows.classes) == 2 else "probability of the answer given",
+        temperature=Interval(
+            value=float(np.mean(temperatures)), low=float(np.min(temperatures)), high=float(np.max(temperatures))
+        ),
+        fitted=bool((rows.temperatures != 1).any()),
+        brier=brier,
+        brier_calibrated=losses["brier"],
+        log_loss=log_loss,
+        log_loss_calibrated=losses["log_loss"],
+        ece=raw,
+        ece_calibrated=cool,
+        reliability=raw_bins,
+        reliability_calibrated=cool_bins,
+        abstention=abstention(after, resamples=resamples, seed=seed),
+    )
+
+
+def reliability(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[Interval, tuple[ReliabilityBin, ...]]:
+    """Return (expected calibration error, reliability curve) over all repeats, in 10 bins of equal width.
+
+    ECE = Σ over bins |Σ said − Σ came true| / predictions (Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602).
+    Empty bins are left out of the curve.
+    """
+    said, true = _statements(rows)
+    place = np.minimum((said * BINS).astype(np.int64), BINS - 1)
+    inside = np.eye(BINS)[place]  # [repeats, recordings, bins]
+    parts = [(inside * each[..., None]).sum(axis=0) for each in (np.ones_like(said), said, true)]
+    columns = np.concatenate(parts, axis=1)
+    counts, said_sums, true_sums = np.split(columns.sum(axis=0), 3)
+    drawn = np.split(donor_sums(columns, rows.donors, resamples=resamples, seed=seed), 3, axis=1)
+    error = np.abs(said_sums - true_sums).sum() / counts.sum()
+    errors = np.abs(drawn[1] - drawn[2]).sum(axis=1) / drawn[0].sum(axis=1)
+    bins = tuple(
+        ReliabilityBin(
+            low=number / BINS,
+            high=(number + 1) / BINS,
+            predictions=int(counts[number]),
+            probability=said_sums[number] / counts[number],
+            rate=_interval(true_sums[number] / counts[number], _ratio(drawn[2][:, number], drawn[0][:, number])),
+        )
+        for number in np.flatnonzero(counts)
+    )
+    return _interval(error, errors), bins
+
+
+def abstention(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[AbstentionPoint, ...]:
+    """Return what is right among the surest predictions of all repeats, from all of them down to one in twenty.
+
+    Predictions as sure as the least sure one given out are given out too, so that a model which says the same of
+    every recording has one point. UAR is over the classes that those recordings have.
+    """
+    sure = rows.probabilities.max(axis=2)
+    right = rows.probabilities.argmax(axis=2) == rows.labels
+    truth = np.eye(len(rows.classes))[rows.labels]
+    ranked = np.sort(sure, axis=None)[::-1]
+    wanted = np.ceil(np.arange(POINTS, 0, -1) / POINTS * len(ranked)).astype(np.int64)
+    points = []
+    for least in np.unique(ranked[wanted - 1]):
+        given = sure >= least
+        held = given.sum(axis=0)[:, None] * truth
+        hits = (given & right).sum(axis=0)[:, None] * truth
+        present = np.flatnonzero(held.sum(axis=0))
+        columns = np.concatenate([held[:, present], hits[:, present]], axis=1)
+        drawn = np.split(donor_sums(columns, rows.donors, resamples=resamples, seed=seed), 2, axis=1)
+        counts, found = np.split(columns.sum(axis=0), 2)
+        points.append(
+            AbstentionPoint(
+                confidence=float(least),
+                coverage=float(given.mean()),
+                accuracy=_interval(found.sum() / counts.sum(), _ratio(drawn[1].sum(axis=1), drawn[0].sum(axis=1))),
+                majority_rate=float(counts.max() / counts.sum()),
+                uar=_interval((found / counts).mean(), _mean_of_present(_ratio(drawn[1], drawn[0]))),
+                classes=len(present),
+            )
+        )
+    return tuple(points)
+
+
+def _statements(rows: OutOfFold) -> tuple[Floats, NDArray]:
+    """Return (probability said, whether it came true), each [repeats, recordings]."""
+    if len(rows.classes) == 2:
+        said = rows.probabilities[:, :, 1]
+        return said, np.broadcast_to(rows.labels == 1, said.shape).astype(np.float64)
+    right = rows.probabilities.argmax(axis=2) == rows.labels
+    return rows.probabilities.max(axis=2), right.astype(np.float64)
+
+
+def _interval(value: float, drawn: Floats) -> Interval:
+    low, high = percentile_interval(drawn[np.isfinite(drawn)])
+    return Interval(value=float(value), low=low, high=high)
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
+
+
+def _mean_of_present(recalls: Floats) -> Floats:
+    """Return the mean of ``recalls [resamples, classes]`` over the classes drawn; NaN where none is."""
+    return _ratio(np.nansum(recalls, axis=1), np.isfinite(recalls).sum(axis=1).astype(np.float64))

@@ -1,0 +1,72 @@
+"""Metrics of a run: means over the repeats of its out-of-fold predictions.
+
+Belongs here: applying formulas to runs. Does not: the formulas (metrics.py), or intervals (statistics.py).
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cry_pipeline.evaluation.metrics import Floats, all_metrics, auc, confusion_matrix, recalls, some_metrics
+from cry_pipeline.evaluation.predictions import OutOfFold
+
+
+def measure(rows: OutOfFold, weights: Floats | None, names: Iterable[str]) -> dict[str, Floats]:
+    """Return the metrics called ``names``, averaged over repeats that share their weights.
+
+    Args:
+        rows: a run.
+        weights: None, [recordings] or [resamples, recordings].
+        names: as :func:`cry_pipeline.evaluation.metrics.all_metrics` calls them.
+    """
+    names = tuple(names)
+    return _mean(
+        some_metrics(names, rows.labels, probabilities, fold, weights)
+        for fold, probabilities in zip(rows.folds, rows.probabilities, strict=True)
+    )
+
+
+def measure_all(rows: OutOfFold, weights: Floats | None) -> dict[str, Floats]:
+    """Return every metric, and each present class' recall as ``recall of <class>``, averaged over repeats."""
+    present = np.unique(rows.labels)
+
+    def of(repeat: int) -> dict[str, Floats]:
+        found = recalls(confusion(rows, repeat, weights))
+        values = all_metrics(rows.labels, rows.probabilities[repeat], rows.folds[repeat], weights)
+        return values | {f"recall of {rows.classes[code]}": found[..., code] for code in present}
+
+    return _mean(of(repeat) for repeat in range(len(rows.folds)))
+
+
+def measure_dealt(rows: OutOfFold, dealt: NDArray) -> dict[str, Floats]:
+    """Return UAR and AUC as if the labels were ``dealt [permutations, recordings]``, NaN where a class is lost.
+
+    Means are over the classes that the true labels have, so that each permutation is measured by the same ruler.
+    """
+    classes = np.unique(rows.labels)
+    answers = np.eye(len(rows.classes))[rows.probabilities.argmax(axis=2)].mean(axis=0)
+    found, areas = [], []
+    for code in classes:
+        own = dealt == code
+        held = own.sum(axis=1)
+        hits = own.astype(np.float64) @ answers[:, code]
+        found.append(np.divide(hits, held, out=np.full(len(own), np.nan), where=held > 0))
+        if code == 1 or len(rows.classes) > 2:
+            areas.append(_area(rows, own, code))
+    return {"uar": np.mean(found, axis=0), "auc": np.mean(areas, axis=0)}
+
+
+def _area(rows: OutOfFold, positive: NDArray, code: int) -> Floats:
+    repeats = zip(rows.folds, rows.probabilities, strict=True)
+    return np.mean([auc(positive, scores[:, code], strata=fold) for fold, scores in repeats], axis=0)
+
+
+def confusion(rows: OutOfFold, repeat: int, weights: Floats | None = None) -> Floats:
+    """Return the confusion matrix of one repeat, ``[..., true, predicted]``."""
+    return confusion_matrix(rows.labels, rows.probabilities[repeat].argmax(axis=1), len(rows.classes), weights)
+
+
+def _mean(repeats: Iterable[dict[str, Floats]]) -> dict[str, Floats]:
+    values = list(repeats)
+    return {name: np.mean([each[name] for each in values], axis=0) for name in values[0]}

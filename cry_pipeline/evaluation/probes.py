@@ -1,0 +1,112 @@
+"""Shortcuts: what may go with a label without being in the cry, tried on the same recordings and folds.
+
+Belongs here: probes, and a run's comparison with them. Does not: training the platform and metadata models
+(training), or the verdict (records.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cry_pipeline.evaluation.comparisons import RESAMPLES, draw
+from cry_pipeline.evaluation.findings import SHORTCUTS, Neighbours, Probe, Shortcut
+from cry_pipeline.evaluation.metrics import Floats
+from cry_pipeline.evaluation.predictions import OutOfFold
+
+PROBE_MODELS: dict[str, Shortcut] = {"platform_only": "platform", "metadata_only": "metadata"}
+"""Kinds of models that see no audio, and the shortcut that each is the probe of."""
+DONOR_IDENTITY: Shortcut = "donor identity"
+CHUNK_ROWS = 1024
+
+
+def probe_shortcuts(
+    rows: OutOfFold,
+    others: Mapping[Shortcut, OutOfFold],
+    folds: pd.DataFrame,
+    metric: str,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Probe, ...]:
+    """Compare a run with the shortcuts that could stand for it.
+
+    Args:
+        rows: the run.
+        others: runs on the same folds that see no audio; donor identity needs none, it is made from the folds.
+        folds: the folds of the run.
+        metric: that the verdict rests on.
+        resamples: of the donors.
+        seed: of the resampling.
+
+    Raises:
+        EvidenceError: a probe is of other recordings or folds, or no resample has every class.
+    """
+    runs: dict[Shortcut, OutOfFold] = {**others, DONOR_IDENTITY: donor_identity(rows, folds)}
+    names: list[Shortcut] = [name for name in SHORTCUTS if name in runs]
+    drawn = draw([rows, *(runs[name] for name in names)], metric, resamples=resamples, seed=seed)
+    return tuple(
+        Probe(
+            name=name,
+            experiment=runs[name].name if name in others else None,
+            headline=drawn.interval(place),
+            comparison=drawn.difference(0, place),
+        )
+        for place, name in enumerate(names, start=1)
+    )
+
+
+def donor_identity(rows: OutOfFold, folds: pd.DataFrame) -> OutOfFold:
+    """Predict each recording's label from the labels of its donor's training recordings, hearing nothing.
+
+    p(class) = (the donor's training recordings of the class + the class' share of all training recordings) /
+    (the donor's training recordings + 1). Where donors are on one side of a split no donor tested has trained,
+    and the answer is the same for all recordings of a fold: chance.
+    """
+    classes = len(rows.classes)
+    codes = pd.Index(rows.classes).get_indexer(pd.Index(folds["label"]))
+    probabilities = np.empty((len(rows.folds), len(rows.labels), classes))
+    for repeat, tested in enumerate(rows.folds):
+        here = (folds["repeat"] == repeat).to_numpy()
+        names, fold = folds["donor"].to_numpy(str)[here], folds["fold"].to_numpy(np.int64)[here]
+        known, donor = np.unique(names, return_inverse=True)
+        held = np.zeros((len(known), classes))
+        np.add.at(held, (donor, codes[here]), 1.0)
+        mine = np.searchsorted(known, rows.donors)
+        for number in np.unique(tested):
+            out = fold == number
+            trained = held.copy()
+            np.subtract.at(trained, (donor[out], codes[here][out]), 1.0)
+            share, of = trained.sum(axis=0) / trained.sum(), tested == number
+            own = trained[mine[of]]
+            probabilities[repeat, of] = (own + share) / (own.sum(axis=1, keepdims=True) + 1)
+    return replace(rows, probabilities=probabilities, temperatures=np.ones_like(rows.temperatures), name=DONOR_IDENTITY)
+
+
+def donor_neighbours(statistics: Floats, donors: NDArray) -> Neighbours | None:
+    """Ask whether a recording's nearest neighbour in pooled statistics is of its donor; None if no donor has two.
+
+    Distances are Euclidean in standardised statistics; only recordings whose donor has another are asked. A rate
+    far above chance says that features know the donor, so that a split which shares donors tests memory.
+
+    Args:
+        statistics: pooled over each recording's frames, [recordings, values].
+        donors: [recordings].
+    """
+    _, donor, sizes = np.unique(donors, return_inverse=True, return_counts=True)
+    asked = np.flatnonzero(sizes[donor] > 1)
+    if not len(asked):
+        return None
+    spread = statistics.std(axis=0)
+    values = (statistics - statistics.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    squares = (values**2).sum(axis=1)
+    found = 0
+    for start in range(0, len(asked), CHUNK_ROWS):
+        own = asked[start : start + CHUNK_ROWS]
+        distances = squares - 2 * values[own] @ values.T  # but for the own square, the same along a row
+        distances[np.arange(len(own)), own] = np.inf
+        found += int((donor[distances.argmin(axis=1)] == donor[own]).sum())
+    chance = float(((sizes[donor[asked]] - 1) / (len(donor) - 1)).mean())
+    return Neighbours(rate=found / len(asked), chance=chance, recordings=len(asked))
