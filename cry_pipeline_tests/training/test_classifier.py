@@ -7,7 +7,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from cry_pipeline.catalog import LfebAttentionLstmSpec
-from cry_pipeline.training.classifier import Batches, Classifier, class_weights
+from cry_pipeline.training.batches import Batches
+from cry_pipeline.training.classifier import Classifier, class_weights
 
 SPEC = LfebAttentionLstmSpec.model_validate({"kind": "lfeb_attention_lstm", "epochs": 3, "learning_rate": 0.01})
 

@@ -13,17 +13,19 @@ import pytest
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.training import runs as runs_module
-from cry_pipeline.training.baselines import FittedMajority, LogisticRegressionOnStatistics
+from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
 from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_folders import DamagedFoldError
-from cry_pipeline.training.registry import load_model
+from cry_pipeline.training.registry import MODELS, load_model
 from cry_pipeline.training.runs import RunError, RunResult, fold_seed, read_run, run_digest, train_run
+from cry_pipeline.training.value_models import FittedValues
 from cry_pipeline_tests.training.made_up import CLASSES
 
 REGRESSION = "cleaned_logistic_regression_donor_grouped"
 NETWORK = "cleaned_lfeb_attention_lstm_donor_grouped"
 MAJORITY = "cleaned_majority_donor_grouped"
-PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *(f"p_{label}" for label in CLASSES)]
+PROBABILITIES = [f"p_{label}" for label in CLASSES]
+PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "temperature"]
 
 
 @pytest.fixture
@@ -50,14 +52,14 @@ def test_each_recording_is_predicted_once_by_the_fold_that_tests_it(
     pd.testing.assert_frame_equal(
         predictions[keys].sort_values("recording_id", ignore_index=True), folds[keys], check_dtype=False
     )
-    probabilities = predictions[PREDICTIONS[5:]].to_numpy()
+    probabilities = predictions[PROBABILITIES].to_numpy()
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
 
 
 def test_a_class_that_can_be_told_apart_is_under_its_own_name(train: Callable[..., RunResult]) -> None:
     predictions = train(REGRESSION).predictions
-    best = predictions[PREDICTIONS[5:]].to_numpy().argmax(axis=1)
+    best = predictions[PROBABILITIES].to_numpy().argmax(axis=1)
     assert (np.array(CLASSES)[best] == predictions["label"]).mean() > 0.9
 
 
@@ -144,13 +146,13 @@ def test_features_and_labels_of_test_rows_do_not_reach_the_fold_that_tests_them(
 def test_a_model_is_not_shown_the_labels_it_is_tested_on(
     train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, shown = FittedMajority.predict_probabilities, set()
+    answer, shown = FittedValues.predict_probabilities, set()
 
-    def spy(self: FittedMajority, rows: Rows) -> np.ndarray:
+    def spy(self: FittedValues, rows: Rows) -> np.ndarray:
         shown.update(rows.table.columns)
         return answer(self, rows)
 
-    monkeypatch.setattr(FittedMajority, "predict_probabilities", spy)
+    monkeypatch.setattr(FittedValues, "predict_probabilities", spy)
     train(MAJORITY)
     assert shown == {"recording_id", "donor"}
 
@@ -219,8 +221,8 @@ def test_digest_changes_with_all_that_decides_predictions(
     ]
     monkeypatch.setattr(runs_module, "REVISION", runs_module.REVISION + 1)
     digests.append(digest_of())
-    entry = runs_module.MODELS["logistic_regression"]
-    monkeypatch.setitem(runs_module.MODELS, "logistic_regression", type(entry)("baseline-next", entry.make))
+    entry = MODELS["logistic_regression"]
+    monkeypatch.setitem(MODELS, "logistic_regression", type(entry)("next", entry.make))
     digests.append(digest_of())
     assert len(set(digests)) == len(digests)
 
@@ -250,9 +252,7 @@ def test_an_unknown_experiment_is_an_error_that_lists_the_known(train: Callable[
 def test_answers_that_are_no_probabilities_are_not_kept(
     answer: np.ndarray, train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "cry_pipeline.training.baselines.FittedLogisticRegression.predict_probabilities", lambda *_: answer
-    )
+    monkeypatch.setattr("cry_pipeline.training.value_models.FittedValues.predict_probabilities", lambda *_: answer)
     with pytest.raises(RunError, match="the fold is not kept"):
         train()
     assert not list(tmp_path.rglob("fold-*"))

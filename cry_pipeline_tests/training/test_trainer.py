@@ -18,13 +18,14 @@ from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training import trainer as trainer_module
 from cry_pipeline.training.classifier import Classifier
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.images import images_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
-from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, images_of
+from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError
 from cry_pipeline_tests.training.made_up import CLASSES
 
 SETTINGS = FitSettings(seed=3, accelerator="cpu")
-MODEL = NetworkModel(LfebAttentionLstm)
+MODEL = NetworkModel(LfebAttentionLstm, LfebAttentionLstmSpec)
 
 
 @pytest.fixture
@@ -39,6 +40,11 @@ def spec(catalog: Catalog) -> LfebAttentionLstmSpec:
 def rows(folds: pd.DataFrame, features: FeatureRows) -> Rows:
     """60 recordings with features."""
     return rows_of(folds, CLASSES, features)
+
+
+def _standardised(standardiser: RowStandardiser, rows: Rows, spec: LfebAttentionLstmSpec) -> torch.Tensor:
+    images = images_of(rows, spec)
+    return standardiser.apply(images.images, images.lengths)
 
 
 def _weights(fitted: FittedNetwork) -> dict[str, torch.Tensor]:
@@ -81,7 +87,7 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
 
     def spy(trainer: Any, classifier: Classifier, fit: Any, validation: Any) -> None:
         batches.update(fit=fit, validation=validation)
-        assert trainer.gradient_clip_val == trainer_module.GRADIENT_NORM
+        assert trainer.gradient_clip_val == spec.gradient_norm
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer_module.pl.Trainer, "fit", spy)
@@ -89,9 +95,9 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
         MODEL.fit(spec, rows, SETTINGS)
     fit, validation = (rows.take(ids) for ids in inner_split(rows.table, SETTINGS.seed))
     assert not set(fit.table["donor"]) & set(validation.table["donor"])
-    standardiser = RowStandardiser.fit(*images_of(fit, spec))
+    standardiser = RowStandardiser.fit(images_of(fit, spec).images, images_of(fit, spec).lengths)
     for name, part in (("fit", fit), ("validation", validation)):
-        torch.testing.assert_close(batches[name].images, standardiser.apply(*images_of(part, spec)))
+        torch.testing.assert_close(batches[name].images, _standardised(standardiser, part, spec))
         assert batches[name].labels.tolist() == part.codes.tolist()
     assert batches["fit"].generator.initial_seed() == SETTINGS.seed
     assert batches["validation"].generator is None

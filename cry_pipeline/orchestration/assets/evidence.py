@@ -31,7 +31,7 @@ def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provena
     return Provenance.of(
         name,
         catalog,
-        run_digest=run_digest(experiment, catalog, folds, feature_digest),
+        run_digest=run_digest(experiment, catalog, folds, feature_digest, recordings),
         feature_digest=feature_digest,
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
     )
