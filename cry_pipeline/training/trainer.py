@@ -73,7 +73,7 @@ class NetworkModel(Generic[NetworkSpecT]):
             logit_offsets(labels, classes, spec.logit_adjustment),
             Augmentation(spec.augmentation, spec.planes, standardiser.sd, settings.seed),
         )
-        recorder, device, precision = _run(classifier, fit_batches, validation_batches, settings)
+        recorder, device, precision = train_network(classifier, fit_batches, validation_batches, settings)
         network.load_state_dict(recorder.best_weights)
         notes = {
             "device": device,
@@ -109,7 +109,7 @@ def _on_gpu(settings: FitSettings) -> str:
     return "; on a GPU too, as asked" if settings.deterministic else "; not on a GPU"
 
 
-def _run(
+def train_network(
     classifier: Classifier, fit: Batches, validation: Batches, settings: FitSettings
 ) -> tuple[Recorder, str, Precision]:
     """Train until the epochs or the patience are used up; return what was recorded, device and precision."""

@@ -11,17 +11,18 @@ import pandas as pd
 import pytest
 import torch
 
-from cry_pipeline.catalog import Catalog, LfebAttentionLstmSpec
+from cry_pipeline.catalog import AugmentationSpec, Catalog, LfebAttentionLstmSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training import trainer as trainer_module
+from cry_pipeline.training.augmentation import Augmentation
 from cry_pipeline.training.classifier import Classifier
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
 from cry_pipeline.training.images import images_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
-from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError
+from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, precision_of
 from cry_pipeline_tests.training.made_up import CLASSES
 
 SETTINGS = FitSettings(seed=3, accelerator="cpu")
@@ -158,3 +159,64 @@ def test_training_says_nothing_that_is_not_ours(
     assert [str(warning.message) for warning in said] == []
     assert [record.message for record in caplog.records if "lightning" in record.name] == []
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "gpu", "bfloat16", "expected"),
+    [
+        ("auto", False, False, "32-true"),
+        ("cpu", True, True, "32-true"),
+        ("auto", True, True, "bf16-mixed"),
+        ("gpu", True, False, "16-mixed"),
+    ],
+)
+def test_precision_is_mixed_on_a_gpu_only(
+    accelerator: str, gpu: bool, bfloat16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
+    assert precision_of(accelerator) == expected
+
+
+def test_augmentation_is_for_training_batches_only(
+    rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    augment = Augmentation.__call__
+
+    def spy(self: Augmentation, images: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor) -> Any:
+        seen.append(len(images))
+        return augment(self, images, lengths, targets)
+
+    monkeypatch.setattr(Augmentation, "__call__", spy)
+    augmented = spec.model_copy(update={"augmentation": AugmentationSpec(mixup=0.2, noise=0.1, row_masks=1)})
+    fitted = MODEL.fit(augmented, rows, SETTINGS)
+    assert sum(seen) == fitted.notes["fit_recordings"] * len(fitted.history)
+    plain = MODEL.fit(spec, rows, SETTINGS)
+    assert not np.allclose(fitted.predict_probabilities(rows), plain.predict_probabilities(rows))
+
+
+def test_deterministic_mode_and_the_chosen_device_reach_the_trainer(
+    rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def spy(**options: Any) -> None:
+        asked.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer_module.pl, "Trainer", spy)
+    monkeypatch.setattr(trainer_module, "precision_of", lambda _: "bf16-mixed")
+    with pytest.raises(KeyboardInterrupt):
+        MODEL.fit(spec, rows, replace(SETTINGS, deterministic=True, device=2))
+    assert (asked["deterministic"], asked["devices"], asked["precision"]) == (True, [2], "bf16-mixed")
+
+
+def test_a_network_of_one_plane_sees_that_plane_alone(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    mel = spec.model_copy(update={"planes": ("mel",)})
+    fitted = MODEL.fit(mel, rows, SETTINGS)
+    assert fitted.standardiser.mean.shape == (1, mel.bins)
+    assert rows.features is not None
+    only = {"mel": rows.features.arrays["mel"]}
+    alone = replace(rows, features=replace(rows.features, arrays=only))
+    np.testing.assert_array_equal(fitted.predict_probabilities(alone), fitted.predict_probabilities(rows))

@@ -107,7 +107,7 @@ def test_log_covariances_are_those_of_scipy() -> None:
     found = log_covariances(two, bands=4, change_frames=3, ridge=2.0)
     levels = mel[40:].astype(float).reshape(30, 4, 4).mean(axis=2)
     change = np.vstack([np.zeros((3, 4)), levels[6:] - levels[:-6], np.zeros((3, 4))])
-    matrix = logm(np.cov(np.hstack([levels, change]).T, bias=True) + 2 * np.eye(8))
+    matrix = np.asarray(logm(np.cov(np.hstack([levels, change]).T, bias=True) + 2 * np.eye(8)))
     upper = np.triu_indices(8)
     np.testing.assert_allclose(found[1], np.where(upper[0] == upper[1], 1, 2**0.5) * matrix[upper], atol=1e-8)
     assert log_covariances(two, 4, 0, 2.0).shape == (2, 10)
