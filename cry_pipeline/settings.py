@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     workers: int = Field(default=min(os.cpu_count() or 1, 8), ge=1, description="Threads that decode audio.")
     batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
     accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="Where networks are trained.")
+    device: int = Field(default=0, ge=0, description="Number of the GPU that networks are trained on.")
+    deterministic: bool = Field(default=False, description="Whether a GPU must give the same bits every time.")
+    memory_mib: int = Field(default=2048, ge=0, description="Images of a run larger than this are mapped from a file.")
+    tensorboard: bool = Field(default=False, description="Whether learning curves are written for TensorBoard.")
 
     @property
     def inbox(self) -> Path:

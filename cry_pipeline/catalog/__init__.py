@@ -2,29 +2,41 @@
 
 from cry_pipeline.catalog.digests import canonical_json, digest
 from cry_pipeline.catalog.loading import CatalogError, load_catalog
-from cry_pipeline.catalog.specs import (
-    Catalog,
-    CohortSpec,
-    ExperimentSpec,
-    FeatureSetSpec,
+from cry_pipeline.catalog.models import (
+    AugmentationSpec,
+    EnsembleSpec,
+    GradientBoostingSpec,
     LfebAttentionLstmSpec,
     LogisticRegressionSpec,
     MajoritySpec,
+    MetadataSpec,
     ModelSpec,
-    ProtocolSpec,
+    NetworkSpec,
+    RandomForestSpec,
+    ResNet50AttentionSpec,
+    SvmSpec,
 )
+from cry_pipeline.catalog.specs import Catalog, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
 
 __all__ = [
+    "AugmentationSpec",
     "Catalog",
     "CatalogError",
     "CohortSpec",
+    "EnsembleSpec",
     "ExperimentSpec",
     "FeatureSetSpec",
+    "GradientBoostingSpec",
     "LfebAttentionLstmSpec",
     "LogisticRegressionSpec",
     "MajoritySpec",
+    "MetadataSpec",
     "ModelSpec",
+    "NetworkSpec",
     "ProtocolSpec",
+    "RandomForestSpec",
+    "ResNet50AttentionSpec",
+    "SvmSpec",
     "canonical_json",
     "digest",
     "load_catalog",

@@ -29,7 +29,11 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     """
     folder = folder or PACKAGED
     sections = {section: _read_section(folder / f"{section}.yaml", section) for section in SECTIONS}
-    catalog = Catalog(**sections)
+    try:
+        catalog = Catalog(**sections)
+    except ValidationError as error:
+        faults = (f"{folder / str(fault['loc'][0])}.yaml: {fault['msg']}" for fault in error.errors())
+        raise CatalogError("\n".join(faults).replace("Value error, ", "")) from None
     _check_references(catalog, folder / "experiments.yaml")
     return catalog
 

@@ -1,31 +1,17 @@
 """Typed specs of everything the catalog names.
 
-Belongs here: fields, their allowed values, and the rules between them. Does not: reading files
-(loading.py) and doing what a spec asks for (the stages).
+Belongs here: fields, their allowed values, and the rules between them. Does not: specs of
+models (models.py), reading files (loading.py) and doing what a spec asks for (the stages).
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cry_pipeline.catalog.digests import digest
+from cry_pipeline.catalog.base import Name, Spec
+from cry_pipeline.catalog.models import ModelSpec, with_members
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
-FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Spec(BaseModel):
-    """A frozen catalog entry; an unknown key is an error. ``description`` never enters a digest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    description: str = ""
-
-    @property
-    def digest(self) -> str:
-        """sha256 of everything in the entry but its description."""
-        return digest(spec=self.model_dump(mode="json", exclude={"description"}))
 
 
 class CohortSpec(Spec):
@@ -133,63 +119,6 @@ class FeatureSetSpec(Spec):
         return 0.0 if self.center else self.n_fft / 2 / self.sample_rate_hz
 
 
-class _Model(Spec):
-    inputs: ClassVar[tuple[FeatureKind, ...]] = ()
-    is_network: ClassVar[bool] = False
-
-
-class MajoritySpec(_Model):
-    """Always answers with the class frequencies of the training rows."""
-
-    kind: Literal["majority"]
-
-
-class LogisticRegressionSpec(_Model):
-    """Logistic regression on the standardised pooled statistics."""
-
-    inputs = ("statistics",)
-
-    kind: Literal["logistic_regression"]
-    inverse_regularisation: float = Field(default=0.01, gt=0)
-    class_weight: Literal["balanced", "none"] = "balanced"
-    max_iterations: int = Field(default=2000, ge=1)
-
-
-class LfebAttentionLstmSpec(_Model):
-    """Four local feature extraction blocks → multi-head attention → LSTM → linear, on the hybrid image."""
-
-    inputs = ("spectrogram", "mel", "mfcc")
-    is_network = True
-
-    kind: Literal["lfeb_attention_lstm"]
-    bins: int = Field(default=64, ge=16, description="frequency rows of the hybrid image")
-    frame_pool: int = Field(default=4, ge=1, description="frames averaged into one column of the hybrid image")
-    channels: tuple[int, int, int, int] = (16, 32, 32, 64)
-    time_pools: tuple[int, int, int, int] = (2, 2, 2, 1)
-    heads: int = Field(default=4, ge=1)
-    lstm_units: int = Field(default=64, ge=4)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    epochs: int = Field(default=15, ge=1)
-    batch_size: int = Field(default=16, ge=2)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    patience: int = Field(default=8, ge=1, description="epochs without a better inner validation loss before a stop")
-    class_weight: Literal["balanced", "none"] = "balanced"
-
-    @model_validator(mode="after")
-    def _shape_holds(self) -> Self:
-        if any(pool not in (1, 2) for pool in self.time_pools):
-            raise ValueError(
-                f"time_pools: {list(self.time_pools)} must each be 1 or 2, so that attention and LSTM see a sequence"
-            )
-        if self.channels[-1] % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide the last of channels, {self.channels[-1]}")
-        return self
-
-
-ModelSpec = Annotated[MajoritySpec | LogisticRegressionSpec | LfebAttentionLstmSpec, Field(discriminator="kind")]
-
-
 class ExperimentSpec(Spec):
     """cohort × feature set × model × protocol × seed, by their names in the catalog."""
 
@@ -215,3 +144,8 @@ class Catalog(BaseModel):
     feature_sets: dict[Name, FeatureSetSpec]
     models: dict[Name, ModelSpec]
     experiments: dict[Name, ExperimentSpec]
+
+    @field_validator("models")
+    @classmethod
+    def _know_their_members(cls, models: dict[str, ModelSpec]) -> dict[str, ModelSpec]:
+        return with_members(models)

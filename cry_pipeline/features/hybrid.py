@@ -38,8 +38,13 @@ def hybrid(
         bins: rows of each plane, at least 2.
         frame_pool: frames in a column.
     """
-    planes = [_resized(_pooled(plane, frames, frame_pool), bins) for plane in (spectrogram, mel, mfcc)]
+    planes = [plane_image(plane, frames, bins, frame_pool) for plane in (spectrogram, mel, mfcc)]
     return torch.stack(planes, dim=1), (frames + frame_pool - 1) // frame_pool
+
+
+def plane_image(plane: Tensor, frames: Tensor, bins: int, frame_pool: int) -> Tensor:
+    """Return one plane of :func:`hybrid`: [batch, frames, width] → float32 [batch, bins, columns]."""
+    return _resized(_pooled(plane, frames, frame_pool), bins)
 
 
 def hybrid_image(rows: FeatureRows, index: int, bins: int, frame_pool: int) -> Tensor:
@@ -53,25 +58,29 @@ def hybrid_images(
     frame_pool: int,
     indices: Sequence[int] | None = None,
     dtype: torch.dtype = torch.float32,
+    planes: Sequence[str] = PLANES,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the hybrid images of ``indices`` (default: all) for a network, and their lengths.
 
+    ``planes`` are those wanted. ``out`` is written to and returned where given: zeros of the images' shape.
+
     Returns:
-        ``[recordings, 3, bins, columns]`` of ``dtype``, 0 behind each recording's own columns, and their number,
-        int64 ``[recordings]``.
+        ``[recordings, planes, bins, columns]`` of ``dtype``, 0 behind each recording's own columns, and their
+        number, int64 ``[recordings]``.
     """
     indices = range(len(rows)) if indices is None else indices
     lengths = -(-torch.from_numpy(rows.frames)[list(indices)] // frame_pool)
-    images = torch.zeros(len(indices), len(PLANES), bins, int(lengths.max()) if len(indices) else 0, dtype=dtype)
+    images = out
+    if images is None:
+        images = torch.zeros(len(indices), len(planes), bins, int(lengths.max()) if len(indices) else 0, dtype=dtype)
     for start in range(0, len(indices), BATCH):
         batch = indices[start : start + BATCH]
-        frames = torch.tensor([len(rows.of(PLANES[0], index)) for index in batch])
-        spectrogram, mel, mfcc = (
-            pad_sequence([torch.from_numpy(rows.of(kind, index)) for index in batch], batch_first=True)
-            for kind in PLANES
-        )
-        own, _ = hybrid(spectrogram, mel, mfcc, frames, bins, frame_pool)
-        images[start : start + BATCH, :, :, : own.shape[3]] = own
+        frames = torch.from_numpy(rows.frames)[list(batch)]
+        for number, kind in enumerate(planes):
+            values = pad_sequence([torch.from_numpy(rows.of(kind, index)) for index in batch], batch_first=True)
+            own = plane_image(values, frames, bins, frame_pool)
+            images[start : start + BATCH, number, :, : own.shape[2]] = own
     return images, lengths
 
 
@@ -105,16 +114,18 @@ class RowStandardiser:
     sd: Tensor
 
     @classmethod
-    def fit(cls, images: Tensor, lengths: Tensor) -> Self:
+    def fit(cls, images: Tensor, lengths: Tensor, positions: Tensor | None = None) -> Self:
         """Return the standardiser of ``images`` [recordings, 3, bins, columns] with ``lengths`` [recordings] columns.
 
         In two passes in float64: first the mean, then the mean square of what deviates from it. Padding does not
-        count.
+        count. With ``positions`` the recordings are those of ``images`` there, and are taken out a batch at a time.
         """
         count = lengths.sum()
-        mean = sum(own.sum(dim=(0, 3)) for own, _ in _own_columns(images, lengths)) / count
+        positions = torch.arange(len(images)) if positions is None else positions
+        mean = sum(own.sum(dim=(0, 3)) for own, _ in _own_columns(images, lengths, positions)) / count
         squares = sum(
-            ((own - mean[:, :, None]) * here).square().sum(dim=(0, 3)) for own, here in _own_columns(images, lengths)
+            ((own - mean[:, :, None]) * here).square().sum(dim=(0, 3))
+            for own, here in _own_columns(images, lengths, positions)
         )
         sd = (squares / count).sqrt()
         constant = sd <= SMALLEST_SD * mean.abs().clamp_min(1)
@@ -131,7 +142,8 @@ def _here(images: Tensor, lengths: Tensor) -> Tensor:
     return (torch.arange(images.shape[3], device=images.device) < lengths[:, None])[:, None, None]
 
 
-def _own_columns(images: Tensor, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    for own, count in zip(images.split(BATCH), lengths.split(BATCH), strict=True):
+def _own_columns(images: Tensor, lengths: Tensor, positions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    for where, count in zip(positions.split(BATCH), lengths.split(BATCH), strict=True):
+        own = images[where]
         here = _here(own, count)
         yield torch.where(here, own.double(), 0.0), here

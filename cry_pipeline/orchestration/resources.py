@@ -27,6 +27,10 @@ class Workspace(dg.ConfigurableResource):
     workers: int
     batch_recordings: int
     accelerator: Literal["auto", "cpu", "gpu"]
+    device: int = 0
+    deterministic: bool = False
+    memory_mib: int = 2048
+    tensorboard: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -38,6 +42,10 @@ class Workspace(dg.ConfigurableResource):
             workers=settings.workers,
             batch_recordings=settings.batch_recordings,
             accelerator=settings.accelerator,
+            device=settings.device,
+            deterministic=settings.deterministic,
+            memory_mib=settings.memory_mib,
+            tensorboard=settings.tensorboard,
         )
 
     @property
@@ -51,6 +59,10 @@ class Workspace(dg.ConfigurableResource):
             workers=self.workers,
             batch_recordings=self.batch_recordings,
             accelerator=self.accelerator,
+            device=self.device,
+            deterministic=self.deterministic,
+            memory_mib=self.memory_mib,
+            tensorboard=self.tensorboard,
         )
 
     def roots(self) -> "Roots":

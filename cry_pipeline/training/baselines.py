@@ -1,106 +1,122 @@
-"""Baselines solved in one go: what a network has to beat.
+"""The simplest models: what anything has to beat.
 
-Belongs here: closed-form and scikit-learn models on pooled statistics. Does not: networks (networks/),
-and cross-validation (runs.py). What is saved are numbers, from which predictions are computed here.
+Belongs here: constant answers and logistic regressions. Does not: trees (forests.py), kernels (svm.py), networks
+(networks/).
 """
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cry_pipeline.catalog.specs import LogisticRegressionSpec, MajoritySpec
-from cry_pipeline.training.checkpoints import Checkpoint, write_checkpoint
+from cry_pipeline.catalog.models import LogisticRegressionSpec, MajoritySpec, MetadataSpec
 from cry_pipeline.training.datasets import Rows
-from cry_pipeline.training.models import Epoch, FitSettings
+from cry_pipeline.training.value_models import Tensors, ValueModel, statistics
 
 
-class _Fitted:
-    """A baseline that is its checkpoint: there is nothing else to it than named arrays."""
+class Majority(ValueModel[MajoritySpec]):
+    """Answers every recording with the class frequencies ``[classes]`` of the training rows."""
 
-    history: tuple[Epoch, ...] = ()
+    spec = MajoritySpec
+    calibrated = False
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+    def values(self, spec: MajoritySpec, rows: Rows) -> np.ndarray:
+        """Return no values ``[recordings, 0]``."""
+        return np.empty((len(rows), 0))
 
-    @property
-    def notes(self) -> dict[str, Any]:
-        """See :class:`~cry_pipeline.training.registry.FittedModel`."""
-        return {"device": "cpu", "bit_reproducible": "on the same machine and library versions"}
+    def solve(self, spec: MajoritySpec, values: np.ndarray, codes: np.ndarray, classes: int, seed: int) -> Tensors:
+        """Return the ``frequencies``."""
+        return {"frequencies": np.bincount(codes, minlength=classes) / len(codes)}
 
-    def save(self, path: Path) -> None:
-        """Write the arrays to ``path``."""
-        write_checkpoint(path, self.checkpoint)
-
-
-class FittedMajority(_Fitted):
-    """Class frequencies ``[classes]``."""
-
-    def predict_probabilities(self, rows: Rows) -> np.ndarray:
-        """Return the training rows' class frequencies for every recording: ``[recordings, classes]``."""
-        return np.tile(self.checkpoint.tensors["frequencies"], (len(rows), 1))
+    def answer(self, spec: MajoritySpec, tensors: Tensors, values: np.ndarray) -> np.ndarray:
+        """Return the frequencies for every recording."""
+        return np.tile(tensors["frequencies"], (len(values), 1))
 
 
-class Majority:
-    """Answers every recording with the class frequencies of the training rows."""
+class LogisticRegressionOnStatistics(ValueModel[LogisticRegressionSpec]):
+    """Multinomial logistic regression (L2) on the standardised pooled statistics, by scikit-learn.
 
-    def fit(self, spec: MajoritySpec, train: Rows, settings: FitSettings) -> FittedMajority:
-        """Count the classes of ``train``."""
-        counts = np.bincount(train.codes, minlength=len(train.classes))
-        tensors = {"frequencies": counts / counts.sum()}
-        return self.restore(Checkpoint(spec.kind, train.classes, spec.model_dump(mode="json"), tensors))
+    ``means``, ``scales [values]``, ``coefficients [classes, values]``, ``intercepts [classes]``, float64.
+    """
 
-    def restore(self, checkpoint: Checkpoint) -> FittedMajority:
-        """Return what was saved as ``checkpoint``."""
-        return FittedMajority(checkpoint)
+    spec = LogisticRegressionSpec
 
+    def values(self, spec: LogisticRegressionSpec, rows: Rows) -> np.ndarray:
+        """Return the pooled statistics."""
+        return statistics(rows)
 
-class FittedLogisticRegression(_Fitted):
-    """``means``, ``scales [values]``, ``coefficients [classes, values]``, ``intercepts [classes]``, float64."""
+    def solve(
+        self, spec: LogisticRegressionSpec, values: np.ndarray, codes: np.ndarray, classes: int, seed: int
+    ) -> Tensors:
+        """Fit scaler and regression."""
+        from sklearn.preprocessing import StandardScaler
 
-    def predict_probabilities(self, rows: Rows) -> np.ndarray:
-        """Return softmax(standardised statistics · coefficientsᵀ + intercepts): ``[recordings, classes]``."""
+        scaler = StandardScaler().fit(values)
+        coefficients, intercepts = _regression(
+            np.asarray(scaler.transform(values)),
+            codes,
+            spec.inverse_regularisation,
+            spec.class_weight,
+            spec.max_iterations,
+        )
+        means, scales = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
+        return {"means": means, "scales": scales, "coefficients": coefficients, "intercepts": intercepts}
+
+    def answer(self, spec: LogisticRegressionSpec, tensors: Tensors, values: np.ndarray) -> np.ndarray:
+        """Return softmax(standardised statistics · coefficientsᵀ + intercepts)."""
         from scipy.special import softmax
 
-        tensors = self.checkpoint.tensors
-        standardised = (_statistics(rows) - tensors["means"]) / tensors["scales"]
+        standardised = (values - tensors["means"]) / tensors["scales"]
         return softmax(standardised @ tensors["coefficients"].T + tensors["intercepts"], axis=1)
 
 
-class LogisticRegressionOnStatistics:
-    """Multinomial logistic regression (L2) on the standardised pooled statistics, by scikit-learn."""
+class LogisticRegressionOnMetadata(ValueModel[MetadataSpec]):
+    """Logistic regression (L2) on categories of the manifest: ``<column>=<category> [classes]`` and ``intercepts``.
 
-    def fit(self, spec: LogisticRegressionSpec, train: Rows, settings: FitSettings) -> FittedLogisticRegression:
-        """Fit scaler and regression to ``train``; ``train`` holds every class."""
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+    A category that was not seen in training adds nothing.
+    """
 
-        scaler = StandardScaler()
-        regression = LogisticRegression(
-            C=spec.inverse_regularisation,
-            class_weight=None if spec.class_weight == "none" else spec.class_weight,
-            max_iter=spec.max_iterations,
-            random_state=settings.seed,
+    spec = MetadataSpec
+
+    def values(self, spec: MetadataSpec, rows: Rows) -> np.ndarray:
+        """Return ``<column>=<category>``, str ``[recordings, columns]``; what is not told is the category "?"."""
+        columns = rows.with_columns(spec.columns)
+        named = [
+            columns[name].astype("string").fillna("?").map(lambda value, of=name: f"{of}={value}") for name in columns
+        ]
+        return np.column_stack([column.to_numpy(str) for column in named])
+
+    def solve(self, spec: MetadataSpec, values: np.ndarray, codes: np.ndarray, classes: int, seed: int) -> Tensors:
+        """Fit a regression to one column of 0 and 1 for each category."""
+        categories = np.unique(values)
+        coefficients, intercepts = _regression(
+            _present(values, categories), codes, spec.inverse_regularisation, spec.class_weight, 1000
         )
-        make_pipeline(scaler, regression).fit(_statistics(train), train.codes)
-        coefficients, intercepts = regression.coef_, regression.intercept_
-        if len(train.classes) == 2:
-            # scikit-learn keeps only the second class of two; the first one's logit is then 0.
-            coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
-            intercepts = np.concatenate([[0.0], intercepts])
-        tensors = {
-            "means": np.asarray(scaler.mean_),
-            "scales": np.asarray(scaler.scale_),
-            "coefficients": coefficients,
-            "intercepts": intercepts,
-        }
-        return self.restore(Checkpoint(spec.kind, train.classes, spec.model_dump(mode="json"), tensors))
+        return {**dict(zip(categories.tolist(), coefficients.T, strict=True)), "intercepts": intercepts}
 
-    def restore(self, checkpoint: Checkpoint) -> FittedLogisticRegression:
-        """Return what was saved as ``checkpoint``."""
-        return FittedLogisticRegression(checkpoint)
+    def answer(self, spec: MetadataSpec, tensors: Tensors, values: np.ndarray) -> np.ndarray:
+        """Return softmax(sum of the categories' coefficients + intercepts)."""
+        from scipy.special import softmax
+
+        categories = np.array(sorted(name for name in tensors if "=" in name))
+        coefficients = np.stack([tensors[name] for name in categories])
+        return softmax(_present(values, categories) @ coefficients + tensors["intercepts"], axis=1)
 
 
-def _statistics(rows: Rows) -> np.ndarray:
-    return rows.with_arrays(["statistics"]).arrays["statistics"].astype(np.float64)
+def _present(values: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """Return float64 ``[recordings, categories]``: 1 where a recording is of a category."""
+    return (values[:, :, None] == categories).any(axis=1).astype(np.float64)
+
+
+def _regression(
+    values: np.ndarray, codes: np.ndarray, inverse_regularisation: float, class_weight: str, iterations: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return coefficients ``[classes, values]`` and intercepts ``[classes]``."""
+    from sklearn.linear_model import LogisticRegression
+
+    weight = None if class_weight == "none" else class_weight
+    regression = LogisticRegression(C=inverse_regularisation, class_weight=weight, max_iter=iterations)
+    regression.fit(values, codes)
+    coefficients, intercepts = np.asarray(regression.coef_), np.asarray(regression.intercept_)
+    if len(coefficients) == 1:
+        # scikit-learn keeps only the second class of two; the first one's logit is then 0.
+        coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
+        intercepts = np.concatenate([[0.0], intercepts])
+    return coefficients, intercepts

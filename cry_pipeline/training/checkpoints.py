@@ -14,6 +14,9 @@ import numpy as np
 HEADER = "cry_pipeline"
 """The one metadata key: safetensors writes several keys in no fixed order, and equal models are equal bytes."""
 
+TEMPERATURE = "temperature"
+"""Name of the tensor, float64 [1], that holds a model's temperature."""
+
 
 class CheckpointError(ValueError):
     """A file is not a checkpoint of this project; the message names the file and what is wrong with it."""
@@ -55,3 +58,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is not a readable checkpoint ({type(error).__name__}: {error}); train the fold again."
         ) from error
+
+
+def temperature_of(checkpoint: Checkpoint) -> float:
+    """Return the model's temperature; 1 where none was fitted."""
+    return float(checkpoint.tensors[TEMPERATURE][0]) if TEMPERATURE in checkpoint.tensors else 1.0

@@ -1,84 +1,77 @@
-"""The LightningModule that every network is trained in, and the batches it is fed.
+"""The LightningModule that every network is trained in.
 
-Belongs here: loss, optimiser, learning-rate schedule, batching. Does not: a network's layers (networks/),
-who is trained and when to stop (trainer.py).
+Belongs here: loss, optimiser, learning-rate schedule. Does not: a network's layers (networks/), batches (batches.py)
+and what is done to them at random (augmentation.py), who is trained and when to stop (trainer.py).
 """
 
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from cry_pipeline.catalog.specs import LfebAttentionLstmSpec
+from cry_pipeline.catalog.models import NetworkSpec
+from cry_pipeline.training.augmentation import Augmentation
+from cry_pipeline.training.batches import Batch
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Images ``[batch, channels, bins, columns]``, lengths ``[batch]``, labels ``[batch]``."""
-
-
-class Batches:
-    """Batches cut from tensors in memory by one indexing each; an iterable that Lightning takes as it is.
-
-    Each pass over it is one epoch. Batches differ by at most one recording in size, so that no small rest
-    gets a step of its own, and are as wide as their longest recording.
-
-    Args:
-        images: ``[recordings, channels, bins, columns]``, zero-padded.
-        lengths: valid columns ``[recordings]``, int64.
-        labels: class codes ``[recordings]``, int64.
-        size: recordings in a batch, at most.
-        shuffle_seed: seed of the orders of all epochs; None for the given order.
-    """
-
-    def __init__(self, images: Tensor, lengths: Tensor, labels: Tensor, size: int, shuffle_seed: int | None) -> None:
-        self.images, self.lengths, self.labels = images, lengths, labels
-        self.count = -(-len(labels) // size)
-        self.generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Batch]:
-        total = len(self.labels)
-        order = torch.arange(total) if self.generator is None else torch.randperm(total, generator=self.generator)
-        for index in order.tensor_split(self.count):
-            lengths = self.lengths[index]
-            yield self.images[index][..., : int(lengths.max())], lengths, self.labels[index]
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate of the cosine schedule rises."""
 
 
 class Classifier(pl.LightningModule):
-    """Cross-entropy, AdamW and OneCycle around a network.
+    """Cross-entropy, AdamW and a schedule around a network.
 
     Args:
         network: ``forward(images, lengths) -> logits``.
         class_weights: weight of a recording of each class ``[classes]``, see :func:`class_weights`.
-        spec: learning rate, weight decay and epochs.
+        spec: learning rate, weight decay, schedule, epochs, label smoothing.
         batches: optimiser steps in an epoch.
+        logit_offsets: what the loss adds to the logits ``[classes]``, see :func:`logit_offsets`; None for nothing.
+        augmentation: what is done to training batches; None for nothing.
     """
 
     class_weights: Tensor
+    logit_offsets: Tensor
     train_loss: Tensor
 
-    def __init__(self, network: nn.Module, class_weights: Tensor, spec: LfebAttentionLstmSpec, batches: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        class_weights: Tensor,
+        spec: NetworkSpec,
+        batches: int,
+        logit_offsets: Tensor | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.spec = spec
+        self.augmentation = augmentation
         self.steps = spec.epochs * batches
         self.register_buffer("class_weights", class_weights)
+        offsets = torch.zeros_like(class_weights) if logit_offsets is None else logit_offsets
+        self.register_buffer("logit_offsets", offsets, persistent=False)
         self.register_buffer("train_loss", torch.zeros(2), persistent=False)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the batch's loss, and add it to the epoch's mean."""
-        loss = self._loss(batch)
+        images, lengths, labels = batch
+        targets = self._targets(labels)
+        if self.spec.label_smoothing:
+            targets = targets * (1 - self.spec.label_smoothing) + self.spec.label_smoothing / targets.shape[1]
+        if self.augmentation:
+            images, lengths, targets = self.augmentation(images, lengths, targets)
+        loss = self._loss(images, lengths, targets)
         # Summed here: self.log() in every step would cost more than it tells.
-        self.train_loss += torch.stack([loss.detach() * len(batch[2]), loss.new_tensor(len(batch[2]))])
+        self.train_loss += torch.stack([loss.detach() * len(labels), loss.new_tensor(len(labels))])
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Log ``validation_loss``, the mean over the inner validation recordings."""
-        self.log("validation_loss", self._loss(batch), on_epoch=True, batch_size=len(batch[2]))
+        """Log ``validation_loss``, the mean over the inner validation recordings as they are."""
+        images, lengths, labels = batch
+        loss = self._loss(images, lengths, self._targets(labels))
+        self.log("validation_loss", loss, on_epoch=True, batch_size=len(labels))
 
     def take_train_loss(self) -> float:
         """Return the mean training loss since this was last asked."""
@@ -87,21 +80,34 @@ class Classifier(pl.LightningModule):
         return total / recordings
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate rises to ``spec.learning_rate`` and falls to nearly 0 within ``spec.epochs``."""
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=self.spec.learning_rate, total_steps=self.steps
-        )
+        """AdamW; the learning rate rises to ``spec.learning_rate`` and falls to nearly 0 within ``spec.epochs``.
+
+        ``one_cycle`` is torch's OneCycleLR; ``cosine`` rises in a straight line for a tenth of the steps.
+        """
+        rate = self.spec.learning_rate
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=self.spec.weight_decay)
+        if self.spec.schedule == "one_cycle":
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=self.steps)
+        else:
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: cosine(step, self.steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _loss(self, batch: Batch) -> Tensor:
-        images, lengths, labels = batch
-        losses = functional.cross_entropy(self.network(images, lengths), labels, reduction="none")
+    def _targets(self, labels: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(labels, len(self.class_weights)).float()
+
+    def _loss(self, images: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        logits = self.network(images, lengths).float() + self.logit_offsets
         # Divided by the number of recordings, not by the sum of their weights as torch's "mean" does: that
         # would give a batch without rare classes the full pull of one with them.
-        return (losses * self.class_weights[labels]).mean()
+        return -(logits.log_softmax(dim=1) * targets * self.class_weights).sum(dim=1).mean()
+
+
+def cosine(step: int, steps: int) -> float:
+    """Return the share of the full learning rate at ``step`` of ``steps``: up in a line, down as half a cosine."""
+    rise = max(round(WARM_UP * steps), 1)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise + 1) / (steps - rise + 1)))
 
 
 def class_weights(codes: Tensor, classes: int, balance: str) -> Tensor:
@@ -113,3 +119,13 @@ def class_weights(codes: Tensor, classes: int, balance: str) -> Tensor:
         return torch.ones(classes)
     counts = torch.bincount(codes, minlength=classes)
     return len(codes) / (classes * counts.clamp(min=1).float())
+
+
+def logit_offsets(codes: Tensor, classes: int, strength: float) -> Tensor:
+    """Return ``strength`` · log of each class's share of the recordings with ``codes``, float32 ``[classes]``.
+
+    Added to the logits in the loss only, they take what the frequencies tell out of what the network has to learn
+    (Menon et al. 2021, arXiv 2007.07314): the rare classes are then not answered too seldom.
+    """
+    counts = torch.bincount(codes, minlength=classes)
+    return strength * (counts.clamp(min=1) / len(codes)).log().float()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from cry_pipeline.training.calibration import HeldOut
     from cry_pipeline.training.checkpoints import Checkpoint
     from cry_pipeline.training.datasets import Rows
 
@@ -28,7 +29,11 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
-    """How to fit, apart from the model's own spec; ``title`` is what progress is shown under.
+    """How to fit, apart from the model's own spec.
+
+    ``title`` is what progress is shown under, ``device`` the number of the GPU where there are several,
+    ``deterministic`` asks a GPU for the same bits every time, at the cost of speed, and ``curves`` is a folder for
+    TensorBoard's learning curves, None for none.
 
     One CPU thread is the default because on networks this small a second one gains little on an idle machine,
     costs much on a busy one (threads that wait for each other spin), and changes the last bits of results.
@@ -37,6 +42,9 @@ class FitSettings:
     seed: int = 0
     accelerator: str = "auto"
     threads: int = 1
+    device: int = 0
+    deterministic: bool = False
+    curves: Path | None = None
     title: str = "training"
 
 
@@ -53,12 +61,27 @@ class FittedModel(Protocol):
         """Facts for the provenance as JSON types, ``device`` and ``bit_reproducible`` among them."""
         ...
 
+    @property
+    def held_out(self) -> "HeldOut | None":
+        """Answers for training rows by fits that did not see them; None where there are none, as after a restore."""
+        ...
+
+    @property
+    def temperature(self) -> float:
+        """What calibrates the probabilities: softmax(log p / temperature); fitted on ``held_out``, 1 without."""
+        ...
+
+    @property
+    def checkpoint(self) -> "Checkpoint":
+        """All that is needed to predict; saved as a file, ``load_model`` gives equal predictions from it."""
+        ...
+
     def predict_probabilities(self, rows: "Rows") -> "np.ndarray":
-        """Return ``[recordings, classes]``, float64, rows summing to 1; must not need labels."""
+        """Return ``[recordings, classes]``, float64, rows summing to 1, not calibrated; must not need labels."""
         ...
 
     def save(self, path: Path) -> None:
-        """Write a safetensors checkpoint from which ``load_model`` gives equal predictions."""
+        """Write the checkpoint to ``path``."""
         ...
 
 

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from cry_pipeline.catalog.models import (
+    BaseModelSpec,
+    EnsembleSpec,
+    LfebAttentionLstmSpec,
+    NetworkSpec,
+    ResNet50AttentionSpec,
+)
 from cry_pipeline.training.models import FittedModel, Model
 
 
@@ -20,32 +27,52 @@ class Registered:
     make: Callable[[], Model]
 
 
-def _baseline(name: str, revision: int) -> Registered:
+def _ensemble() -> Model:
+    from cry_pipeline.training.ensemble import Ensemble
+
+    return Ensemble()
+
+
+def _values(module: str, name: str, revision: int) -> Registered:
     def make() -> Model:
-        return getattr(import_module("cry_pipeline.training.baselines"), name)()
+        return getattr(import_module(f"cry_pipeline.training.{module}"), name)()
 
-    return Registered(f"baseline-{revision}", make)
+    return Registered(f"values-{VALUES_REVISION}-{name}-{revision}", make)
 
 
-def _network(module: str, name: str, revision: int) -> Registered:
+def _network(module: str, name: str, spec: type[NetworkSpec], revision: int) -> Registered:
     def make() -> Model:
         from cry_pipeline.training.trainer import NetworkModel
 
-        return NetworkModel(getattr(import_module(f"cry_pipeline.training.networks.{module}"), name))
+        return NetworkModel(getattr(import_module(f"cry_pipeline.training.networks.{module}"), name), spec)
 
     return Registered(f"trainer-{TRAINER_REVISION}-network-{revision}", make)
 
 
-TRAINER_REVISION = 1
-"""Revision of what networks share: batches, loss, schedule, stopping, hybrid images."""
+VALUES_REVISION = 1
+"""Revision of what models on one row of values share: inner folds, temperature."""
+TRAINER_REVISION = 2
+"""Revision of what networks share: batches, augmentation, loss, schedule, stopping, hybrid images."""
 
 MODELS: dict[str, Registered] = {
-    "majority": _baseline("Majority", revision=1),
-    "logistic_regression": _baseline("LogisticRegressionOnStatistics", revision=1),
-    "lfeb_attention_lstm": _network("lfeb", "LfebAttentionLstm", revision=2),
+    "majority": _values("baselines", "Majority", revision=1),
+    "metadata": _values("baselines", "LogisticRegressionOnMetadata", revision=1),
+    "logistic_regression": _values("baselines", "LogisticRegressionOnStatistics", revision=1),
+    "random_forest": _values("forests", "RandomForest", revision=1),
+    "hist_gradient_boosting": _values("forests", "GradientBoosting", revision=1),
+    "svm": _values("svm", "SupportVectorMachine", revision=1),
+    "lfeb_attention_lstm": _network("lfeb", "LfebAttentionLstm", LfebAttentionLstmSpec, revision=2),
+    "resnet50_attention": _network("resnet", "ResNet50Attention", ResNet50AttentionSpec, revision=1),
+    "ensemble": Registered("ensemble-1", _ensemble),
 }
 """Kind, as in ``models.yaml``, to its implementation. The revisions are kept here, not beside the code they
 count, because digests are wanted without importing torch."""
+
+
+def revision_of(spec: BaseModelSpec) -> str:
+    """Return the revision of what fits ``spec``; an ensemble's takes in its members'."""
+    specs = [spec, *spec.specs] if isinstance(spec, EnsembleSpec) else [spec]
+    return " ".join(MODELS[own.kind_name].revision for own in specs)
 
 
 def implementation(kind: str) -> Model:

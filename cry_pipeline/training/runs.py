@@ -7,7 +7,7 @@ model is fitted (baselines.py, trainer.py), and what its predictions are worth (
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +18,23 @@ import pandas as pd
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.progress import track
-from cry_pipeline.training.datasets import Rows, rows_of
+from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.fold_folders import read_fold, reusable, write_fold
 from cry_pipeline.training.models import FitSettings, FittedModel
 from cry_pipeline.training.provenance import environment
-from cry_pipeline.training.registry import MODELS, implementation
+from cry_pipeline.training.registry import implementation, revision_of
+from cry_pipeline.training.run_inputs import manifest_digest, reader_of, run_rows
 
 if TYPE_CHECKING:
     from cry_pipeline.features.rows import FeatureRows
+    from cry_pipeline.training.images import FeatureReader
 
 LOG = logging.getLogger("cry_pipeline")
-REVISION = 1
+REVISION = 2
 """Raised when a change of this module changes which rows a fold sees or what it is seeded with."""
+
+MEMORY_MIB = 2048
+"""Images of a run are held in memory up to this size, by default."""
 
 
 class RunError(ValueError):
@@ -41,7 +46,8 @@ class RunResult:
     """A finished run: out-of-fold ``predictions`` of all folds, and how many folds were trained or reused.
 
     ``predictions`` has the columns recording_id, donor, label, repeat, fold, then ``p_<class>`` (float64, rows sum to
-    1) for each class in the cohort's order; sorted by repeat, fold and recording_id.
+    1, not calibrated) for each class in the cohort's order, and ``temperature`` (of the fold's model: calibrated are
+    softmax(log p / temperature)); sorted by repeat, fold and recording_id.
     """
 
     digest: str
@@ -51,10 +57,20 @@ class RunResult:
     predictions: pd.DataFrame
 
 
-def run_parts(experiment: ExperimentSpec, catalog: Catalog, folds: pd.DataFrame, feature_digest: str) -> dict[str, Any]:
+def run_parts(
+    experiment: ExperimentSpec,
+    catalog: Catalog,
+    folds: pd.DataFrame,
+    feature_digest: str,
+    metadata: pd.DataFrame | None = None,
+) -> dict[str, Any]:
     """Return, as JSON types, all that decides a run's predictions; names and descriptions are not in it.
 
-    Recordings outside the folds do not enter it; the feature set does not where the model reads no features.
+    Recordings outside the folds do not enter it; the feature set does not where the model reads no features, and of
+    the manifest only what the model reads.
+
+    Raises:
+        TrainingDataError: the model reads the manifest, and ``metadata`` lack a recording or a column.
     """
     model = catalog.models[experiment.model]
     columns = ["repeat", "fold", "recording_id", "donor", "label"]
@@ -68,26 +84,38 @@ def run_parts(experiment: ExperimentSpec, catalog: Catalog, folds: pd.DataFrame,
         "inputs": {
             "folds": table_digest(rows),
             "features": feature_digest if model.inputs else None,
+            **manifest_digest(model.metadata, folds, metadata),
         },
-        "revision": [REVISION, MODELS[model.kind].revision],
+        "revision": [REVISION, revision_of(model)],
     }
 
 
-def run_digest(experiment: ExperimentSpec, catalog: Catalog, folds: pd.DataFrame, feature_digest: str) -> str:
+def run_digest(
+    experiment: ExperimentSpec,
+    catalog: Catalog,
+    folds: pd.DataFrame,
+    feature_digest: str,
+    metadata: pd.DataFrame | None = None,
+) -> str:
     """Return the sha256 of :func:`run_parts`; runs with equal digests have equal predictions."""
-    return digest(**run_parts(experiment, catalog, folds, feature_digest))
+    return digest(**run_parts(experiment, catalog, folds, feature_digest, metadata))
 
 
 def train_run(
     name: str,
     catalog: Catalog,
     folds: pd.DataFrame,
-    features: "FeatureRows | None",
+    features: "FeatureRows | FeatureReader | None",
     *,
     feature_digest: str,
     runs: Path,
+    metadata: pd.DataFrame | None = None,
     accelerator: str = "auto",
+    device: int = 0,
+    deterministic: bool = False,
     threads: int = 1,
+    memory_mib: int = MEMORY_MIB,
+    tensorboard: bool = False,
     feature_parts: Sequence[str] = (),
 ) -> RunResult:
     """Train the folds of experiment ``name`` that have not been trained before; return all folds' predictions.
@@ -99,34 +127,49 @@ def train_run(
     Args:
         name: experiment in ``catalog``.
         folds: recording_id, donor, label, repeat, fold of the experiment's cohort and protocol.
-        features: the arrays named in the model's ``inputs`` for these recordings; may be None where it has none.
+        features: the arrays named in the model's ``inputs`` for these recordings, or a function that reads some of
+            them, so that not all need be in memory at once; may be None where the model has no inputs.
         feature_digest: digest of the feature set.
         runs: root folder of all runs.
+        metadata: recording_id and the columns named in the model's ``metadata``; may be None where it has none.
         accelerator: where networks are trained: auto, cpu or gpu.
+        device: number of the GPU.
+        deterministic: whether a GPU must give the same bits every time.
         threads: CPU threads that train a network, see :class:`~cry_pipeline.training.registry.FitSettings`.
+        memory_mib: images of more MiB than this are mapped from a file instead of held in memory.
+        tensorboard: whether learning curves are written to ``tensorboard/`` beside the folds.
         feature_parts: the store's snapshot that ``features`` was read from; noted in the provenance, not in the digest.
 
     Raises:
         RunError: the experiment is unknown, or a class has no recording to learn from in some fold.
-        TrainingDataError: labels and classes, or rows and features, do not fit together.
+        TrainingDataError: labels and classes, or rows, features and metadata, do not fit together.
     """
     if name not in catalog.experiments:
         raise RunError(f"There is no experiment {name!r}; the catalog has {', '.join(sorted(catalog.experiments))}.")
     experiment = catalog.experiments[name]
     classes = catalog.cohorts[experiment.cohort].classes
     _check_classes(folds, classes)
-    parts = run_parts(experiment, catalog, folds, feature_digest)
-    run = _Run(name, digest(**parts), parts, experiment, catalog, accelerator, threads, list(feature_parts))
-    folder = runs / name / run.digest[:16]
+    parts = run_parts(experiment, catalog, folds, feature_digest, metadata)
+    key = digest(**parts)
+    folder = runs / name / key[:16]
+    settings = FitSettings(
+        accelerator=accelerator,
+        device=device,
+        deterministic=deterministic,
+        threads=threads,
+        curves=folder / "tensorboard" if tensorboard else None,
+    )
+    run = _Run(name, key, parts, experiment, catalog, settings, list(feature_parts))
     folder.mkdir(parents=True, exist_ok=True)
     keys = _keys(folds)
     done = {key: reusable(_folder(folder, key), run.digest) for key in keys}
     missing = [key for key in keys if done[key] is None]
     if missing:
         model = catalog.models[experiment.model]
-        rows = rows_of(folds, classes, features if model.inputs else None)
-        for key in track(missing, name, unit="folds"):
-            done[key] = run.train(rows, folds, key, _folder(folder, key))
+        read = reader_of(features) if model.inputs else None
+        with run_rows(folds, classes, model, read, metadata, memory_mib, folder) as rows:
+            for key in track(missing, name, unit="folds"):
+                done[key] = run.train(rows, folds, key, _folder(folder, key))
     LOG.info("%s: computed=%s reused=%s folds", name, len(missing), len(keys) - len(missing))
     predictions = pd.concat([done[key] for key in keys], ignore_index=True)
     return RunResult(run.digest, folder, len(missing), len(keys) - len(missing), predictions)
@@ -156,8 +199,7 @@ class _Run:
     parts: dict[str, Any]
     experiment: ExperimentSpec
     catalog: Catalog
-    accelerator: str
-    threads: int
+    settings: FitSettings
     feature_parts: list[str]
 
     def train(self, rows: Rows, folds: pd.DataFrame, key: tuple[int, int], folder: Path) -> pd.DataFrame:
@@ -169,11 +211,13 @@ class _Run:
         spec = self.catalog.models[self.experiment.model]
         seed = fold_seed(self.experiment.seed, repeat, fold)
         title = f"{self.name} fold {repeat}-{fold}"
-        settings = FitSettings(seed=seed, accelerator=self.accelerator, threads=self.threads, title=title)
+        curves = self.settings.curves and self.settings.curves / folder.name
+        settings = replace(self.settings, seed=seed, title=title, curves=curves)
         fitted = implementation(spec.kind).fit(spec, train, settings)
         predictions = _predict(fitted, test).assign(repeat=np.int64(repeat), fold=np.int64(fold))
         probabilities = [f"p_{label}" for label in rows.classes]
-        predictions = predictions[["recording_id", "donor", "label", "repeat", "fold", *probabilities]]
+        predictions["temperature"] = fitted.temperature
+        predictions = predictions[["recording_id", "donor", "label", "repeat", "fold", *probabilities, "temperature"]]
         provenance = {
             "digest": self.digest,
             "experiment": self.name,
@@ -185,7 +229,7 @@ class _Run:
             "feature_parts": self.feature_parts,
             "train": {"recordings": len(train), "donors": int(train.table["donor"].nunique())},
             "test": {"recordings": len(test), "donors": int(test.table["donor"].nunique())},
-            "fitted": fitted.notes,
+            "fitted": {**fitted.notes, "temperature": fitted.temperature},
             "environment": environment(),
             "started_at": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),

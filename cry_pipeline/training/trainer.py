@@ -1,189 +1,128 @@
 """Training of networks with Lightning: inner split, standardisation, early stopping, best weights.
 
-Belongs here: what all networks share. Does not: layers (networks/), loss and batches (classifier.py), hybrid
-images (features/hybrid.py), folds and files (runs.py, fold_folders.py).
+Belongs here: what all networks share. Does not: layers (networks/), loss (classifier.py), batches and images
+(batches.py, images.py), a trained network (fitted_network.py), folds and files (runs.py, fold_folders.py).
 """
 
 import logging
-import math
 import signal
-import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Generic, Literal, TypeVar
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
-from torch import Tensor, nn
 
-from cry_pipeline.catalog.specs import LfebAttentionLstmSpec
-from cry_pipeline.features.hybrid import RowStandardiser, hybrid_images
+from cry_pipeline.catalog.models import NetworkSpec
+from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.folds.splitting import inner_split
-from cry_pipeline.progress import track
-from cry_pipeline.training.checkpoints import Checkpoint, write_checkpoint
-from cry_pipeline.training.classifier import Batches, Classifier, class_weights
+from cry_pipeline.training.augmentation import Augmentation
+from cry_pipeline.training.batches import Batches
+from cry_pipeline.training.calibration import HeldOut
+from cry_pipeline.training.checkpoints import Checkpoint
+from cry_pipeline.training.classifier import Classifier, class_weights, logit_offsets
 from cry_pipeline.training.datasets import Rows
-from cry_pipeline.training.models import Epoch, FitSettings
+from cry_pipeline.training.fitted_network import PREDICTION_BATCH, FittedNetwork, batches_of, threads
+from cry_pipeline.training.images import images_of
+from cry_pipeline.training.models import FitSettings
+from cry_pipeline.training.networks.base import Network
+from cry_pipeline.training.recorder import Recorder, TrainingError
 
-GRADIENT_NORM = 1.0
-PREDICTION_BATCH = 64
-NETWORK, MEAN, SD = "network.", "standardiser.mean", "standardiser.sd"
-"""Names in the checkpoint: the prefix of the weights, and the standardisation of the image's rows [3, bins]."""
-BIT_REPRODUCIBLE = "on a CPU with the same library versions, number of threads and instruction set; not on a GPU"
-
-
-class TrainingError(RuntimeError):
-    """Training gave no usable network; the message says what happened and what to change."""
+BIT_REPRODUCIBLE = "on a CPU with the same library versions, number of threads and instruction set"
+NetworkSpecT = TypeVar("NetworkSpecT", bound=NetworkSpec)
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
-class Recorder(pl.Callback):
-    """Keeps the history, the weights of the epoch with the lowest validation loss, and shows progress."""
+class NetworkModel(Generic[NetworkSpecT]):
+    """Fits networks of one class, each made by ``network(number of classes, spec)`` with a spec of class ``spec``."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.progress: Iterator[int] = iter(())
-        self.history: list[Epoch] = []
-        self.best_loss = math.inf
-        self.best_epoch = -1
-        self.best_weights: dict[str, Tensor] = {}
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin a bar or sparse log lines over all steps that there can be."""
-        total = int(trainer.estimated_stepping_batches)
-        self.progress = track(range(total), self.title, total=total, unit="batches")
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
-        self.started = time.perf_counter()
-
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        """Count a step."""
-        next(self.progress)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the epoch, and its weights where they are the best so far; validation has been done by now."""
-        if not isinstance(pl_module, Classifier):
-            raise TypeError(f"The recorder is for a Classifier, not for a {type(pl_module).__name__}.")
-        loss = float(trainer.callback_metrics["validation_loss"])
-        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-        seconds = round(time.perf_counter() - self.started, 3)
-        self.history.append(Epoch(trainer.current_epoch, pl_module.take_train_loss(), loss, rate, seconds))
-        if loss < self.best_loss:
-            self.best_loss, self.best_epoch = loss, trainer.current_epoch
-            self.best_weights = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
-
-    def teardown(self, *_: Any, **__: Any) -> None:
-        """Close the bar, also after early stopping and errors."""
-        if isinstance(self.progress, Generator):
-            self.progress.close()
-
-
-class FittedNetwork:
-    """A network with the standardisation of its training rows; predicts on the CPU."""
-
-    def __init__(
-        self,
-        network: nn.Module,
-        standardiser: RowStandardiser,
-        classes: tuple[str, ...],
-        spec: LfebAttentionLstmSpec,
-        history: Sequence[Epoch] = (),
-        notes: dict[str, Any] | None = None,
-    ) -> None:
-        self.network = network.cpu().eval()
-        self.standardiser = standardiser
-        self.classes = classes
-        self.spec = spec
-        self.history = history
-        self.notes = notes or {}
-
-    def predict_probabilities(self, rows: Rows) -> np.ndarray:
-        """Return the softmax of the logits ``[recordings, classes]``, float64."""
-        with _threads(1), torch.inference_mode():
-            images, lengths = images_of(rows, self.spec)
-            images = self.standardiser.apply(images, lengths)
-            batches = Batches(images, lengths, torch.zeros_like(lengths), PREDICTION_BATCH, shuffle_seed=None)
-            logits = torch.cat([self.network(images, lengths) for images, lengths, _ in batches])
-        return logits.double().softmax(dim=1).numpy()
-
-    def save(self, path: Path) -> None:
-        """Write weights and standardisation to ``path``."""
-        tensors = {f"{NETWORK}{name}": value.numpy() for name, value in self.network.state_dict().items()}
-        tensors |= {MEAN: self.standardiser.mean.numpy(), SD: self.standardiser.sd.numpy()}
-        write_checkpoint(path, Checkpoint(self.spec.kind, self.classes, self.spec.model_dump(mode="json"), tensors))
-
-
-class NetworkModel:
-    """Fits networks of one class, each made by ``network(number of classes, spec)``."""
-
-    def __init__(self, network: Callable[[int, LfebAttentionLstmSpec], nn.Module]) -> None:
+    def __init__(self, network: Callable[[int, NetworkSpecT], Network], spec: type[NetworkSpecT]) -> None:
         self.network = network
+        self.spec = spec
 
-    def fit(self, spec: LfebAttentionLstmSpec, train: Rows, settings: FitSettings) -> FittedNetwork:
+    def fit(self, spec: NetworkSpecT, train: Rows, settings: FitSettings) -> FittedNetwork:
         """Fit to about four fifths of the donors of ``train``; stop, and choose the epoch, by the others.
 
         Raises:
             TrainingError: no epoch had a finite validation loss.
             FoldError: the donors do not suffice for an inner split.
         """
-        with _threads(settings.threads), torch.random.fork_rng(range(torch.cuda.device_count())):
+        with threads(settings.threads), torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(settings.seed)
             return self._fit(spec, train, settings)
 
-    def _fit(self, spec: LfebAttentionLstmSpec, train: Rows, settings: FitSettings) -> FittedNetwork:
+    def _fit(self, spec: NetworkSpecT, train: Rows, settings: FitSettings) -> FittedNetwork:
         fit_ids, validation_ids = inner_split(train.table, settings.seed)
         fit, validation = train.take(fit_ids), train.take(validation_ids)
-        images, lengths = images_of(fit, spec)
-        standardiser = RowStandardiser.fit(images, lengths)
+        images = images_of(fit, spec)
+        standardiser = RowStandardiser.fit(images.images, images.own_lengths, images.positions)
         labels = torch.from_numpy(fit.codes)
-        fit_batches = Batches(standardiser.apply(images, lengths), lengths, labels, spec.batch_size, settings.seed)
-        images, lengths = images_of(validation, spec)
-        labels = torch.from_numpy(validation.codes)
-        images = standardiser.apply(images, lengths)
-        validation_batches = Batches(images, lengths, labels, PREDICTION_BATCH, shuffle_seed=None)
-        network = self.network(len(train.classes), spec)
-        weights = class_weights(fit_batches.labels, len(train.classes), spec.class_weight)
-        classifier = Classifier(network, weights, spec, len(fit_batches))
-        recorder, device = _run(classifier, fit_batches, validation_batches, settings)
+        fit_batches = batches_of(images, standardiser, labels, spec.batch_size, settings.seed)
+        validation_batches = batches_of(
+            images_of(validation, spec), standardiser, torch.from_numpy(validation.codes), PREDICTION_BATCH
+        )
+        network, classes = self.network(len(train.classes), spec), len(train.classes)
+        started_from = network.start()
+        classifier = Classifier(
+            network,
+            class_weights(labels, classes, spec.class_weight),
+            spec,
+            len(fit_batches),
+            logit_offsets(labels, classes, spec.logit_adjustment),
+            Augmentation(spec.augmentation, spec.planes, standardiser.sd, settings.seed),
+        )
+        recorder, device, precision = train_network(classifier, fit_batches, validation_batches, settings)
+        network.load_state_dict(recorder.best_weights)
         notes = {
             "device": device,
+            "precision": precision,
             "threads": settings.threads,
-            "bit_reproducible": BIT_REPRODUCIBLE,
+            "bit_reproducible": BIT_REPRODUCIBLE + _on_gpu(settings),
+            "started_from": started_from,
             "best_epoch": recorder.best_epoch,
             "fit_recordings": len(fit),
             "validation_recordings": len(validation),
         }
-        network.load_state_dict(recorder.best_weights)
-        return FittedNetwork(network, standardiser, train.classes, spec, recorder.history, notes)
+        fitted = FittedNetwork(network, standardiser, train.classes, spec, recorder.history, notes)
+        fitted.hold_out(HeldOut(validation_ids, validation.codes, fitted.predict_probabilities(validation)))
+        return fitted
 
     def restore(self, checkpoint: Checkpoint) -> FittedNetwork:
         """Return the network that was saved as ``checkpoint``."""
-        spec = LfebAttentionLstmSpec.model_validate(checkpoint.spec)
-        tensors = {name: torch.from_numpy(values) for name, values in checkpoint.tensors.items()}
-        network = self.network(len(checkpoint.classes), spec)
-        weights = {name.removeprefix(NETWORK): value for name, value in tensors.items() if name.startswith(NETWORK)}
-        network.load_state_dict(weights)
-        return FittedNetwork(network, RowStandardiser(tensors[MEAN], tensors[SD]), checkpoint.classes, spec)
+        spec = self.spec.model_validate(checkpoint.spec)
+        return FittedNetwork.restored(self.network(len(checkpoint.classes), spec), spec, checkpoint)
 
 
-def images_of(rows: Rows, spec: LfebAttentionLstmSpec) -> tuple[Tensor, Tensor]:
-    """Return zero-padded hybrid images ``[recordings, 3, bins, columns]``, dB, and their columns ``[recordings]``."""
-    return hybrid_images(rows.with_arrays(spec.inputs), spec.bins, spec.frame_pool)
+def precision_of(accelerator: str) -> Precision:
+    """Return how networks are trained: in mixed precision on an NVIDIA GPU, in float32 elsewhere.
+
+    On a GPU that knows bfloat16 its range makes the scaling of losses needless; older ones take float16.
+    """
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
-def _run(classifier: Classifier, fit: Batches, validation: Batches, settings: FitSettings) -> tuple[Recorder, str]:
-    """Train until the epochs or the patience are used up; return what was recorded, and the device's name."""
-    recorder = Recorder(settings.title)
+def _on_gpu(settings: FitSettings) -> str:
+    return "; on a GPU too, as asked" if settings.deterministic else "; not on a GPU"
+
+
+def train_network(
+    classifier: Classifier, fit: Batches, validation: Batches, settings: FitSettings
+) -> tuple[Recorder, str, Precision]:
+    """Train until the epochs or the patience are used up; return what was recorded, device and precision."""
+    recorder = Recorder(settings.title, settings.curves)
+    precision = precision_of(settings.accelerator)
     with _quiet_lightning(), _interruptible():
         trainer = pl.Trainer(
             accelerator=settings.accelerator,
-            devices=1,
+            devices=1 if precision == "32-true" else [settings.device],
+            precision=precision,
+            deterministic=settings.deterministic,
             max_epochs=classifier.spec.epochs,
-            gradient_clip_val=GRADIENT_NORM,
+            gradient_clip_val=classifier.spec.gradient_norm,
             callbacks=[recorder, EarlyStopping("validation_loss", patience=classifier.spec.patience)],
             # A fold's files are written when it is done, so Lightning keeps nothing on disk.
             logger=False,
@@ -198,18 +137,7 @@ def _run(classifier: Classifier, fit: Batches, validation: Batches, settings: Fi
             f"{settings.title}: the validation loss was never finite; lower the model's learning_rate, "
             f"now {classifier.spec.learning_rate}."
         )
-    return recorder, trainer.strategy.root_device.type
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch use ``count`` CPU threads meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return recorder, trainer.strategy.root_device.type, precision
 
 
 @contextmanager

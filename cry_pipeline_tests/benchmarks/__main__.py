@@ -1,6 +1,7 @@
 """``python -m cry_pipeline_tests.benchmarks``: measure, and print the table of README.md.
 
-Belongs here: which recordings are taken, and what is printed. Does not: any measure (computing.py, storing.py).
+Belongs here: which recordings are taken, and what is printed. Does not: any measure (computing.py, storing.py,
+training.py).
 """
 
 import argparse
@@ -34,13 +35,13 @@ def recordings(folder: Path, corpus: Path | None) -> list[Path]:
 def main() -> int:
     """Print each figure as it comes, then the table; 1 where an aim was missed."""
     parser = argparse.ArgumentParser(prog="python -m cry_pipeline_tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=("computing", "storing"), help="one of the two groups")
+    parser.add_argument("--only", choices=("computing", "storing", "training"), help="one of the groups")
     parser.add_argument("--rows", type=int, default=100_000, help="rows that the store grows to (default: 100,000)")
     parser.add_argument("--folder", type=Path, help="where stores are made, on the disk to be measured")
     args = parser.parse_args()
     corpus = os.environ.get("CRY_PIPELINE_CORPUS")
 
-    from cry_pipeline_tests.benchmarks import computing, storing
+    from cry_pipeline_tests.benchmarks import computing, storing, training
     from cry_pipeline_tests.benchmarks.measuring import machine, table
 
     logging.getLogger("cry_pipeline").setLevel(logging.WARNING)
@@ -51,6 +52,7 @@ def main() -> int:
         groups = {
             "computing": lambda: computing.measures(paths, folder),
             "storing": lambda: storing.measures(paths, folder, args.rows),
+            "training": training.measures,
         }
         for name, measures in groups.items():
             for figure in measures() if args.only in (None, name) else ():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cry_pipeline.features.transforms import FeatureTransform
-from cry_pipeline_tests.benchmarks import librosas, storing
+from cry_pipeline_tests.benchmarks import librosas, storing, training
 from cry_pipeline_tests.benchmarks.__main__ import recordings
 from cry_pipeline_tests.benchmarks.computing import NATIVE, SPEECH, manifest
 from cry_pipeline_tests.benchmarks.measuring import best_of, limit, machine, ratio, table
@@ -61,3 +61,11 @@ def test_a_manifest_repeats_its_files_under_other_ids(tmp_path: Path) -> None:
     rows, roots = manifest([tmp_path / "a.wav", tmp_path / "b.wav"], 5)
     assert rows["recording_id"].is_unique
     assert roots.locate("corpus", rows["path"][4]) == tmp_path / "a.wav"
+
+
+def test_the_bare_loop_trains_the_same_network_on_the_same_batches() -> None:
+    few = training.Rivals(recordings=24, frames=60, epochs=2)
+    ours, bare = few.ours(), few.bare()
+    assert ours.keys() == bare.keys()
+    for name, weights in ours.items():
+        np.testing.assert_allclose(weights.numpy(), bare[name].numpy(), atol=2e-5, err_msg=name)

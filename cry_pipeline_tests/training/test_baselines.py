@@ -4,13 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from cry_pipeline.catalog import LogisticRegressionSpec, MajoritySpec
-from cry_pipeline.training.baselines import LogisticRegressionOnStatistics, Majority
+from cry_pipeline.catalog import LogisticRegressionSpec, MajoritySpec, MetadataSpec
+from cry_pipeline.training.baselines import (
+    LogisticRegressionOnMetadata,
+    LogisticRegressionOnStatistics,
+    Majority,
+)
 from cry_pipeline.training.checkpoints import CheckpointError
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
 from cry_pipeline.training.models import FitSettings
@@ -57,6 +63,49 @@ def test_unbalanced_regression_is_asked_for_by_its_spec() -> None:
     balanced = LogisticRegressionOnStatistics().fit(SPEC, train, FitSettings())
     plain = LogisticRegressionOnStatistics().fit(SPEC.model_copy(update={"class_weight": "none"}), train, FitSettings())
     assert not np.allclose(balanced.predict_probabilities(train), plain.predict_probabilities(train))
+
+
+def told(rows: Rows) -> Rows:
+    """Rows with metadata: the platform tells two classes from the others, a fifth of the ages is unknown."""
+    metadata = pd.DataFrame(
+        {
+            "recording_id": rows.recording_ids,
+            "platform": np.where(rows.codes < 2, "ios", "android"),
+            "age_band": pd.array([None if index % 5 == 0 else "0-4 weeks" for index in range(len(rows))], "string"),
+            "sample_rate_hz": np.where(rows.codes < 2, 16_000, 8_000),
+        }
+    )
+    return replace(rows, metadata=metadata)
+
+
+@pytest.mark.parametrize("classes", [CLASSES, ("not_cry", "cry")])
+def test_metadata_only_is_scikit_learns_regression_on_one_column_per_category(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    train = told(rows(classes))
+    spec = MetadataSpec(kind="metadata", columns=("platform", "age_band", "sample_rate_hz"))
+    LogisticRegressionOnMetadata().fit(spec, train, FitSettings()).save(tmp_path / "checkpoint.safetensors")
+    restored, _ = load_model(tmp_path / "checkpoint.safetensors")
+    columns = train.with_columns(spec.columns).astype("object").fillna("?").astype(str)
+    golden = make_pipeline(OneHotEncoder(), LogisticRegression(class_weight="balanced", max_iter=1000))
+    expected = golden.fit(columns, train.codes).predict_proba(columns)
+    np.testing.assert_allclose(restored.predict_probabilities(train.without_labels()), expected, atol=2e-4)
+
+
+def test_a_category_that_training_did_not_know_is_answered_as_if_nothing_were_told() -> None:
+    train = told(rows())
+    assert train.metadata is not None
+    fitted = LogisticRegressionOnMetadata().fit(
+        MetadataSpec(kind="metadata", columns=("platform",)), train, FitSettings()
+    )
+    odd = replace(train, metadata=train.metadata.assign(platform="windows"))
+    intercepts = fitted.checkpoint.tensors["intercepts"]
+    np.testing.assert_allclose(fitted.predict_probabilities(odd)[0], softmax(intercepts))
+
+
+def test_metadata_that_were_not_read_are_named() -> None:
+    with pytest.raises(TrainingDataError, match="needs codec of the manifest"):
+        told(rows()).with_columns(["platform", "codec"])
 
 
 def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:

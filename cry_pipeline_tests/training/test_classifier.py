@@ -7,7 +7,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from cry_pipeline.catalog import LfebAttentionLstmSpec
-from cry_pipeline.training.classifier import Batches, Classifier, class_weights
+from cry_pipeline.training.batches import Batches
+from cry_pipeline.training.classifier import Classifier, class_weights, cosine, logit_offsets
 
 SPEC = LfebAttentionLstmSpec.model_validate({"kind": "lfeb_attention_lstm", "epochs": 3, "learning_rate": 0.01})
 
@@ -78,3 +79,43 @@ def test_learning_rate_rises_to_the_specs_and_falls_to_nearly_nothing() -> None:
     assert max(rates) == pytest.approx(SPEC.learning_rate, rel=0.05)
     assert rates[0] < SPEC.learning_rate / 20
     assert rates[-1] < SPEC.learning_rate / 20
+
+
+def test_cosine_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
+    rates = [cosine(step, 100) for step in range(100)]
+    np.testing.assert_allclose(np.diff(rates[:10]), 1 / 11)
+    assert rates[54] == pytest.approx(0.5, abs=0.02)
+    assert np.argmax(rates) == 10
+    assert rates[-1] < 0.001
+    configured = Classifier(nn.Linear(2, 2), torch.ones(2), SPEC.model_copy(update={"schedule": "cosine"}), batches=5)
+    assert configured.configure_optimizers()["optimizer"].param_groups[0]["lr"] == pytest.approx(0.01 / 3)
+
+
+class _Fixed(nn.Module):
+    """Gives the same logits whatever it sees."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self.logits
+
+
+def test_smoothed_labels_cost_what_torch_says() -> None:
+    logits, labels = torch.tensor([[2.0, 0.0, 1.0], [1.0, 1.5, -1.0]]), torch.tensor([0, 1])
+    smooth = SPEC.model_copy(update={"label_smoothing": 0.2})
+    classifier = Classifier(_Fixed(logits), torch.ones(3), smooth, batches=1)
+    loss = classifier.training_step((torch.zeros(2, 3, 2, 2), torch.full((2,), 2), labels), 0)
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, labels, label_smoothing=0.2))
+
+
+def test_logit_adjustment_adds_log_frequencies_in_the_loss_only() -> None:
+    codes = torch.tensor([0, 0, 0, 1])
+    offsets = logit_offsets(codes, 2, strength=2.0)
+    torch.testing.assert_close(offsets, 2 * torch.tensor([0.75, 0.25]).log())
+    logits = torch.tensor([[0.3, -0.1]])
+    classifier = Classifier(_Fixed(logits), torch.ones(2), SPEC, 1, offsets)
+    loss = classifier.training_step((torch.zeros(1, 3, 2, 2), torch.tensor([2]), torch.tensor([1])), 0)
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(logits + offsets, torch.tensor([1])))
+    assert (logit_offsets(codes, 2, strength=0.0) == 0).all()

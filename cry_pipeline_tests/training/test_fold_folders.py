@@ -8,24 +8,25 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import MajoritySpec
-from cry_pipeline.training.baselines import FittedMajority, Majority
+from cry_pipeline.training.baselines import Majority
 from cry_pipeline.training.datasets import rows_of
 from cry_pipeline.training.fold_folders import DamagedFoldError, read_fold, reusable, write_fold
 from cry_pipeline.training.models import Epoch, FitSettings
+from cry_pipeline.training.value_models import FittedValues
 from cry_pipeline_tests.training.made_up import CLASSES
 
 FILES = ["checkpoint.safetensors", "history.csv", "predictions.parquet", "provenance.json"]
 
 
 @pytest.fixture
-def fitted(folds: pd.DataFrame) -> FittedMajority:
+def fitted(folds: pd.DataFrame) -> FittedValues:
     fitted = Majority().fit(MajoritySpec(kind="majority"), rows_of(folds, CLASSES, None), FitSettings())
     fitted.history = (Epoch(0, 1.5, 1.25, 0.001, 0.5),)
     return fitted
 
 
 @pytest.fixture
-def fold(tmp_path: Path, fitted: FittedMajority) -> Path:
+def fold(tmp_path: Path, fitted: FittedValues) -> Path:
     folder = tmp_path / "fold-0-0"
     write_fold(folder, fitted, pd.DataFrame({"recording_id": ["a"], "p_x": [1.0]}), {"digest": "d"})
     return folder
@@ -72,7 +73,7 @@ def test_a_provenance_without_checksums_is_damage(fold: Path, provenance: str) -
 
 
 def test_a_fold_that_fails_half_way_leaves_nothing(
-    tmp_path: Path, fitted: FittedMajority, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fitted: FittedValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
@@ -83,9 +84,7 @@ def test_a_fold_that_fails_half_way_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_two_processes_that_train_the_same_fold_the_first_ones_files_stay(
-    fold: Path, fitted: FittedMajority
-) -> None:
+def test_of_two_processes_that_train_the_same_fold_the_first_ones_files_stay(fold: Path, fitted: FittedValues) -> None:
     before = (fold / "provenance.json").read_bytes()
     write_fold(fold, fitted, pd.DataFrame({"recording_id": ["b"]}), {"digest": "d", "note": "second"})
     assert (fold / "provenance.json").read_bytes() == before
@@ -93,7 +92,7 @@ def test_of_two_processes_that_train_the_same_fold_the_first_ones_files_stay(
 
 
 def test_a_rename_that_fails_for_another_reason_is_an_error(
-    tmp_path: Path, fitted: FittedMajority, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fitted: FittedValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError("not allowed")

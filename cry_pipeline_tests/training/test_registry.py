@@ -18,7 +18,7 @@ def test_every_kind_of_model_that_the_catalog_allows_is_registered() -> None:
 
 
 def test_an_unknown_kind_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(KeyError, match="'resnet' is registered; known: lfeb_attention_lstm, logistic_regression"):
+    with pytest.raises(KeyError, match="'resnet' is registered; known: ensemble, hist_gradient_boosting, lfeb"):
         implementation("resnet")
 
 

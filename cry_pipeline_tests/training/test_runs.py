@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.features.hybrid import hybrid_images
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.training import runs as runs_module
-from cry_pipeline.training.baselines import FittedMajority, LogisticRegressionOnStatistics
-from cry_pipeline.training.datasets import Rows, rows_of
+from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
+from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of, select
 from cry_pipeline.training.fold_folders import DamagedFoldError
-from cry_pipeline.training.registry import load_model
+from cry_pipeline.training.registry import MODELS, load_model
 from cry_pipeline.training.runs import RunError, RunResult, fold_seed, read_run, run_digest, train_run
+from cry_pipeline.training.value_models import FittedValues
 from cry_pipeline_tests.training.made_up import CLASSES
 
 REGRESSION = "cleaned_logistic_regression_donor_grouped"
 NETWORK = "cleaned_lfeb_attention_lstm_donor_grouped"
 MAJORITY = "cleaned_majority_donor_grouped"
-PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *(f"p_{label}" for label in CLASSES)]
+PROBABILITIES = [f"p_{label}" for label in CLASSES]
+PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "temperature"]
 
 
 @pytest.fixture
@@ -50,14 +54,14 @@ def test_each_recording_is_predicted_once_by_the_fold_that_tests_it(
     pd.testing.assert_frame_equal(
         predictions[keys].sort_values("recording_id", ignore_index=True), folds[keys], check_dtype=False
     )
-    probabilities = predictions[PREDICTIONS[5:]].to_numpy()
+    probabilities = predictions[PROBABILITIES].to_numpy()
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
 
 
 def test_a_class_that_can_be_told_apart_is_under_its_own_name(train: Callable[..., RunResult]) -> None:
     predictions = train(REGRESSION).predictions
-    best = predictions[PREDICTIONS[5:]].to_numpy().argmax(axis=1)
+    best = predictions[PROBABILITIES].to_numpy().argmax(axis=1)
     assert (np.array(CLASSES)[best] == predictions["label"]).mean() > 0.9
 
 
@@ -144,13 +148,13 @@ def test_features_and_labels_of_test_rows_do_not_reach_the_fold_that_tests_them(
 def test_a_model_is_not_shown_the_labels_it_is_tested_on(
     train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, shown = FittedMajority.predict_probabilities, set()
+    answer, shown = FittedValues.predict_probabilities, set()
 
-    def spy(self: FittedMajority, rows: Rows) -> np.ndarray:
+    def spy(self: FittedValues, rows: Rows) -> np.ndarray:
         shown.update(rows.table.columns)
         return answer(self, rows)
 
-    monkeypatch.setattr(FittedMajority, "predict_probabilities", spy)
+    monkeypatch.setattr(FittedValues, "predict_probabilities", spy)
     train(MAJORITY)
     assert shown == {"recording_id", "donor"}
 
@@ -219,8 +223,8 @@ def test_digest_changes_with_all_that_decides_predictions(
     ]
     monkeypatch.setattr(runs_module, "REVISION", runs_module.REVISION + 1)
     digests.append(digest_of())
-    entry = runs_module.MODELS["logistic_regression"]
-    monkeypatch.setitem(runs_module.MODELS, "logistic_regression", type(entry)("baseline-next", entry.make))
+    entry = MODELS["logistic_regression"]
+    monkeypatch.setitem(MODELS, "logistic_regression", type(entry)("next", entry.make))
     digests.append(digest_of())
     assert len(set(digests)) == len(digests)
 
@@ -250,9 +254,99 @@ def test_an_unknown_experiment_is_an_error_that_lists_the_known(train: Callable[
 def test_answers_that_are_no_probabilities_are_not_kept(
     answer: np.ndarray, train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "cry_pipeline.training.baselines.FittedLogisticRegression.predict_probabilities", lambda *_: answer
-    )
+    monkeypatch.setattr("cry_pipeline.training.value_models.FittedValues.predict_probabilities", lambda *_: answer)
     with pytest.raises(RunError, match="the fold is not kept"):
         train()
     assert not list(tmp_path.rglob("fold-*"))
+
+
+def test_images_mapped_from_a_file_give_the_same_predictions_and_leave_nothing(
+    train: Callable[..., RunResult], tmp_path: Path, features: FeatureRows
+) -> None:
+    held = train(NETWORK)
+    mapped = train(NETWORK, memory_mib=0, runs=tmp_path / "mapped")
+    pd.testing.assert_frame_equal(held.predictions, mapped.predictions)
+    assert {path.name for path in mapped.folder.iterdir()} == {"fold-0-0", "fold-0-1", "fold-0-2"}
+    read = train(NETWORK, features=lambda ids, kinds: select(features, ids, kinds), runs=tmp_path / "read")
+    pd.testing.assert_frame_equal(held.predictions, read.predictions)
+
+
+def test_images_are_made_once_for_all_folds(train: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        made.append(None)
+        return hybrid_images(*arguments, **options)
+
+    monkeypatch.setattr("cry_pipeline.features.hybrid.hybrid_images", spy)
+    train(NETWORK)
+    assert len(made) == 1
+
+
+def test_each_fold_has_the_temperature_of_its_own_training_rows(
+    train: Callable[..., RunResult], folds: pd.DataFrame, features: FeatureRows
+) -> None:
+    # Less sure than what was made up.
+    features.arrays["statistics"] += np.random.default_rng(1).normal(0, 3, features.arrays["statistics"].shape)
+    for name in (REGRESSION, NETWORK):
+        result = train(name)
+        told = result.predictions[["fold", "temperature"]].drop_duplicates()
+        assert sorted(told["fold"]) == [0, 1, 2]
+        assert told["temperature"].is_unique
+        for fold, temperature in zip(told["fold"], told["temperature"], strict=True):
+            folder = result.folder / f"fold-0-{fold}"
+            provenance = json.loads((folder / "provenance.json").read_text())
+            assert provenance["fitted"]["temperature"] == temperature
+            assert load_model(folder / "checkpoint.safetensors")[0].temperature == temperature
+    assert (train(MAJORITY).predictions["temperature"] == 1).all()
+
+
+@pytest.fixture
+def told(catalog: Catalog, folds: pd.DataFrame) -> tuple[Catalog, pd.DataFrame]:
+    """A catalog with an experiment on metadata, and a manifest with more rows and columns than are read."""
+    regression = catalog.experiments[REGRESSION].model_copy(update={"model": "metadata_only"})
+    catalog = catalog.model_copy(update={"experiments": {**catalog.experiments, "told": regression}})
+    ids = [*folds["recording_id"], "another"]
+    genders = np.where(np.arange(len(ids)) % 3 == 0, "male", "female")
+    manifest = pd.DataFrame({"recording_id": ids, "gender": genders, "age_band": "0-4 weeks", "peak": 0.5})
+    return catalog, manifest.sample(frac=1, random_state=0)
+
+
+def test_a_model_of_metadata_trains_without_features(
+    train: Callable[..., RunResult], told: tuple[Catalog, pd.DataFrame]
+) -> None:
+    catalog, manifest = told
+    result = train("told", catalog=catalog, features=None, metadata=manifest)
+    assert len(result.predictions) == 60
+    with pytest.raises(TrainingDataError, match="reads gender, age_band of the manifest"):
+        train("told", catalog=catalog, features=None)
+
+
+def test_the_digest_takes_in_what_is_read_of_the_manifest_and_no_more(
+    told: tuple[Catalog, pd.DataFrame], folds: pd.DataFrame
+) -> None:
+    catalog, manifest = told
+
+    def digest(table: pd.DataFrame, name: str = "told") -> str:
+        return run_digest(catalog.experiments[name], catalog, folds, "f", table)
+
+    read = manifest["recording_id"] == folds["recording_id"][3]
+    assert digest(manifest) != digest(manifest.assign(gender=manifest["gender"].mask(read, "unknown")))
+    outside = ~manifest["recording_id"].isin(folds["recording_id"])
+    other = manifest.assign(peak=0.1, gender=manifest["gender"].mask(outside, "unknown"))
+    assert digest(manifest) == digest(other)
+    assert digest(manifest) == digest(manifest.sample(frac=1, random_state=1))
+    assert digest(manifest, REGRESSION) == run_digest(catalog.experiments[REGRESSION], catalog, folds, "f")
+    with pytest.raises(TrainingDataError, match="1 of 60 recordings are not in the manifest"):
+        digest(manifest[~read])
+
+
+def test_learning_curves_are_written_when_asked_for(train: Callable[..., RunResult]) -> None:
+    result = train(NETWORK, tensorboard=True)
+    curves = sorted((result.folder / "tensorboard").iterdir())
+    assert [folder.name for folder in curves] == ["fold-0-0", "fold-0-1", "fold-0-2"]
+    accumulator = EventAccumulator(str(curves[1]))
+    accumulator.Reload()
+    written = [event.value for event in accumulator.Scalars("validation_loss")]
+    history = pd.read_csv(result.folder / "fold-0-1" / "history.csv")
+    np.testing.assert_allclose(written, history["validation_loss"], rtol=1e-6)

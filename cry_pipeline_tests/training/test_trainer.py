@@ -11,20 +11,22 @@ import pandas as pd
 import pytest
 import torch
 
-from cry_pipeline.catalog import Catalog, LfebAttentionLstmSpec
+from cry_pipeline.catalog import AugmentationSpec, Catalog, LfebAttentionLstmSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training import trainer as trainer_module
+from cry_pipeline.training.augmentation import Augmentation
 from cry_pipeline.training.classifier import Classifier
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.images import images_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
-from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, images_of
+from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, precision_of
 from cry_pipeline_tests.training.made_up import CLASSES
 
 SETTINGS = FitSettings(seed=3, accelerator="cpu")
-MODEL = NetworkModel(LfebAttentionLstm)
+MODEL = NetworkModel(LfebAttentionLstm, LfebAttentionLstmSpec)
 
 
 @pytest.fixture
@@ -39,6 +41,11 @@ def spec(catalog: Catalog) -> LfebAttentionLstmSpec:
 def rows(folds: pd.DataFrame, features: FeatureRows) -> Rows:
     """60 recordings with features."""
     return rows_of(folds, CLASSES, features)
+
+
+def _standardised(standardiser: RowStandardiser, rows: Rows, spec: LfebAttentionLstmSpec) -> torch.Tensor:
+    images = images_of(rows, spec)
+    return standardiser.apply(images.images, images.lengths)
 
 
 def _weights(fitted: FittedNetwork) -> dict[str, torch.Tensor]:
@@ -81,7 +88,7 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
 
     def spy(trainer: Any, classifier: Classifier, fit: Any, validation: Any) -> None:
         batches.update(fit=fit, validation=validation)
-        assert trainer.gradient_clip_val == trainer_module.GRADIENT_NORM
+        assert trainer.gradient_clip_val == spec.gradient_norm
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer_module.pl.Trainer, "fit", spy)
@@ -89,9 +96,9 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
         MODEL.fit(spec, rows, SETTINGS)
     fit, validation = (rows.take(ids) for ids in inner_split(rows.table, SETTINGS.seed))
     assert not set(fit.table["donor"]) & set(validation.table["donor"])
-    standardiser = RowStandardiser.fit(*images_of(fit, spec))
+    standardiser = RowStandardiser.fit(images_of(fit, spec).images, images_of(fit, spec).lengths)
     for name, part in (("fit", fit), ("validation", validation)):
-        torch.testing.assert_close(batches[name].images, standardiser.apply(*images_of(part, spec)))
+        torch.testing.assert_close(batches[name].images, _standardised(standardiser, part, spec))
         assert batches[name].labels.tolist() == part.codes.tolist()
     assert batches["fit"].generator.initial_seed() == SETTINGS.seed
     assert batches["validation"].generator is None
@@ -152,3 +159,64 @@ def test_training_says_nothing_that_is_not_ours(
     assert [str(warning.message) for warning in said] == []
     assert [record.message for record in caplog.records if "lightning" in record.name] == []
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "gpu", "bfloat16", "expected"),
+    [
+        ("auto", False, False, "32-true"),
+        ("cpu", True, True, "32-true"),
+        ("auto", True, True, "bf16-mixed"),
+        ("gpu", True, False, "16-mixed"),
+    ],
+)
+def test_precision_is_mixed_on_a_gpu_only(
+    accelerator: str, gpu: bool, bfloat16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
+    assert precision_of(accelerator) == expected
+
+
+def test_augmentation_is_for_training_batches_only(
+    rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    augment = Augmentation.__call__
+
+    def spy(self: Augmentation, images: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor) -> Any:
+        seen.append(len(images))
+        return augment(self, images, lengths, targets)
+
+    monkeypatch.setattr(Augmentation, "__call__", spy)
+    augmented = spec.model_copy(update={"augmentation": AugmentationSpec(mixup=0.2, noise=0.1, row_masks=1)})
+    fitted = MODEL.fit(augmented, rows, SETTINGS)
+    assert sum(seen) == fitted.notes["fit_recordings"] * len(fitted.history)
+    plain = MODEL.fit(spec, rows, SETTINGS)
+    assert not np.allclose(fitted.predict_probabilities(rows), plain.predict_probabilities(rows))
+
+
+def test_deterministic_mode_and_the_chosen_device_reach_the_trainer(
+    rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def spy(**options: Any) -> None:
+        asked.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer_module.pl, "Trainer", spy)
+    monkeypatch.setattr(trainer_module, "precision_of", lambda _: "bf16-mixed")
+    with pytest.raises(KeyboardInterrupt):
+        MODEL.fit(spec, rows, replace(SETTINGS, deterministic=True, device=2))
+    assert (asked["deterministic"], asked["devices"], asked["precision"]) == (True, [2], "bf16-mixed")
+
+
+def test_a_network_of_one_plane_sees_that_plane_alone(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
+    mel = spec.model_copy(update={"planes": ("mel",)})
+    fitted = MODEL.fit(mel, rows, SETTINGS)
+    assert fitted.standardiser.mean.shape == (1, mel.bins)
+    assert rows.features is not None
+    only = {"mel": rows.features.arrays["mel"]}
+    alone = replace(rows, features=replace(rows.features, arrays=only))
+    np.testing.assert_array_equal(fitted.predict_probabilities(alone), fitted.predict_probabilities(rows))

@@ -37,7 +37,7 @@ def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provena
     return Provenance.of(
         name,
         catalog,
-        run_digest=run_digest(experiment, catalog, folds, feature_digest),
+        run_digest=run_digest(experiment, catalog, folds, feature_digest, recordings),
         feature_digest=feature_digest,
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
         # A probe that has not been run is said to be missing; once it has, this is other evidence.

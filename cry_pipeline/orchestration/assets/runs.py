@@ -3,6 +3,7 @@
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.orchestration.assets.manifests import RECORDINGS
 from cry_pipeline.orchestration.automation import when_due
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
@@ -19,22 +20,23 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     Its code version leaves out the feature set's parameters: these reach it as the data version of its
     features, so that a changed parameter makes the feature set stale and nothing else until it is materialized.
     """
-    from cry_pipeline.training.registry import MODELS
+    from cry_pipeline.training.registry import revision_of
 
     experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
     features = [["features", experiment.feature_set]] if model.inputs else []
+    manifest = [RECORDINGS] if model.metadata else []
     spec = catalog.feature_sets[experiment.feature_set]
 
     @dg.asset(
         key=["runs", name],
-        deps=[["folds", experiment.folds_name], *features],
+        deps=[["folds", experiment.folds_name], *features, *manifest],
         group_name="runs",
         kinds={"pytorch" if model.is_network else "scikitlearn"},
         owners=OWNERS,
         description=f"{experiment.cohort} × {experiment.feature_set} × {experiment.model} × {experiment.protocol}. "
         f"{model.description}",
-        code_version=digest(spec=[model.digest, experiment.digest], revision=MODELS[model.kind].revision),
+        code_version=digest(spec=[model.digest, experiment.digest], revision=revision_of(model)),
         automation_condition=when_due(),
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
@@ -43,15 +45,20 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
 
         folds, store = workspace.folds(experiment.folds_name), workspace.store(spec)
         # The parts noted are the parts read, whatever is written meanwhile.
-        ids, snapshot = sorted(set(folds["recording_id"])), store.snapshot()
+        snapshot = store.snapshot()
         result = train_run(
             name,
             catalog,
             folds,
-            store.at(snapshot).read(ids, model.inputs) if model.inputs else None,
+            store.at(snapshot).read if model.inputs else None,
             feature_digest=store.digest,
             runs=workspace.settings.runs,
+            metadata=workspace.recordings() if model.metadata else None,
             accelerator=workspace.accelerator,
+            device=workspace.device,
+            deterministic=workspace.deterministic,
+            memory_mib=workspace.memory_mib,
+            tensorboard=workspace.tensorboard,
             feature_parts=snapshot.parts if model.inputs else (),
         )
         return materialized(

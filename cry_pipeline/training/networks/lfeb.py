@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cry_pipeline.catalog.specs import LfebAttentionLstmSpec
+from cry_pipeline.catalog.models import LfebAttentionLstmSpec
+from cry_pipeline.training.networks.base import Network, is_valid
+from cry_pipeline.training.networks.covariance import LogCovariance
 
 
 class LocalFeatureBlock(nn.Module):
@@ -38,10 +40,10 @@ class LocalFeatureBlock(nn.Module):
         x = torch.relu(self.convolution(images))
         x = self.pool(self.normalisation(self.dropout(x)))
         lengths = lengths // self.time_pool
-        return x * _is_valid(lengths, x.shape[-1])[:, None, None, :], lengths
+        return x * is_valid(lengths, x.shape[-1])[:, None, None, :], lengths
 
 
-class LfebAttentionLstm(nn.Module):
+class LfebAttentionLstm(Network):
     """Four LFEBs → linear over rows and channels → multi-head attention → LSTM → mean over time → linear.
 
     The blocks leave a sixteenth of the rows; a linear map of all rows and channels of a column pools them away.
@@ -58,7 +60,7 @@ class LfebAttentionLstm(nn.Module):
     def __init__(self, classes: int, spec: LfebAttentionLstmSpec) -> None:
         super().__init__()
         self.shortest = math.prod(spec.time_pools)
-        inputs = (len(spec.inputs), *spec.channels[:-1])
+        inputs = (len(spec.planes), *spec.channels[:-1])
         self.blocks = nn.ModuleList(
             LocalFeatureBlock(*sizes, spec.dropout)
             for sizes in zip(inputs, spec.channels, spec.time_pools, strict=True)
@@ -70,6 +72,12 @@ class LfebAttentionLstm(nn.Module):
         self.lstm = nn.LSTM(units, spec.lstm_units, batch_first=True)
         self.dropout = nn.Dropout(spec.dropout)
         self.output = nn.Linear(spec.lstm_units, classes)
+        self.covariance = None
+        if spec.covariance_bands:
+            self.plane = spec.planes.index("mel")
+            self.covariance = LogCovariance(spec.bins, spec.covariance_bands, spec.covariance_ridge)
+            self.covariance_norm = nn.BatchNorm1d(self.covariance.outputs, affine=False)
+            self.covariance_output = nn.Linear(self.covariance.outputs, classes)
         # Channels-last convolutions take about two thirds of the time on a CPU; values and keys are the same.
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
@@ -77,31 +85,33 @@ class LfebAttentionLstm(nn.Module):
         """Return logits ``[batch, classes]``, float32.
 
         Args:
-            images: standardised hybrid images ``[batch, 3, bins, columns]``, float32; the content of padding
+            images: standardised hybrid images ``[batch, planes, bins, columns]``, float32; the content of padding
                 columns does not matter.
             lengths: columns of each recording ``[batch]``, int64, at least 1. A recording too short to leave
                 a column after pooling (under 8 columns by default, half a second) is taken as if
                 followed by columns of the training mean.
         """
-        images = images * _is_valid(lengths, images.shape[-1])[:, None, None, :]
+        together = 0.0 if self.covariance is None else self._together(self.covariance, images, lengths)
+        images = images * is_valid(lengths, images.shape[-1])[:, None, None, :]
         images = functional.pad(images, (0, max(self.shortest - images.shape[-1], 0)))
         x = images.contiguous(memory_format=torch.channels_last)
         lengths = lengths.clamp(min=self.shortest)
         for block in self.blocks:
             x, lengths = block(x, lengths)
         x = self.rows(x.flatten(start_dim=1, end_dim=2).transpose(1, 2))
-        x = self._attend(x, ~_is_valid(lengths, x.shape[1]))
+        x = self._attend(x, ~is_valid(lengths, x.shape[1]))
         # The LSTM runs forward only, so that its outputs at valid columns have seen no padding.
         steps, _ = self.lstm(x)
-        mean = (steps * _is_valid(lengths, steps.shape[1])[:, :, None]).sum(dim=1) / lengths[:, None]
-        return self.output(self.dropout(mean))
+        mean = (steps * is_valid(lengths, steps.shape[1])[:, :, None]).sum(dim=1) / lengths[:, None]
+        return self.output(self.dropout(mean)) + together
+
+    def _together(self, covariance: LogCovariance, images: Tensor, lengths: Tensor) -> Tensor:
+        """Return what the covariance of the mel plane adds to the logits ``[batch, classes]``."""
+        values = self.covariance_norm(covariance(images[:, self.plane], lengths))
+        # Over the root of their number, as there are thousands: else these weights would be learned in a few steps.
+        return self.covariance_output(self.dropout(values) / values.shape[1] ** 0.5)
 
     def _attend(self, x: Tensor, padding: Tensor) -> Tensor:
         """softmax(QKᵀ/√d)·V over the columns of ``x [batch, columns, channels]`` that are not ``padding``."""
         attended, _ = self.attention(x, x, x, key_padding_mask=padding, need_weights=False)
         return self.attention_norm(x + attended)
-
-
-def _is_valid(lengths: Tensor, columns: int) -> Tensor:
-    """Return bool ``[batch, columns]``: whether a column belongs to the recording."""
-    return torch.arange(columns, device=lengths.device) < lengths[:, None]

@@ -1,0 +1,71 @@
+"""How rows of an image vary together over its columns, as a layer: the logarithm of their covariance.
+
+Belongs here: the layer, in matrix products only, so that it runs, is differentiated and is exported everywhere.
+Does not: the same of stored features in NumPy (training/covariances.py).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from cry_pipeline.training.networks.base import is_valid
+
+ROOTS = 5
+"""Square roots taken one after the other: log A ≈ 2ⁿ · (R − R⁻¹) / 2 with R = A^(1/2ⁿ), to 2 % at a ratio of 10⁴."""
+ITERATIONS = (22, 14, 10, 8, 7)
+"""Newton-Schulz steps for each of them: the roots come ever closer to the identity."""
+
+
+class LogCovariance(nn.Module):
+    """``[batch, rows, columns]`` to the upper triangle of log(C + ridge · I), ``[batch, d · (d + 1) / 2]``.
+
+    C is the covariance, over a recording's own columns, of ``bands`` means of neighbouring rows and of their change
+    x[t + 1] − x[t − 1] (0 at the ends): d is twice ``bands``. Off the diagonal the values are multiplied by √2. What
+    is constant over a recording, as its loudness, does not matter.
+    """
+
+    upper: Tensor
+    weights: Tensor
+
+    def __init__(self, rows: int, bands: int, ridge: float) -> None:
+        super().__init__()
+        if rows % bands:
+            raise ValueError(f"{bands} bands do not divide {rows} rows")
+        self.bands, self.ridge = bands, ridge
+        self.width = 2 * bands
+        upper = torch.triu_indices(self.width, self.width)
+        self.register_buffer("upper", upper[0] * self.width + upper[1], persistent=False)
+        self.register_buffer("weights", torch.where(upper[0] == upper[1], 1.0, 2**0.5), persistent=False)
+        self.outputs = len(upper[0])
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the values of each recording; ``lengths [batch]`` are its own columns, padding does not matter."""
+        own = is_valid(lengths, x.shape[2])[:, None, :]
+        levels = x.unflatten(1, (self.bands, -1)).mean(dim=2) * own
+        inner = own[..., 2:] & own[..., :-2]
+        change = nn.functional.pad((levels[..., 2:] - levels[..., :-2]) * inner, (1, 1))
+        levels = torch.cat([levels, change], dim=1)
+        count = lengths[:, None, None].to(levels.dtype)
+        levels = (levels - levels.sum(dim=2, keepdim=True) / count) * own
+        covariance = levels @ levels.transpose(1, 2) / count
+        covariance = covariance + self.ridge * torch.eye(self.width, device=x.device, dtype=levels.dtype)
+        return logarithm(covariance).flatten(start_dim=1)[:, self.upper] * self.weights
+
+
+def logarithm(matrices: Tensor) -> Tensor:
+    """Return the logarithms of symmetric positive definite ``matrices [batch, d, d]``."""
+    identity = torch.eye(matrices.shape[1], device=matrices.device, dtype=matrices.dtype)
+    # The largest eigenvalue is at most the largest row sum; taken out, and put back as its logarithm.
+    scale = matrices.abs().sum(dim=2).amax(dim=1)[:, None, None]
+    root, inverse = matrices / scale, identity
+    for steps in ITERATIONS[:ROOTS]:
+        root, inverse = _square_roots(root, identity, steps)
+    return 2 ** (ROOTS - 1) * (root - inverse) + scale.log() * identity
+
+
+def _square_roots(matrices: Tensor, identity: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Return square roots of matrices with eigenvalues in (0, 1], and their inverses, by coupled Newton-Schulz."""
+    root, inverse = matrices, identity.expand_as(matrices)
+    for _ in range(steps):
+        step = 1.5 * identity - 0.5 * inverse @ root
+        root, inverse = root @ step, step @ inverse
+    return root, inverse
