@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cry_pipeline.evaluation.metrics import Floats
+from cry_pipeline.folds.words import tested
 
 KEYS = ["recording_id", "repeat"]
 ROUNDING = 1e-6
@@ -52,7 +53,8 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
 
     Args:
         predictions: columns recording_id, donor, label, repeat, fold, and p_<class> for each class.
-        folds: what ``cry_pipeline.folds.splitting.make_folds`` returned for the run.
+        folds: what ``cry_pipeline.folds.splitting.make_folds`` returned for the run; rows that no fold tests do
+            not count.
         classes: names of the classes in the cohort's order.
 
     Raises:
@@ -66,7 +68,7 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     ]
     if missing:
         raise EvidenceError(f"Predictions lack the columns {', '.join(missing)}; the run was made for other classes.")
-    _check_rows(predictions, folds)
+    _check_rows(predictions, tested(folds))
     rows = predictions.sort_values(["repeat", "recording_id"], ignore_index=True)
     _check_probabilities(rows, columns)
     repeats = rows["repeat"].nunique()

@@ -17,7 +17,9 @@ import pandas as pd
 
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
+from cry_pipeline.folds.words import tested
 from cry_pipeline.progress import track
+from cry_pipeline.training import copies
 from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_folders import read_fold, reusable, write_fold
 from cry_pipeline.training.models import FitSettings, FittedModel
@@ -69,7 +71,8 @@ def run_parts(experiment: ExperimentSpec, catalog: Catalog, folds: pd.DataFrame,
             "folds": table_digest(rows),
             "features": feature_digest if model.inputs else None,
         },
-        "revision": [REVISION, MODELS[model.kind].revision],
+        "revision": [REVISION, MODELS[model.kind].revision]
+        + [f"copies-{copies.REVISION}"] * (bool(model.inputs) and copies.has_copies(folds)),
     }
 
 
@@ -100,6 +103,7 @@ def train_run(
         name: experiment in ``catalog``.
         folds: recording_id, donor, label, repeat, fold of the experiment's cohort and protocol.
         features: the arrays named in the model's ``inputs`` for these recordings; may be None where it has none.
+            Where ``folds`` hold copies, the arrays of ``copies.kinds_to_read`` for the recordings they are copies of.
         feature_digest: digest of the feature set.
         runs: root folder of all runs.
         accelerator: where networks are trained: auto, cpu or gpu.
@@ -124,6 +128,9 @@ def train_run(
     missing = [key for key in keys if done[key] is None]
     if missing:
         model = catalog.models[experiment.model]
+        if features is not None and copies.has_copies(folds):
+            spec = catalog.feature_sets[experiment.feature_set]
+            features = copies.with_copies(features, folds["recording_id"], spec, model.inputs)
         rows = rows_of(folds, classes, features if model.inputs else None)
         for key in track(missing, name, unit="folds"):
             done[key] = run.train(rows, folds, key, _folder(folder, key))
@@ -195,7 +202,7 @@ def fold_seed(seed: int, repeat: int, fold: int) -> int:
 
 
 def _keys(folds: pd.DataFrame) -> list[tuple[int, int]]:
-    pairs = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    pairs = tested(folds)[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     return [(int(repeat), int(fold)) for repeat, fold in zip(pairs["repeat"], pairs["fold"], strict=True)]
 
 
@@ -204,10 +211,10 @@ def _folder(run: Path, key: tuple[int, int]) -> Path:
 
 
 def _sides(folds: pd.DataFrame, repeat: int, fold: int) -> tuple[list[str], list[str]]:
-    """Return the recording ids to fit to and those to test, each sorted."""
+    """Return the recording ids to fit to, those that no fold tests among them, and those to test, each sorted."""
     rows = folds[folds["repeat"] == repeat].sort_values("recording_id")
-    tested = rows["fold"] == fold
-    return rows["recording_id"][~tested].tolist(), rows["recording_id"][tested].tolist()
+    here = rows["fold"] == fold
+    return rows["recording_id"][~here].tolist(), rows["recording_id"][here].tolist()
 
 
 def _check_classes(folds: pd.DataFrame, classes: Sequence[str]) -> None:

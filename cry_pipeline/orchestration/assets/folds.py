@@ -44,6 +44,7 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
             plots={"classes by fold": fold_classes(rows)},
             folds=table(summarise_folds(rows)),
             absent_from_test_folds=absent_classes(rows),
+            **rows.attrs,  # seeds; under temporal the moment and what is left out
         )
 
     return folds

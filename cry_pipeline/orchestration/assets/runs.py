@@ -39,16 +39,19 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
     def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        from cry_pipeline.folds.copies import recordings_of
+        from cry_pipeline.training.copies import kinds_to_read
         from cry_pipeline.training.runs import train_run
 
         folds, store = workspace.folds(experiment.folds_name), workspace.store(spec)
         # The parts noted are the parts read, whatever is written meanwhile.
-        ids, snapshot = sorted(set(folds["recording_id"])), store.snapshot()
+        ids, snapshot = recordings_of(folds["recording_id"]), store.snapshot()
+        kinds = kinds_to_read(model.inputs, folds)
         result = train_run(
             name,
             catalog,
             folds,
-            store.at(snapshot).read(ids, model.inputs) if model.inputs else None,
+            store.at(snapshot).read(ids, kinds) if kinds else None,
             feature_digest=store.digest,
             runs=workspace.settings.runs,
             accelerator=workspace.accelerator,
