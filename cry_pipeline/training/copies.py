@@ -41,7 +41,7 @@ def kinds_to_read(inputs: Sequence[str], folds: pd.DataFrame) -> tuple[str, ...]
 def with_copies(
     features: FeatureRows, recording_ids: Iterable[str], spec: FeatureSetSpec, kinds: Sequence[str]
 ) -> FeatureRows:
-    """Return ``kinds`` of all ``recording_ids``, in their order, of recordings as they are, of copies made from their spectrograms.
+    """Return ``kinds`` of all ``recording_ids``, in their order: recordings as they are, copies made from spectrograms.
 
     The same id always gives the same copy.
 
