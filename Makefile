@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test faults bench check format lock clean
+.PHONY: help install run study ui test faults bench check format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ $(INSTALLED): pyproject.toml cry_pipeline/deploy/constraints.txt cry_pipeline/de
 
 run: $(INSTALLED) ## Get the corpus and materialize everything that is missing or stale
 	@$(BIN)/cry-pipeline run
+
+study: $(INSTALLED) ## The same with the experiments of tier study; hours, and resumed when run again
+	@$(BIN)/cry-pipeline run --study
 
 ui: $(INSTALLED) ## Open the Dagster UI on what `make run` made (http://127.0.0.1:3000)
 	@$(BIN)/cry-pipeline ui

@@ -62,6 +62,9 @@ def run(
         str | None,
         typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. 'key:\"features/mel64_8k\"+'."),
     ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="Also the experiments of tier study: hours. Stopped, run it again to go on.")
+    ] = False,
 ) -> None:
     """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports.
 
@@ -71,7 +74,7 @@ def run(
     _log_to_terminal()
     from cry_pipeline.orchestration.launch import materialize
 
-    count = materialize(where, select)
+    count = materialize(where, select, study=study)
     typer.echo(f"{count} assets materialized under {where.data}.")
     for name in ("leaderboard", "feature_sets"):
         page = where.reports / f"{name}.html"

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from cry_pipeline.catalog.matrix import Expanded, expand
 from cry_pipeline.catalog.specs import Catalog
 
 SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments")
@@ -28,17 +29,23 @@ def load_catalog(folder: Path | None = None) -> Catalog:
             experiment names something the catalog does not have. All faults of a file are reported at once.
     """
     folder = folder or PACKAGED
-    sections = {section: _read_section(folder / f"{section}.yaml", section) for section in SECTIONS}
+    paths = {section: folder / f"{section}.yaml" for section in SECTIONS}
+    contents = {section: _read(path) for section, path in paths.items()}
+    expanded = expand(contents["experiments"])
+    if expanded.faults:
+        raise CatalogError("\n".join(f"{paths['experiments']}: {fault}" for fault in expanded.faults))
+    contents["experiments"] = expanded.experiments
+    sections = {section: _validated(contents[section], section, path, expanded) for section, path in paths.items()}
     try:
         catalog = Catalog(**sections)
     except ValidationError as error:
-        faults = (f"{folder / str(fault['loc'][0])}.yaml: {fault['msg']}" for fault in error.errors())
+        faults = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
         raise CatalogError("\n".join(faults).replace("Value error, ", "")) from None
-    _check_references(catalog, folder / "experiments.yaml")
+    _check_references(catalog, paths["experiments"], expanded)
     return catalog
 
 
-def _read_section(path: Path, section: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -49,39 +56,49 @@ def _read_section(path: Path, section: str) -> dict[str, Any]:
         raise CatalogError(f"{path}: not YAML: {error}") from None
     if not isinstance(content, dict) or not content:
         raise CatalogError(f"{path}: expected names with their parameters, found {type(content).__name__}")
+    return content
+
+
+def _validated(content: dict[str, Any], section: str, path: Path, expanded: Expanded) -> dict[str, Any]:
     adapter = TypeAdapter(get_type_hints(Catalog, include_extras=True)[section])
     try:
         return adapter.validate_python(content)
     except ValidationError as error:
-        faults = "\n".join(f"{path}: {_say(fault)}" for fault in error.errors())
-        raise CatalogError(faults) from None
+        # One fault of a matrix is one of each of its experiments; its first is enough.
+        faults = {}
+        for fault in error.errors():
+            name, *keys = [str(part) for part in fault["loc"] if part != "[key]"]
+            written = expanded.origins.get(name, (name,))[0] if section == "experiments" else name
+            where = expanded.where(name, ".".join(keys)) if written != name else ".".join([name, *keys])
+            faults.setdefault((written, *keys), f"{path}: {where}: {_say(fault)}")
+        raise CatalogError("\n".join(faults.values())) from None
 
 
 def _say(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
     match fault["type"]:
         case "extra_forbidden":
-            return f"{key}: no such key; remove it or check its spelling"
+            return "no such key; remove it or check its spelling"
         case "missing":
-            return f"{key}: is missing"
+            return "is missing"
         case "literal_error" | "union_tag_invalid":
             allowed = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags")
             given = fault["input"].get("kind") if isinstance(fault["input"], dict) else fault["input"]
-            return f"{key}: {given!r} is not allowed; allowed: {allowed}"
+            return f"{given!r} is not allowed; allowed: {allowed}"
         case _:
             message = fault["msg"].removeprefix("Value error, ")
-            return f"{key}: {message}" + ("" if isinstance(fault["input"], dict) else f" (found {fault['input']!r})")
+            return message + ("" if isinstance(fault["input"], dict) else f" (found {fault['input']!r})")
 
 
-def _check_references(catalog: Catalog, path: Path) -> None:
-    faults = []
+def _check_references(catalog: Catalog, path: Path, expanded: Expanded) -> None:
+    faults: dict[tuple[str, str, str], str] = {}
     for name, experiment in catalog.experiments.items():
         for field in ("cohort", "feature_set", "model", "protocol"):
             known: dict[str, Any] = getattr(catalog, f"{field}s")
             named = getattr(experiment, field)
             if named not in known:
-                faults.append(
-                    f"{path}: {name}.{field}: {named!r} is not in the catalog; allowed: {', '.join(sorted(known))}"
-                )
+                where = expanded.where(name, field)
+                allowed = ", ".join(sorted(known))
+                said = f"{path}: {where}: {named!r} is not in the catalog; allowed: {allowed}"
+                faults.setdefault((expanded.origins[name][0], field, named), said)
     if faults:
-        raise CatalogError("\n".join(faults))
+        raise CatalogError("\n".join(faults.values()))

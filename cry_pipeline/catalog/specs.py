@@ -4,14 +4,19 @@ Belongs here: fields, their allowed values, and the rules between them. Does not
 models (models.py), reading files (loading.py) and doing what a spec asks for (the stages).
 """
 
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cry_pipeline.catalog.base import Name, Spec
+from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.models import ModelSpec, with_members
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
+ProtocolKind = Literal["donor_grouped", "clip_stratified", "augment_then_split", "temporal"]
+Tier = Literal["default", "study"]
+MOST_GROUPED_FOLDS = 5
 
 
 class CohortSpec(Spec):
@@ -43,17 +48,47 @@ class CohortSpec(Spec):
 
 
 class ProtocolSpec(Spec):
-    """How folds are made. ``donor_grouped`` keeps each donor on one side; ``clip_stratified`` does not."""
+    """How folds are made.
 
-    kind: Literal["donor_grouped", "clip_stratified"]
-    folds: int = Field(default=5, ge=2)
+    ``donor_grouped`` keeps each donor in one fold. ``clip_stratified`` does not: donors leak.
+    ``augment_then_split`` is a common mistake, here to show what it is worth: recordings are multiplied into jittered
+    copies (``copies`` of each, and with ``oversample`` further ones until all classes are as large as the largest)
+    and these are then split by clip, so that copies of what is tested are trained on.
+    ``temporal`` trains on donors of recordings before a moment, given by date (``before``, UTC) or as the
+    ``quantile`` of the cohort's recording times, and tests on recordings from then on by other donors.
+    """
+
+    kind: ProtocolKind
+    folds: int = Field(default=5, ge=1)
     repeats: int = Field(default=1, ge=1)
     seed: int = 0
+    copies: int = Field(default=0, ge=0, description="augment_then_split: jittered copies beside each recording")
+    oversample: bool = Field(default=False, description="augment_then_split: further copies of the rarer classes")
+    before: date | None = Field(default=None, description="temporal: what was recorded before is trained on")
+    quantile: float | None = Field(default=None, gt=0, lt=1, description="temporal: as a share of the recordings")
+
+    @model_validator(mode="after")
+    def _fields_fit_kind(self) -> Self:
+        if (self.kind == "augment_then_split") != (self.copies > 0 or self.oversample):
+            raise ValueError("copies, oversample: augment_then_split needs either, the other kinds have neither")
+        if (self.before is not None) + (self.quantile is not None) != (self.kind == "temporal"):
+            raise ValueError("before, quantile: temporal needs one of them, the other kinds have neither")
+        if self.kind == "temporal":
+            if (self.folds, self.repeats) != (1, 1):
+                raise ValueError("folds, repeats: temporal splits once; write folds: 1 and repeats: 1")
+        elif self.folds < 2:
+            raise ValueError(f"folds: {self.kind} needs at least 2 (found {self.folds})")
+        if self.kind == "donor_grouped" and self.folds > MOST_GROUPED_FOLDS:
+            raise ValueError(
+                f"folds: donor_grouped has at most {MOST_GROUPED_FOLDS} (found {self.folds}), or rare classes, of "
+                "few donors, are absent from some; add repeats instead"
+            )
+        return self
 
     @property
     def grouped(self) -> bool:
         """Whether no donor may be on two sides of a fold."""
-        return self.kind == "donor_grouped"
+        return self.kind in ("donor_grouped", "temporal")
 
 
 class FeatureSetSpec(Spec):
@@ -120,13 +155,23 @@ class FeatureSetSpec(Spec):
 
 
 class ExperimentSpec(Spec):
-    """cohort × feature set × model × protocol × seed, by their names in the catalog."""
+    """cohort × feature set × model × protocol × seed, by their names in the catalog.
+
+    ``tier`` says when it is run: ``default`` by ``make run``, ``study`` only by ``make study``, which runs both.
+    It decides no number and does not enter the digest.
+    """
 
     cohort: Name
     feature_set: Name
     model: Name
     protocol: Name
     seed: int = 0
+    tier: Tier = "default"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of everything in the entry but its description and tier."""
+        return digest(spec=self.model_dump(mode="json", exclude={"description", "tier"}))
 
     @property
     def folds_name(self) -> str:
@@ -149,3 +194,9 @@ class Catalog(BaseModel):
     @classmethod
     def _know_their_members(cls, models: dict[str, ModelSpec]) -> dict[str, ModelSpec]:
         return with_members(models)
+
+    def study_only(self) -> tuple[set[str], set[str]]:
+        """Return the names of experiments of tier ``study``, and of folds that none but these are run on."""
+        study = {name for name, experiment in self.experiments.items() if experiment.tier == "study"}
+        daily = {experiment.folds_name for name, experiment in self.experiments.items() if name not in study}
+        return study, {self.experiments[name].folds_name for name in study} - daily

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cry_pipeline.evaluation.style import LIGHT, Theme, dress, figure, png
 from cry_pipeline.folds.splitting import summarise_folds
+from cry_pipeline.folds.words import tested
 
 COLUMNS = 240
 ROWS = 130
@@ -54,7 +55,7 @@ def fold_classes(folds: pd.DataFrame, theme: Theme = LIGHT) -> bytes:
     """Draw how many recordings of each class every fold tests; a class that a fold lacks stands out."""
     summary = summarise_folds(folds)
     repeats = folds["repeat"].nunique()
-    totals = folds["label"].value_counts() // repeats
+    totals = tested(folds)["label"].value_counts() // repeats
     counts = summary[totals.index.tolist()].to_numpy()
     made = figure(max(5.0, 2.2 + 1.05 * len(totals)), 1.3 + 0.3 * len(counts), theme)
     axes = made.subplots()

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cry_pipeline.evaluation.metrics import Floats
+from cry_pipeline.folds.words import tested
 
 KEYS = ["recording_id", "repeat"]
 ROUNDING = 1e-6
@@ -59,7 +60,8 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     Args:
         predictions: columns recording_id, donor, label, repeat, fold, p_<class> for each class, and, where the model
             fitted one, temperature.
-        folds: what ``cry_pipeline.folds.splitting.make_folds`` returned for the run.
+        folds: what ``cry_pipeline.folds.splitting.make_folds`` returned for the run; rows that
+            no fold tests do not count.
         classes: names of the classes in the cohort's order.
         name: what the run is called in comparisons.
 
@@ -78,7 +80,7 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     strange = [str(name) for name in predictions if str(name).startswith("p_") and name not in columns]
     if strange:
         raise EvidenceError(f"Predictions hold {', '.join(strange)}, of no class; the run was made for other classes.")
-    _check_rows(predictions, folds)
+    _check_rows(predictions, tested(folds))
     rows = predictions.sort_values(["repeat", "recording_id"], ignore_index=True)
     _check_probabilities(rows, columns)
     repeats = rows["repeat"].nunique()

@@ -14,18 +14,16 @@ import pandas as pd
 from cry_pipeline.artefacts import is_current, read_table, table_digest, write_table
 from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.specs import ProtocolSpec
+from cry_pipeline.folds.copies import with_copies
+from cry_pipeline.folds.temporal import split_by_time
+from cry_pipeline.folds.words import COLUMNS, FoldError, tested
 
-COLUMNS = ["recording_id", "donor", "label", "repeat", "fold"]
 REVISION = 1
 """Raise when a change of code changes folds."""
 ATTEMPTS = 50
 SEED_STRIDE = 1000
 """Seeds tried for one repeat, and the step between them: wide, so that repeats do not share a seed."""
 INNER_STARTS = 16
-
-
-class FoldError(ValueError):
-    """No folds can be made that keep the protocol's promises; the message names class, donors and remedy."""
 
 
 def make_folds(cohort: pd.DataFrame, protocol: ProtocolSpec) -> pd.DataFrame:
@@ -36,20 +34,25 @@ def make_folds(cohort: pd.DataFrame, protocol: ProtocolSpec) -> pd.DataFrame:
     on both sides of every fold; as StratifiedGroupKFold does not promise the latter, the seeds
     ``seed + repeat + 1000 · attempt`` are tried in turn for at most 50 attempts. ``clip_stratified``
     (StratifiedKFold) ignores donors; a class may be absent from a test fold (see :func:`absent_classes`),
-    never from a training side.
+    never from a training side. ``augment_then_split`` does the same to recordings and copies of them, see
+    copies.py; ``temporal`` splits once, by time and donor, see temporal.py.
 
     Args:
-        cohort: one row per recording with the columns recording_id, donor and label.
+        cohort: one row per recording with the columns recording_id, donor and label, and for ``temporal``
+            recorded_at.
         protocol: kind, number of folds, repeats and seed.
 
     Returns:
-        Columns recording_id, donor, label, repeat (int64), fold (int64: the fold that TESTS the recording),
-        sorted by repeat and recording_id. ``attrs["seeds"]`` lists the seed used for each repeat.
+        Columns recording_id, donor, label, repeat (int64), fold (int64: the fold that TESTS the recording, or
+        :data:`TRAIN_ONLY` where none does), sorted by repeat and recording_id. ``attrs["seeds"]`` lists the seed
+        used for each repeat; ``attrs["left_out"]`` says how many recordings ``temporal`` can use on neither side.
 
     Raises:
         FoldError: ids are repeated or blank, or a class cannot be on both sides of every fold.
     """
-    rows = _checked(cohort)
+    if protocol.kind == "temporal":
+        return split_by_time(_checked(cohort, protocol), protocol)
+    rows = with_copies(_checked(cohort, protocol), protocol)
     _check_enough(rows, protocol)
     repeats, seeds = [], []
     for repeat in range(protocol.repeats):
@@ -94,11 +97,15 @@ def inner_split(train: pd.DataFrame, seed: int, fraction: float = 0.2) -> tuple[
 
 
 def summarise_folds(folds: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per test fold: repeat, fold, recordings, donors, then the recordings of each class."""
-    keys = ["repeat", "fold"]
+    """Return one row per test fold: repeat, fold, recordings, donors, then the recordings of each class.
+
+    Copies count as recordings of their own: that is what ``augment_then_split`` takes them for.
+    """
+    keys, labels = ["repeat", "fold"], sorted(folds["label"].unique())
+    folds = tested(folds)
     sizes = folds.groupby(keys).agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))
     classes = pd.crosstab([folds["repeat"], folds["fold"]], folds["label"]).rename_axis(columns=None)
-    return sizes.join(classes).reset_index()
+    return sizes.join(classes.reindex(columns=labels, fill_value=0)).reset_index()
 
 
 def absent_classes(folds: pd.DataFrame) -> list[str]:
@@ -119,7 +126,10 @@ def absent_classes(folds: pd.DataFrame) -> list[str]:
 
 
 def leaking_donors(folds: pd.DataFrame) -> list[str]:
-    """Return, sorted, the donors that are on both the training and the test side of some fold."""
+    """Return, sorted, the donors that are on both the training and the test side of some fold.
+
+    A donor is on one side of every fold where all its rows have one value of ``fold``, :data:`TRAIN_ONLY` included.
+    """
     homes = folds.groupby(["repeat", "donor"])["fold"].nunique()
     return sorted(set(homes.index.get_level_values("donor")[homes > 1]))
 
@@ -128,12 +138,13 @@ def keep_folds(cohort: pd.DataFrame, protocol: ProtocolSpec, path: Path) -> tupl
     """Return (:func:`make_folds`, whether they were found at ``path``); made, they are kept there with provenance."""
     from cry_pipeline.folds.schemas import FOLDS
 
-    key = digest(spec=protocol.digest, inputs=table_digest(_checked(cohort)), revision=REVISION)
+    key = digest(spec=protocol.digest, inputs=table_digest(_checked(cohort, protocol)), revision=REVISION)
     reused = is_current(path, key)
     if not reused:
         folds = make_folds(cohort, protocol)
-        spec, seeds = protocol.model_dump(mode="json"), folds.attrs["seeds"]
-        write_table(path, FOLDS.validate(folds, lazy=True), key, protocol=spec, seeds=seeds)
+        FOLDS.validate(folds, lazy=True)
+        about = {str(name): value for name, value in folds.attrs.items()}
+        write_table(path, folds, key, protocol=protocol.model_dump(mode="json"), **about)
     return read_folds(path), reused
 
 
@@ -144,9 +155,9 @@ def read_folds(path: Path) -> pd.DataFrame:
     return FOLDS.validate(read_table(path), lazy=True)
 
 
-def _checked(table: pd.DataFrame) -> pd.DataFrame:
-    """Return recording_id, donor and label, sorted by recording_id; every later step sees this order only."""
-    wanted = COLUMNS[:3]
+def _checked(table: pd.DataFrame, protocol: ProtocolSpec | None = None) -> pd.DataFrame:
+    """Return the columns that ``protocol`` needs, sorted by recording_id; every later step sees this order only."""
+    wanted = COLUMNS[:3] + ["recorded_at"] * (protocol is not None and protocol.kind == "temporal")
     missing = [column for column in wanted if column not in table.columns]
     if missing:
         raise FoldError(f"Folds need the columns {', '.join(wanted)}; {', '.join(missing)} missing.")

@@ -7,8 +7,9 @@ from typing import cast
 
 import dagster as dg
 
+from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.assets.manifests import INVENTORY
-from cry_pipeline.orchestration.jobs import everything_job, ingest_job
+from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, by_default
 from cry_pipeline.orchestration.resources import Workspace
 
 TRAINING_CRON = "0 3 * * 1"
@@ -16,8 +17,10 @@ CATCH_UP_CRON = "0 5 * * 1"
 DATA_VERSION_TAG = "dagster/data_version"
 
 
-def when_stale() -> dg.AutomationCondition:
+def when_stale(*, despite_missing: bool = False) -> dg.AutomationCondition:
     """Ask for an asset whose data or code changed since it was last asked for, once its inputs are sound.
+
+    ``despite_missing`` is for what shows the inputs that there are, as reports do.
 
     Dagster's ``eager()`` would run again on inputs that were rewritten with the same content, and would not
     notice a changed parameter.
@@ -26,12 +29,9 @@ def when_stale() -> dg.AutomationCondition:
     new_data = condition.any_deps_updated().replace("newly_updated", condition.data_version_changed())
     # Dagster types conditions on assets and on checks apart, and `since_last_handled` as one for either.
     changed = cast(dg.AutomationCondition, new_data | condition.code_version_changed() | condition.newly_missing())
-    ready = (
-        ~condition.in_progress()
-        & ~condition.any_deps_in_progress()
-        & ~condition.any_deps_missing()
-        & condition.all_deps_blocking_checks_passed()
-    )
+    ready = ~condition.in_progress() & ~condition.any_deps_in_progress() & condition.all_deps_blocking_checks_passed()
+    if not despite_missing:
+        ready &= ~condition.any_deps_missing()
     return (changed.since_last_handled() & ready).with_label("stale and its inputs are sound")
 
 
@@ -42,7 +42,7 @@ def when_due() -> dg.AutomationCondition:
 
 
 @dg.sensor(
-    job=ingest_job,
+    job_name=INGEST,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for ingestion when the files of the corpus and the inbox differ from the last inventory.",
@@ -68,16 +68,19 @@ def inbox_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> d
     return dg.RunRequest(run_key=now)
 
 
-retraining_sensor = dg.AutomationConditionSensorDefinition(
-    "retraining",
-    target=dg.AssetSelection.groups("runs", "evidence", "reports"),
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Trains, evaluates and reports what is stale, at most once a week. Turn it on where nobody watches.",
-)
+def retraining_sensor(catalog: Catalog) -> dg.AutomationConditionSensorDefinition:
+    """Return the sensor that evaluates the conditions; what is of the study alone is never trained by itself."""
+    return dg.AutomationConditionSensorDefinition(
+        "retraining",
+        target=by_default(catalog) & dg.AssetSelection.groups("runs", "evidence", "reports"),
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Trains, evaluates and reports what is stale, at most weekly. Turn it on where nobody watches.",
+    )
+
 
 weekly_catch_up = dg.ScheduleDefinition(
     name="weekly_catch_up",
-    job=everything_job,
+    job_name=EVERYTHING,
     cron_schedule=CATCH_UP_CRON,
-    description="Asks for everything again, so that no failed run is forgotten; what is done is reused.",
+    description="Asks for everything but the study again, so that no failed run is forgotten; what is done is reused.",
 )

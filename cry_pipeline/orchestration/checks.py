@@ -77,7 +77,7 @@ def coverage_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
 
 
 def donor_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of all folds that a grouped protocol makes."""
+    """Return the checks of all folds of a grouped protocol, ``donor_grouped`` or ``temporal``."""
     names = {e.folds_name for e in catalog.experiments.values() if catalog.protocols[e.protocol].grouped}
     return [donor_check(name) for name in sorted(names)]
 

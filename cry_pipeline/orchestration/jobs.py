@@ -1,22 +1,55 @@
 """Named selections of the graph that are run together.
 
-Belongs here: jobs. Does not: when they run (automation.py).
+Belongs here: jobs, and which assets are of the study alone. Does not: when they run (automation.py).
 """
+
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-everything_job = dg.define_asset_job(
-    "everything",
-    selection=dg.AssetSelection.all(),
-    description="The main job: from raw audio to evidence. What is there and current is reused.",
-)
-ingest_job = dg.define_asset_job(
-    "ingest",
-    selection=dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
-    description="Take in what lies in the sources: manifest, features of what is new, folds. No training.",
-)
-training_job = dg.define_asset_job(
-    "training",
-    selection=dg.AssetSelection.groups("runs", "evidence", "reports"),
-    description="Train, evaluate and report every experiment whose data or parameters changed.",
-)
+from cry_pipeline.catalog import Catalog
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+EVERYTHING, STUDY, INGEST, TRAINING = "everything", "study", "ingest", "training"
+
+
+def study_only(catalog: Catalog) -> dg.AssetSelection:
+    """Return what ``make run`` leaves to ``make study``: runs and evidence of tier ``study``, and their own folds."""
+    experiments, folds = catalog.study_only()
+    keys = [["folds", name] for name in sorted(folds)]
+    keys += [[stage, name] for stage in ("runs", "evidence") for name in sorted(experiments)]
+    return dg.AssetSelection.assets(*keys)
+
+
+def by_default(catalog: Catalog) -> dg.AssetSelection:
+    """Return every asset but those of the study alone."""
+    return dg.AssetSelection.all() - study_only(catalog)
+
+
+def all_jobs(catalog: Catalog) -> "list[UnresolvedAssetJobDefinition]":
+    """Return the jobs; only ``study`` touches what is of the study alone."""
+    default = by_default(catalog)
+    return [
+        dg.define_asset_job(
+            EVERYTHING,
+            selection=default,
+            description="The main job: from raw audio to evidence. What is there and current is reused.",
+        ),
+        dg.define_asset_job(
+            STUDY,
+            selection=dg.AssetSelection.all(),
+            description="The main job with the experiments of tier study: hours. Stopped, it goes on where it was.",
+        ),
+        dg.define_asset_job(
+            INGEST,
+            selection=default & dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
+            description="Take in what lies in the sources: manifest, features of what is new, folds. No training.",
+        ),
+        dg.define_asset_job(
+            TRAINING,
+            selection=default - dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
+            description="Train, evaluate and report every experiment whose data or parameters changed.",
+        ),
+    ]

@@ -7,8 +7,10 @@ import warnings
 
 import dagster as dg
 
+from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
 from cry_pipeline.orchestration.instance import open_instance
+from cry_pipeline.orchestration.jobs import EVERYTHING, STUDY, by_default
 from cry_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -19,23 +21,29 @@ class RunFailedError(RuntimeError):
     """Some assets could not be materialized; the message names them and the first cause of each."""
 
 
-def materialize(settings: Settings, selection: str | None = None) -> int:
+def materialize(settings: Settings, selection: str | None = None, *, study: bool = False) -> int:
     """Materialize the assets that ``selection`` names, all by default, and return how many there were.
 
-    An asset that fails stops only what depends on it.
+    An asset that fails stops only what depends on it. What was done before is reused, so an interrupted study goes on
+    where it was when it is asked for again.
 
     Args:
         settings: the installation.
         selection: Dagster's asset selection syntax, e.g. ``key:"features/mel64_8k"+`` or ``group:features``.
+        study: also what is of the study alone, in the selection and by default.
 
     Raises:
-        ValueError: the selection names no asset.
+        ValueError: the selection names no asset, or none but those of the study while ``study`` is False.
         RunFailedError: an asset or a blocking check failed.
     """
     # Dagster warns of a beta parameter that its own selection syntax uses.
     warnings.filterwarnings("ignore", "Parameter `include_sources`")
     definitions = build_definitions(settings)
-    job = definitions.resolve_job_def("everything") if selection is None else _selected(definitions, selection)
+    if selection is None:
+        job = definitions.resolve_job_def(STUDY if study else EVERYTHING)
+    else:
+        wanted = dg.AssetSelection.all() if study else by_default(load_catalog(settings.catalog))
+        job = _selected(definitions, selection, wanted)
     with open_instance(settings, in_terminal=True) as instance:
         result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
     failures = [event for event in result.all_events if event.is_step_failure]
@@ -44,12 +52,15 @@ def materialize(settings: Settings, selection: str | None = None) -> int:
     return len(result.get_asset_materialization_events())
 
 
-def _selected(definitions: dg.Definitions, selection: str) -> dg.JobDefinition:
+def _selected(definitions: dg.Definitions, selection: str, wanted: dg.AssetSelection) -> dg.JobDefinition:
     graph = definitions.resolve_asset_graph()
-    if not dg.AssetSelection.from_string(selection).resolve(graph):
+    named = dg.AssetSelection.from_string(selection)
+    if not named.resolve(graph):
         groups = sorted({graph.get(key).group_name for key in graph.materializable_asset_keys})
         raise ValueError(f"{selection} selects no asset; the groups are {', '.join(groups)} (e.g. group:features)")
-    job = dg.define_asset_job("selected", selection=selection)
+    if not (named & wanted).resolve(graph):
+        raise ValueError(f"{selection} selects only assets of the study; add --study to materialize them")
+    job = dg.define_asset_job("selected", selection=named & wanted)
     return dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("selected")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 """Recordings whose features are read at a time."""
-FeatureReader = Callable[[Sequence[str], Sequence[FeatureKind]], "FeatureRows"]
+FeatureReader = Callable[[Sequence[str], Sequence[str]], "FeatureRows"]
 ImageKey = tuple[tuple[str, ...], int, int]
 """Planes, bins and frame_pool: specs that agree in these share images."""
 

@@ -17,7 +17,9 @@ import pandas as pd
 
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
+from cry_pipeline.folds.words import tested
 from cry_pipeline.progress import track
+from cry_pipeline.training import copies
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.fold_folders import read_fold, reusable, write_fold
 from cry_pipeline.training.models import FitSettings, FittedModel
@@ -86,7 +88,8 @@ def run_parts(
             "features": feature_digest if model.inputs else None,
             **manifest_digest(model.metadata, folds, metadata),
         },
-        "revision": [REVISION, revision_of(model)],
+        "revision": [REVISION, revision_of(model)]
+        + [f"copies-{copies.REVISION}"] * (bool(model.inputs) and copies.has_copies(folds)),
     }
 
 
@@ -128,7 +131,8 @@ def train_run(
         name: experiment in ``catalog``.
         folds: recording_id, donor, label, repeat, fold of the experiment's cohort and protocol.
         features: the arrays named in the model's ``inputs`` for these recordings, or a function that reads some of
-            them, so that not all need be in memory at once; may be None where the model has no inputs.
+            them, so that not all need be in memory at once; may be None where the model has no inputs. Where ``folds``
+            hold copies, ``spectrogram`` is read too, of which they are made.
         feature_digest: digest of the feature set.
         runs: root folder of all runs.
         metadata: recording_id and the columns named in the model's ``metadata``; may be None where it has none.
@@ -167,6 +171,8 @@ def train_run(
     if missing:
         model = catalog.models[experiment.model]
         read = reader_of(features) if model.inputs else None
+        if read is not None and copies.has_copies(folds):
+            read = copies.copying(read, catalog.feature_sets[experiment.feature_set])
         with run_rows(folds, classes, model, read, metadata, memory_mib, folder) as rows:
             for key in track(missing, name, unit="folds"):
                 done[key] = run.train(rows, folds, key, _folder(folder, key))
@@ -244,7 +250,7 @@ def fold_seed(seed: int, repeat: int, fold: int) -> int:
 
 
 def _keys(folds: pd.DataFrame) -> list[tuple[int, int]]:
-    pairs = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    pairs = tested(folds)[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     return [(int(repeat), int(fold)) for repeat, fold in zip(pairs["repeat"], pairs["fold"], strict=True)]
 
 
@@ -253,10 +259,10 @@ def _folder(run: Path, key: tuple[int, int]) -> Path:
 
 
 def _sides(folds: pd.DataFrame, repeat: int, fold: int) -> tuple[list[str], list[str]]:
-    """Return the recording ids to fit to and those to test, each sorted."""
+    """Return the recording ids to fit to, those that no fold tests among them, and those to test, each sorted."""
     rows = folds[folds["repeat"] == repeat].sort_values("recording_id")
-    tested = rows["fold"] == fold
-    return rows["recording_id"][~tested].tolist(), rows["recording_id"][tested].tolist()
+    here = rows["fold"] == fold
+    return rows["recording_id"][~here].tolist(), rows["recording_id"][here].tolist()
 
 
 def _check_classes(folds: pd.DataFrame, classes: Sequence[str]) -> None:

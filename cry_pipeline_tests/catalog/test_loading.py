@@ -9,6 +9,11 @@ import yaml
 from cry_pipeline.catalog import CatalogError, load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
 
+SINGLE = {"cohort": "uploads", "feature_set": "mel64_8k", "model": "majority", "protocol": "clip_stratified"}
+MATRIX = {key: value for key, value in SINGLE.items() if key != "model"} | {
+    "models": ["majority", "logistic_regression"]
+}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -25,16 +30,25 @@ def change(folder: Path, section: str, edit) -> None:
     path.write_text(yaml.safe_dump(content))
 
 
+def found(tier: str) -> set[tuple[str, str, str]]:
+    experiments = load_catalog().experiments.values()
+    return {(e.cohort, e.model, e.protocol) for e in experiments if e.tier == tier}
+
+
 def test_packaged_catalog_has_what_the_default_run_compares():
-    catalog = load_catalog()
-    daily = ("majority", "logistic_regression", "lfeb_attention_lstm")
-    wanted = {
-        *(("cleaned", model, protocol) for model in daily for protocol in ("donor_grouped", "clip_stratified")),
-        *(("curation", model, "donor_grouped") for model in daily),
-    }
-    experiments = {(e.cohort, e.model, e.protocol) for e in catalog.experiments.values()}
-    assert wanted <= experiments
-    assert len({spec.digest for spec in catalog.feature_sets.values()}) == len(catalog.feature_sets) >= 3
+    models = ("majority", "logistic_regression", "lfeb_attention_lstm")
+    reason = {("cleaned", model, protocol) for model in models for protocol in ("donor_grouped", "clip_stratified")}
+    assert reason | {("curation", model, "donor_grouped") for model in models} <= found("default")
+    specs = load_catalog().feature_sets.values()
+    assert len({spec.digest for spec in specs}) == len(specs) >= 3
+
+
+def test_packaged_study_has_every_protocol_and_the_ladder_for_a_network():
+    rungs = {("cleaned", "lfeb_attention_lstm", kind) for kind in ("augment_then_split", "clip_stratified")}
+    rungs |= {("cleaned", "lfeb_attention_lstm", protocol) for protocol in ("donor_grouped", "temporal")}
+    assert rungs <= found("default") | found("study")
+    assert not {protocol for _, _, protocol in found("default")} & {"augment_then_split", "temporal"}
+    assert {protocol for _, _, protocol in found("default") | found("study")} == set(load_catalog().protocols)
 
 
 def test_every_clip_level_experiment_has_its_donor_grouped_twin():
@@ -64,10 +78,31 @@ def test_cold_or_hot_counts_as_discomfort():
         ("cohorts", lambda c: c["cleaned"].update(sources=["youtube"]), ["cleaned.sources.0", "'donateacry_cleaned'"]),
         ("cohorts", lambda c: c["curation"].update(classes=["cry", "not_cry"]), ["curation", "[not_cry, cry]"]),
         ("protocols", lambda c: c["donor_grouped"].update(kind="random"), ["protocols.yaml", "'clip_stratified'"]),
+        ("protocols", lambda c: c["donor_grouped"].update(folds=10), ["donor_grouped", "at most 5 (found 10)"]),
+        ("protocols", lambda c: c["donor_grouped"].update(quantile=0.5), ["donor_grouped", "the other kinds"]),
+        ("protocols", lambda c: c["clip_stratified"].update(copies=2), ["clip_stratified", "copies", "neither"]),
+        ("protocols", lambda c: c["augment_then_split"].pop("oversample"), ["augment_then_split", "needs either"]),
+        ("protocols", lambda c: c["temporal"].update(before="2015-05-01"), ["temporal", "needs one of them"]),
+        ("protocols", lambda c: c["temporal"].update(repeats=2), ["temporal", "splits once"]),
+        ("experiments", lambda c: c.update(m=MATRIX | {"models": "majority"}), ["m.models: expected a list of names"]),
+        ("experiments", lambda c: c.update(m=MATRIX | {"model": "majority"}), ["m.models: model is there, too"]),
+        ("experiments", lambda c: c.update(m={"models": ["majority"]}), ["m.cohort: is missing", "m.protocol: is"]),
         (
             "experiments",
-            lambda c: c["cleaned_majority_donor_grouped"].update(model="oracle"),
-            ["experiments.yaml", "cleaned_majority_donor_grouped.model", "'oracle'", "lfeb_attention_lstm"],
+            lambda c: c.update(m=MATRIX | {"models": ["majority", "oracle"]}),
+            ["m.models (as uploads_oracle_clip_stratified): 'oracle' is not in the catalog"],
+        ),
+        ("experiments", lambda c: c.update(m=MATRIX | {"tier": "weekly"}), ["m.tier (as", "'default' or 'study'"]),
+        ("experiments", lambda c: c.update(m=MATRIX | {"seeed": 1}), ["m.seeed (as", "no such key"]),
+        (
+            "experiments",
+            lambda c: c.update(m=MATRIX, n=MATRIX),
+            ["n: makes uploads_majority_clip_stratified, which m makes already"],
+        ),
+        (
+            "experiments",
+            lambda c: c.update(mine=SINGLE | {"model": "oracle"}),
+            ["experiments.yaml: mine.model: 'oracle'", "lfeb_attention_lstm"],
         ),
     ],
 )
@@ -93,3 +128,40 @@ def test_all_faults_of_a_file_are_said_at_once(folder: Path):
     with pytest.raises(CatalogError) as error:
         load_catalog(folder)
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_fault_of_a_matrix_is_said_once(folder: Path):
+    change(folder, "experiments", lambda c: c.update(m=MATRIX | {"tier": "weekly", "seed": "x"}))
+    with pytest.raises(CatalogError) as error:
+        load_catalog(folder)
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_matrix_stands_for_all_its_combinations(folder: Path):
+    matrix = MATRIX | {"feature_sets": ["mel64_8k", "mel128_8k"], "tier": "study", "seed": 3}
+    del matrix["feature_set"]
+    change(folder, "experiments", lambda c: c.update(m=matrix))
+    catalog = load_catalog(folder)
+    made = {name: e for name, e in catalog.experiments.items() if e.seed == 3}
+    assert set(made) == {
+        f"uploads_{model}_clip_stratified_{features}"
+        for model in ("majority", "logistic_regression")
+        for features in ("mel64_8k", "mel128_8k")
+    }
+    one = made["uploads_majority_clip_stratified_mel128_8k"]
+    assert (one.model, one.feature_set, one.tier) == ("majority", "mel128_8k", "study")
+
+
+def test_tier_decides_no_number(folder: Path):
+    change(folder, "experiments", lambda c: c.update(a=SINGLE, b=SINGLE | {"tier": "study"}))
+    experiments = load_catalog(folder).experiments
+    assert experiments["a"].digest == experiments["b"].digest
+
+
+def test_folds_are_of_the_study_alone_where_no_default_experiment_uses_them(folder: Path):
+    def edit(content: dict) -> None:
+        content.clear()
+        content |= {"a": SINGLE, "b": SINGLE | {"tier": "study"}, "c": SINGLE | {"tier": "study", "cohort": "cleaned"}}
+
+    change(folder, "experiments", edit)
+    assert load_catalog(folder).study_only() == ({"b", "c"}, {"cleaned_clip_stratified"})

@@ -168,7 +168,7 @@ def test_folds_are_made_again_only_for_another_cohort_or_protocol(tmp_path: Path
         assert keep_folds(other, protocol, path)[1]
 
 
-@pytest.mark.parametrize("fault", ["row missing", "row twice", "negative fold", "extra column"])
+@pytest.mark.parametrize("fault", ["row missing", "row twice", "fold below -1", "extra column"])
 def test_a_broken_table_of_folds_is_refused(fault: str, tmp_path: Path) -> None:
     import pandera.errors
 
@@ -176,7 +176,7 @@ def test_a_broken_table_of_folds_is_refused(fault: str, tmp_path: Path) -> None:
     broken = {
         "row missing": folds.iloc[1:],
         "row twice": pd.concat([folds, folds.iloc[:1]], ignore_index=True),
-        "negative fold": folds.assign(fold=folds["fold"] - 1),
+        "fold below -1": folds.assign(fold=folds["fold"] - 2),
         "extra column": folds.assign(extra=1),
     }[fault]
     path = tmp_path / "a.parquet"

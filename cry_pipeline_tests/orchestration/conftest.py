@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from cry_pipeline.catalog import load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
 from cry_pipeline.corpus.synthetic import TINY, generate_corpus
 from cry_pipeline.definitions import build_definitions
@@ -15,13 +16,16 @@ from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.settings import Settings
 
-EXPERIMENTS = [
-    "cleaned_majority_donor_grouped",
-    "cleaned_logistic_regression_donor_grouped",
-    "cleaned_logistic_regression_clip_stratified",
-    "curation_lfeb_attention_lstm_donor_grouped",
-    "uploads_logistic_regression_donor_grouped",
-]
+EXPERIMENTS = {
+    "cleaned_majority_donor_grouped": "default",
+    "cleaned_logistic_regression_donor_grouped": "default",
+    "cleaned_logistic_regression_clip_stratified": "default",
+    "curation_lfeb_attention_lstm_donor_grouped": "default",
+    "uploads_logistic_regression_donor_grouped": "default",
+    "cleaned_majority_augment_then_split": "study",
+    "cleaned_logistic_regression_augment_then_split": "study",
+    "curation_majority_temporal": "study",
+}
 SMALL_NETWORK = {"epochs": 1, "bins": 16, "frame_pool": 8, "channels": [4, 4, 4, 4], "heads": 2, "lstm_units": 4}
 
 
@@ -64,8 +68,9 @@ def shrunk_catalog(folder: Path) -> Path:
     models = yaml.safe_load((folder / "models.yaml").read_text())
     models["lfeb_attention_lstm"] |= SMALL_NETWORK
     (folder / "models.yaml").write_text(yaml.safe_dump(models))
-    experiments = yaml.safe_load((folder / "experiments.yaml").read_text())
-    (folder / "experiments.yaml").write_text(yaml.safe_dump({name: experiments[name] for name in EXPERIMENTS}))
+    packaged = load_catalog().experiments
+    experiments = {name: packaged[name].model_dump(mode="json") | {"tier": tier} for name, tier in EXPERIMENTS.items()}
+    (folder / "experiments.yaml").write_text(yaml.safe_dump(experiments))
     return folder
 
 

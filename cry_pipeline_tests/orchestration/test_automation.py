@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from cry_pipeline.orchestration.automation import inbox_sensor, weekly_catch_up
 from cry_pipeline.orchestration.resources import Workspace
@@ -136,5 +137,24 @@ def test_sensor_waits_for_a_first_inventory(settings, tmp_path):
 def test_weekly_catch_up_asks_for_everything_so_that_no_failed_run_is_forgotten(first_run):
     definitions = first_run[0].definitions
     job = definitions.resolve_job_def(weekly_catch_up.job_name)
-    wanted = definitions.resolve_asset_graph().materializable_asset_keys
-    assert wanted <= job.asset_layer.executable_asset_keys
+    graph = definitions.resolve_asset_graph()
+    assert job.asset_layer.executable_asset_keys == graph.materializable_asset_keys - of_the_study(graph)
+
+
+def of_the_study(graph: BaseAssetGraph) -> set[dg.AssetKey]:
+    return {
+        key for key in graph.materializable_asset_keys if key.path[-1].endswith(("_augment_then_split", "_temporal"))
+    }
+
+
+def test_only_the_study_touches_what_is_of_the_study_alone(first_run):
+    definitions = first_run[0].definitions
+    graph = definitions.resolve_asset_graph()
+    assert len(of_the_study(graph)) == 8  # three experiments' runs and evidence, on two folds of their own
+    for job in ("everything", "ingest", "training"):
+        assert not of_the_study(graph) & definitions.resolve_job_def(job).asset_layer.executable_asset_keys
+    study = definitions.resolve_job_def("study").asset_layer.executable_asset_keys
+    assert study == graph.materializable_asset_keys
+    (sensor,) = [each for each in definitions.sensors or [] if each.name == "retraining"]
+    assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    assert not of_the_study(graph) & sensor.asset_selection.resolve(graph)

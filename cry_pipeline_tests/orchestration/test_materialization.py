@@ -7,12 +7,16 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pytest
 import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
 import cry_pipeline
+from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
+from cry_pipeline.orchestration.jobs import by_default
+from cry_pipeline.orchestration.launch import materialize
 
 
 def counts(result: dg.ExecuteInProcessResult) -> dict[str, tuple[int, int]]:
@@ -28,24 +32,32 @@ def counts(result: dg.ExecuteInProcessResult) -> dict[str, tuple[int, int]]:
 
 
 def stale(installation) -> set[str]:
-    """The assets that Dagster marks stale or missing."""
+    """The assets that Dagster marks stale or missing; what is of the study alone was not run, and is not meant."""
     graph = installation.definitions.resolve_asset_graph()
+    study = graph.materializable_asset_keys - of_default(installation)
     with installation.instance() as instance:
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         return {
             key.to_user_string()
             for key in graph.materializable_asset_keys
-            if resolver.get_status(key) is not StaleStatus.FRESH
+            if key not in study and resolver.get_status(key) is not StaleStatus.FRESH
         }
+
+
+def of_default(installation) -> set[dg.AssetKey]:
+    """The assets that `make run` materializes."""
+    default = by_default(load_catalog(installation.settings.catalog))
+    return set(default.resolve(installation.definitions.resolve_asset_graph()))
 
 
 def test_every_asset_is_materialized_and_every_check_passes(first_run):
     installation, result = first_run
     assert result.success
     graph = installation.definitions.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.materializable_asset_keys} == set(counts(result))
+    wanted = of_default(installation)
+    assert {key.to_user_string() for key in wanted} == set(counts(result))
     evaluations = result.get_asset_check_evaluations()
-    assert len(evaluations) == len(graph.asset_check_keys)
+    assert len(evaluations) == len([check for check in graph.asset_check_keys if check.asset_key in wanted])
     assert all(evaluation.passed for evaluation in evaluations)
     assert stale(installation) == set()
 
@@ -55,6 +67,23 @@ def test_second_run_computes_nothing(installation):
     assert result.success
     assert {asset for asset, (computed, _) in counts(result).items() if computed} == set()
     assert all(reused for _, reused in counts(result).values())
+
+
+def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
+    with pytest.raises(ValueError, match="selects only assets of the study; add --study"):
+        materialize(installation.settings, 'key:"runs/curation_majority_temporal"')
+    materialize(installation.settings, 'key:"folds/curation_temporal"+', study=True)
+    result = installation.run("study")
+    assert result.success
+    found = counts(result)
+    assert found["runs/curation_majority_temporal"] == (0, 1)
+    assert found["runs/cleaned_logistic_regression_augment_then_split"] == (10, 0)
+    assert not any(computed for name, (computed, _) in found.items() if name.endswith("_donor_grouped"))
+    evaluated = {check.asset_key.to_user_string() for check in result.get_asset_check_evaluations()}
+    assert "folds/curation_temporal" in evaluated
+    assert "folds/cleaned_augment_then_split" not in evaluated
+    leaderboard = pd.read_parquet(installation.settings.reports / "leaderboard.parquet")
+    assert {"augment_then_split", "temporal"} <= set(leaderboard["protocol"])
 
 
 def test_changed_parameter_makes_exactly_its_feature_set_stale(installation):

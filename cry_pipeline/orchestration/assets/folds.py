@@ -44,6 +44,8 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
             plots={"classes by fold": fold_classes(rows)},
             folds=table(summarise_folds(rows)),
             absent_from_test_folds=absent_classes(rows),
+            # Seeds; under temporal the moment and what is left out.
+            **{str(name): value for name, value in rows.attrs.items()},
         )
 
     return folds

@@ -21,14 +21,18 @@ def report_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 
 
 def all_evidence(catalog: Catalog, workspace: Workspace) -> "list[Evidence]":
-    """Return the evidence of all experiments, as the folds and parameters of now make it."""
-    from cry_pipeline.evaluation.evidence import evidence_digest, evidence_folder, read_evidence
+    """Return the evidence there is, as the folds and parameters of now make it; an experiment not run has none."""
+    from cry_pipeline.evaluation.evidence import FILE, evidence_digest, evidence_folder, read_evidence
 
     found = []
     for name, experiment in catalog.experiments.items():
+        if not workspace.folds_path(experiment.folds_name).exists():
+            continue
         cohort = catalog.cohorts[experiment.cohort]
         key = evidence_digest(provenance_of(name, catalog, workspace), cohort.classes, cohort.target)
-        found.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key)))
+        folder = evidence_folder(workspace.settings.evidence, name, key)
+        if (folder / FILE).exists():
+            found.append(read_evidence(folder))
     return found
 
 
@@ -44,7 +48,7 @@ def leaderboard_asset(catalog: Catalog) -> dg.AssetsDefinition:
         description="Evidence of all experiments; accuracy stands beside the majority rate, a clip-level result "
         "beside its donor-grouped twin.",
         code_version=str(REPORT_REVISION),
-        automation_condition=when_stale(),
+        automation_condition=when_stale(despite_missing=True),
     )
     def leaderboard(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.evaluation.plots import intervals
@@ -82,7 +86,7 @@ def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
         description="The same recordings in every feature set, what a second of audio takes in each, and each model's "
         "evidence by feature set.",
         code_version=str(REVISION),
-        automation_condition=when_stale(),
+        automation_condition=when_stale(despite_missing=True),
     )
     def feature_sets(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.evaluation.feature_sets import write_feature_sets
