@@ -16,8 +16,10 @@ CATCH_UP_CRON = "0 5 * * 1"
 DATA_VERSION_TAG = "dagster/data_version"
 
 
-def when_stale() -> dg.AutomationCondition:
+def when_stale(*, despite_missing: bool = False) -> dg.AutomationCondition:
     """Ask for an asset whose data or code changed since it was last asked for, once its inputs are sound.
+
+    ``despite_missing`` is for what shows the inputs that there are, as reports do.
 
     Dagster's ``eager()`` would run again on inputs that were rewritten with the same content, and would not
     notice a changed parameter.
@@ -26,12 +28,9 @@ def when_stale() -> dg.AutomationCondition:
     new_data = condition.any_deps_updated().replace("newly_updated", condition.data_version_changed())
     # Dagster types conditions on assets and on checks apart, and `since_last_handled` as one for either.
     changed = cast(dg.AutomationCondition, new_data | condition.code_version_changed() | condition.newly_missing())
-    ready = (
-        ~condition.in_progress()
-        & ~condition.any_deps_in_progress()
-        & ~condition.any_deps_missing()
-        & condition.all_deps_blocking_checks_passed()
-    )
+    ready = ~condition.in_progress() & ~condition.any_deps_in_progress() & condition.all_deps_blocking_checks_passed()
+    if not despite_missing:
+        ready &= ~condition.any_deps_missing()
     return (changed.since_last_handled() & ready).with_label("stale and its inputs are sound")
 
 
