@@ -23,6 +23,7 @@ from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of
 from cry_pipeline.evaluation.probes import donor_neighbours, probe_shortcuts
 from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, Target, verdict_of
 from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
+from cry_pipeline.folds.splitting import leaking_donors
 
 REVISION = 2
 """Raise when a change of code changes evidence."""
@@ -71,9 +72,10 @@ def evaluate(
             donors on both sides; or no resample has all classes; or a shortcut is of other folds.
     """
     rows = out_of_fold(predictions, folds, classes, provenance.experiment)
-    if provenance.grouped and rows.shared_donors:
+    leaking = leaking_donors(folds) if provenance.grouped else []
+    if leaking:
         raise EvidenceError(
-            f"{rows.shared_donors} donors are in several test folds though protocol {provenance.protocol} keeps donors "
+            f"{len(leaking)} donors are on both sides of a split though protocol {provenance.protocol} keeps donors "
             "together; the folds are not its own. Make them again."
         )
     intervals, lost = _intervals(rows, resamples, seed)

@@ -142,6 +142,11 @@ def read_run(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> pd.Data
     return pd.concat([read_fold(_folder(folder, key), digest) for key in _keys(folds)], ignore_index=True)
 
 
+def is_finished(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> bool:
+    """Return whether every fold of the run is there; its files are checked by :func:`read_run`."""
+    return all(_folder(runs / name / digest[:16], key).is_dir() for key in _keys(folds))
+
+
 @dataclass(frozen=True)
 class _Run:
     """What the folds of a run have in common."""

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.evaluation.evidence import evaluate
+from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence, Provenance
 
 Predict = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
@@ -43,6 +44,17 @@ def predict() -> Predict:
             frames.append(frame)
         predictions = pd.concat(frames, ignore_index=True)
         return predictions, predictions.iloc[:, :5].copy()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_of(predict: Predict) -> Callable[..., OutOfFold]:
+    """Makes the out-of-fold arrays of what ``predict`` makes; equal seeds have equal folds, whatever the effect."""
+
+    def make(classes: tuple[str, ...] = CRY, *, name: str = "", **given: float) -> OutOfFold:
+        predictions, folds = predict(classes, **given)
+        return out_of_fold(predictions, folds, classes, name)
 
     return make
 

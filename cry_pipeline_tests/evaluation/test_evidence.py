@@ -110,7 +110,7 @@ def test_a_clip_level_protocol_is_never_evidence_about_new_babies(predict, prove
         "explained by a shortcut: donor identity alone reaches 1.000; donors on both sides of the split: not evidence "
         "about new babies"
     )
-    with pytest.raises(EvidenceError, match="60 donors are in several test folds though protocol donor_grouped"):
+    with pytest.raises(EvidenceError, match="60 donors are on both sides of a split though protocol donor_grouped"):
         evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance())
 
 

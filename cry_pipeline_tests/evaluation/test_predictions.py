@@ -21,6 +21,14 @@ def test_arrays_are_aligned_by_recording_whatever_the_order_of_rows(predict) -> 
         np.testing.assert_array_equal(rows.donors, own["donor"])
 
 
+def test_temperatures_are_those_of_the_rows_and_1_where_none_were_fitted(predict) -> None:
+    predictions, folds = predict(repeats=2)
+    assert (out_of_fold(predictions, folds, CLASSES).temperatures == 1).all()
+    given = predictions.assign(temperature=1.5 + predictions["fold"] + 10 * predictions["repeat"])
+    rows = out_of_fold(given.sample(frac=1, random_state=0), folds, CLASSES)
+    np.testing.assert_array_equal(rows.temperatures, 1.5 + rows.folds + 10 * np.arange(2)[:, None])
+
+
 def test_shared_donors_are_those_in_several_folds_of_one_repeat(predict) -> None:
     predictions, folds = predict(repeats=2)
     assert out_of_fold(predictions, folds, CLASSES).shared_donors == 0, "another fold in another repeat is no leak"
@@ -57,6 +65,12 @@ def _set(table: pd.DataFrame, **values: str | float) -> pd.DataFrame:
         (lambda p: _set(p, p_cry=1.2, p_not_cry=-0.2), "1 predictions have probabilities outside 0 to 1"),
         (lambda p: _set(p, p_cry=0.9, p_not_cry=0.2), "1 predictions have probabilities not summing to 1"),
         (lambda p: p.drop(columns="p_cry"), "lack the columns p_cry"),
+        (lambda p: p.assign(p_whale=0.0), "hold p_whale, of no class"),
+        (lambda p: p.assign(temperature=0.0), "360 predictions have a temperature that is not above 0, first r0000"),
+        (
+            lambda p: _set(p.assign(temperature=2.0), temperature=1.0),
+            "have another temperature than others of",
+        ),
     ],
 )
 def test_predictions_that_are_not_out_of_fold_are_refused(predict, spoil, message: str) -> None:

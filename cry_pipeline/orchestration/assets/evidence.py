@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from cry_pipeline.evaluation.findings import Shortcut
     from cry_pipeline.evaluation.records import Provenance
 
 
@@ -21,20 +24,69 @@ def evidence_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provenance":
     """Return what the evidence of experiment ``name`` rests on, given the folds and parameters of now."""
     from cry_pipeline.evaluation.records import Provenance
-    from cry_pipeline.features.kinds import feature_set_digest
-    from cry_pipeline.training.runs import run_digest
+    from cry_pipeline.training.runs import is_finished, run_digest
 
     experiment, recordings = catalog.experiments[name], workspace.recordings()
     folds = workspace.folds(experiment.folds_name)
-    feature_digest = feature_set_digest(catalog.feature_sets[experiment.feature_set])
+    feature_digest = feature_digest_of(name, catalog)
     tested = recordings["recording_id"].isin(folds["recording_id"])
+    probes = {
+        shortcut: (probe, run_digest(catalog.experiments[probe], catalog, folds, feature_digest_of(probe, catalog)))
+        for shortcut, probe in probe_experiments(name, catalog).items()
+    }
     return Provenance.of(
         name,
         catalog,
         run_digest=run_digest(experiment, catalog, folds, feature_digest),
         feature_digest=feature_digest,
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
+        # A probe that has not been run is said to be missing; once it has, this is other evidence.
+        shortcuts={
+            shortcut: run for shortcut, run in probes.items() if is_finished(*run, folds, workspace.settings.runs)
+        },
     )
+
+
+def feature_digest_of(name: str, catalog: Catalog) -> str:
+    """Return the digest of the feature set of experiment ``name``."""
+    from cry_pipeline.features.kinds import feature_set_digest
+
+    return feature_set_digest(catalog.feature_sets[catalog.experiments[name].feature_set])
+
+
+def probe_experiments(name: str, catalog: Catalog) -> "dict[Shortcut, str]":
+    """Return the experiments that probe a shortcut on the folds of experiment ``name``: models that see no audio.
+
+    Of several the one with the experiment's own seed is taken, then the first by name. Evidence that is made every
+    day does not wait for a probe that only a study runs.
+    """
+    from cry_pipeline.evaluation.probes import PROBE_MODELS
+
+    own = catalog.experiments[name]
+    found: dict[Shortcut, str] = {}
+    for other, spec in sorted(catalog.experiments.items(), key=lambda item: (item[1].seed != own.seed, item[0])):
+        shortcut = PROBE_MODELS.get(catalog.models[spec.model].kind)
+        waits = _tier(spec) == "study" and _tier(own) != "study"
+        if shortcut and spec.folds_name == own.folds_name and not waits:
+            found.setdefault(shortcut, other)
+    return found
+
+
+def _tier(experiment: ExperimentSpec) -> str:
+    return getattr(experiment, "tier", "default")
+
+
+def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.DataFrame") -> "pd.DataFrame | None":
+    """Return the pooled statistics of the recordings in ``folds``; None where the model reads no features."""
+    import pandas as pd
+
+    experiment = catalog.experiments[name]
+    if not catalog.models[experiment.model].inputs:
+        return None
+    store, ids = workspace.store(catalog.feature_sets[experiment.feature_set]), sorted(set(folds["recording_id"]))
+    # Augmented copies have no row of their own.
+    kept = sorted(set(ids) - set(store.missing(ids)))
+    return pd.DataFrame(store.read(kept, ("statistics",)).arrays["statistics"], index=pd.Index(kept))
 
 
 def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
@@ -44,15 +96,16 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     experiment = catalog.experiments[name]
     cohort = catalog.cohorts[experiment.cohort]
     protocol = catalog.protocols[experiment.protocol]
+    probes = probe_experiments(name, catalog)
 
     @dg.asset(
         key=["evidence", name],
-        deps=[["runs", name], ["folds", experiment.folds_name]],
+        deps=[["folds", experiment.folds_name], *(["runs", each] for each in sorted({name, *probes.values()}))],
         group_name="evidence",
         kinds={"scikitlearn"},
         owners=OWNERS,
-        description=f"What the out-of-fold predictions of {name} show, with 95 % intervals over donors.",
-        code_version=digest(spec=[list(cohort.classes), cohort.target, protocol.grouped], revision=REVISION),
+        description=f"What the out-of-fold predictions of {name} show: intervals over donors, nulls, probes, verdict.",
+        code_version=digest(spec=[list(cohort.classes), cohort.target, protocol.grouped, probes], revision=REVISION),
         automation_condition=when_stale(),
     )
     def evidence(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
@@ -69,6 +122,10 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             folds=folds,
             provenance=provenance,
             root=settings.evidence,
+            shortcuts={
+                shortcut: read_run(*run, folds, settings.runs) for shortcut, run in provenance.shortcuts.items()
+            },
+            statistics=_statistics(name, catalog, workspace, folds),
         )
         pictures = {"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)}
         if found.roc:
@@ -81,6 +138,12 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             plots=pictures,
             verdict=found.sentence,
             headline=found.headline.value,
+            low=found.headline.low,
+            high=found.headline.high,
+            p_value=found.null.p_value,
+            chance=found.chance,
+            temperature=found.calibration.temperature.value,
+            probes_not_run=list(found.probes_not_run),
             headline_metric=found.headline_metric,
             accuracy=found.metrics["accuracy"].value,
             majority_rate=found.majority_rate,
