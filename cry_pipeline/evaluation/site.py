@@ -20,7 +20,7 @@ QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the best donor-grouped run of a cohort says: the first of its leaderboard, and how many were tried."""
+    """What the best donor-grouped run of a cohort says, of the models that listen, and how many of them were tried."""
 
     cohort: str
     description: str
@@ -37,7 +37,9 @@ def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
     """
     made = []
     for cohort, group in groupby(arrange(evidence), lambda found: found.provenance.cohort):
-        grouped = [found for found in group if found.provenance.grouped]
+        honest = [found for found in group if found.provenance.grouped]
+        # A constant answer is the best there is where nothing is found; the question is what listening finds.
+        grouped = [found for found in honest if catalog.models[found.provenance.model].inputs] or honest
         if grouped:
             best = max(grouped, key=lambda found: found.headline.value)
             above = sum(found.verdict == "above chance" for found in grouped)

@@ -5,7 +5,8 @@ Belongs here: looking up, for the recordings and parameters of now, what was eva
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.assets.evidence import provenance_of
@@ -34,12 +35,12 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
     """
     from cry_pipeline.evaluation.evidence import FILE, evidence_digest, evidence_folder, read_evidence
 
-    found, not_run = [], []
+    found, not_run, once = [], [], cast(Workspace, _Once(workspace))
     for name, experiment in catalog.experiments.items():
         folder = None
         if workspace.folds_path(experiment.folds_name).exists():
             cohort = catalog.cohorts[experiment.cohort]
-            key = evidence_digest(provenance_of(name, catalog, workspace), cohort.classes, cohort.target)
+            key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
             folder = evidence_folder(workspace.settings.evidence, name, key)
         if folder and (folder / FILE).exists():
             found.append(read_evidence(folder))
@@ -74,6 +75,17 @@ def details_of(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "Ru
         rows = _rows(found, catalog, workspace)
         mistakes = show_mistakes(surest_mistakes(rows), workspace.recordings(), store)
     return read_details(workspace.settings.runs / of.experiment / of.run_digest[:16], mistakes)
+
+
+class _Once:
+    """A workspace that reads the manifest and each table of folds once: all experiments of a cohort share them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.settings, self.recordings, self.folds = (
+            workspace.settings,
+            cache(workspace.recordings),
+            cache(workspace.folds),
+        )
 
 
 def _rows(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFold":
