@@ -1,0 +1,66 @@
+"""The evidence asset: which runs probe its shortcuts, and what it says."""
+
+from pathlib import Path
+
+import pytest
+
+from cry_pipeline.catalog import load_catalog
+from cry_pipeline.evaluation import probes
+from cry_pipeline.orchestration.assets.evidence import probe_experiments, provenance_of
+from cry_pipeline.orchestration.resources import Workspace
+
+
+@pytest.fixture
+def majority_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packaged catalog's majority runs stand for the platform's."""
+    monkeypatch.setattr(probes, "PROBE_MODELS", {"majority": "platform"})
+
+
+@pytest.mark.usefixtures("majority_is_a_probe")
+def test_a_probe_is_the_run_that_sees_no_audio_on_the_same_folds() -> None:
+    catalog = load_catalog()
+    assert probe_experiments("cleaned_lfeb_attention_lstm_donor_grouped", catalog) == {
+        "platform": "cleaned_majority_donor_grouped"
+    }
+    assert probe_experiments("cleaned_lfeb_attention_lstm_clip_stratified", catalog) == {
+        "platform": "cleaned_majority_clip_stratified"
+    }
+    assert probe_experiments("cleaned_majority_donor_grouped", catalog) == {
+        "platform": "cleaned_majority_donor_grouped"
+    }, "a shortcut is explained by itself"
+
+
+@pytest.mark.usefixtures("majority_is_a_probe")
+def test_of_several_probes_the_one_of_the_same_seed_is_taken() -> None:
+    catalog = load_catalog()
+    majority = catalog.experiments["cleaned_majority_donor_grouped"]
+    more = {f"a_seed_{seed}": majority.model_copy(update={"seed": seed}) for seed in (1, 2)}
+    own = catalog.experiments["cleaned_logistic_regression_donor_grouped"].model_copy(update={"seed": 2})
+    many = catalog.model_copy(update={"experiments": catalog.experiments | more | {"own": own}})
+    assert probe_experiments("own", many) == {"platform": "a_seed_2"}
+    assert probe_experiments("cleaned_logistic_regression_donor_grouped", many) == {
+        "platform": "cleaned_majority_donor_grouped"
+    }
+
+
+@pytest.mark.usefixtures("majority_is_a_probe")
+def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(first_run, tmp_path: Path) -> None:
+    settings = first_run[0].settings
+    catalog, workspace = load_catalog(settings.catalog), Workspace.of(settings)
+    grouped = provenance_of("cleaned_logistic_regression_donor_grouped", catalog, workspace)
+    assert [name for name, _ in grouped.shortcuts.values()] == ["cleaned_majority_donor_grouped"]
+    for folder in ("folds", "manifests"):
+        (tmp_path / folder).symlink_to(settings.data / folder)
+    elsewhere = Workspace.of(settings.model_copy(update={"data": tmp_path}))
+    assert provenance_of("cleaned_logistic_regression_donor_grouped", catalog, elsewhere).shortcuts == {}
+
+
+def test_evidence_says_verdict_p_value_interval_and_temperature(first_run) -> None:
+    events = first_run[1].asset_materializations_for_node("evidence__cleaned_logistic_regression_donor_grouped")
+    (metadata,) = [event.metadata for event in events]
+    value = {name: entry.value for name, entry in metadata.items()}
+    assert value["low"] <= value["headline"] <= value["high"]
+    assert 0 < value["p_value"] <= 1
+    assert value["temperature"] > 0
+    assert value["probes_not_run"] == ["platform", "metadata"]
+    assert "p = " in value["verdict"]
