@@ -39,6 +39,7 @@ EFFECTS = {
 
 
 class Planed(LfebAttentionLstmSpec):
+    kind: Literal["lfeb_attention_lstm"] = "lfeb_attention_lstm"
     planes: tuple[str, ...] = ("spectrogram", "mel", "mfcc")  # type: ignore[assignment]
 
 
@@ -52,13 +53,12 @@ class Multiplied(ProtocolSpec):
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    lfeb = {"kind": "lfeb_attention_lstm"}
     models = {
-        "lfeb": Planed(**lfeb),
-        "spectrogram_only": Planed(**lfeb, planes=("spectrogram",)),
-        "mel_only": Planed(**lfeb, planes=("mel",)),
-        "mfcc_only": Planed(**lfeb, planes=("mfcc",)),
-        "mel_only_wider": Planed(**lfeb, planes=("mel",), lstm_units=128),
+        "lfeb": Planed(),
+        "spectrogram_only": Planed(planes=("spectrogram",)),
+        "mel_only": Planed(planes=("mel",)),
+        "mfcc_only": Planed(planes=("mfcc",)),
+        "mel_only_wider": Planed(planes=("mel",), lstm_units=128),
         "forest": Forest(),
     }
     protocols = {
@@ -81,7 +81,8 @@ def catalog() -> Catalog:
         "mel_clips": ("mel_only", "clip_stratified"),
     }
     experiments = {
-        name: ExperimentSpec(**COMMON, model=model, protocol=protocol) for name, (model, protocol) in made_of.items()
+        name: ExperimentSpec.model_validate(COMMON | {"model": model, "protocol": protocol})
+        for name, (model, protocol) in made_of.items()
     }
     return Catalog.model_construct(
         models=models, protocols=protocols, experiments=experiments, cohorts={}, feature_sets={}
@@ -151,7 +152,8 @@ def test_numbers_of_the_ladder_are_those_of_the_evidence(catalog, evidence_found
         assert (row["accuracy"], row["majority_rate"]) == (found.metrics["accuracy"].value, found.majority_rate)
     honest = made["lfeb_grouped_3x5"][0].headline.value
     assert table.loc["lfeb_clips", "step"] == pytest.approx(made["lfeb_clips"][0].headline.value - honest)
-    assert table.loc["lfeb_clips", "step_low"] < table.loc["lfeb_clips", "step"] < table.loc["lfeb_clips", "step_high"]
+    low, value, high = table.loc["lfeb_clips", ["step_low", "step", "step_high"]].to_numpy(float)
+    assert low < value < high
     assert table.loc[["lfeb_grouped_3x5", "forest_clips"], "step"].isna().all(), "honest itself, and without a twin"
 
 
@@ -225,7 +227,7 @@ def test_ablations_comparisons_are_those_of_evaluation(catalog, evidence_found, 
 
 def test_no_difference_is_claimed_that_holm_takes_back() -> None:
     values = {"difference": 0.1, "low": 0.01, "high": 0.2, "p_value": 0.04, "p_adjusted": 0.12}
-    held = Comparison(first="a", second="b", metric="uar", resamples=100, **values)
+    held = Comparison.model_validate({"first": "a", "second": "b", "metric": "uar", "resamples": 100, **values})
     assert Variant("mel", "b", None, held).words == "no difference shown"
     assert Variant("mel", "b", None, held.model_copy(update={"p_adjusted": 0.04})).words == "the hybrid is better"
 
