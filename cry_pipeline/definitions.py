@@ -3,7 +3,7 @@
 raw/inventory → manifests/recordings, manifests/quarantine
               → features/<feature_set>       one per feature set of the catalog
               → folds/<cohort>_<protocol>    one per pair that an experiment names
-              → runs/<experiment> → evidence/<experiment> → reports/leaderboard, reports/feature_sets
+              → runs/<experiment> → evidence/<experiment> → reports/<report> → reports/site
 """
 
 import dagster as dg

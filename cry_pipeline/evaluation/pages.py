@@ -1,15 +1,33 @@
-"""Pages that stand alone: pictures for light and dark as data URIs, and templates filled strictly.
+"""Pages of the site: pictures for light and dark as data URIs, templates filled strictly, files written whole.
 
-Belongs here: what all reports' pages share. Does not: what a page says (its template) and shows (its module).
+Belongs here: what all reports' pages share, their navigation among it. Does not: what a page says (its template)
+and shows (its module).
 """
 
+import hashlib
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from cry_pipeline import __version__
+from cry_pipeline.artefacts import is_current, provenance_path, write_atomically, write_json
 from cry_pipeline.evaluation.style import DARK, DPI, LIGHT, Theme
 
 CSS_DPI = 96
+PAGES = MappingProxyType(
+    {
+        "index.html": "Overview",
+        "leaderboard.html": "Leaderboard",
+        "leakage_ladder.html": "Leakage ladder",
+        "hybrid_ablation.html": "Hybrid ablation",
+        "feature_sets.html": "Feature sets",
+    }
+)
+"""The pages that every page leads to, by their file in the folder of reports, in the order of the navigation."""
+EXPERIMENTS = "experiments"
+"""The folder, beside these pages, of one page for each experiment."""
 
 
 class Picture(NamedTuple):
@@ -26,11 +44,15 @@ def picture(draw: Callable[[Theme], bytes], words: str) -> Picture:
     light, dark = draw(LIGHT), draw(DARK)
     # A PNG holds its width in bytes 16 to 19; figures are drawn finer than CSS pixels, for sharp screens.
     width = int.from_bytes(light[16:20], "big") * CSS_DPI // DPI
-    return Picture(_data_uri(light), _data_uri(dark), width, words)
+    return Picture(data_uri(light), data_uri(dark), width, words)
 
 
-def fill(template: str, **values: Any) -> str:
-    """Return the page that ``template`` of ``templates/`` makes of ``values``; a value it lacks raises."""
+def fill(template: str, *, page: str = "", root: str = "", **values: Any) -> str:
+    """Return the page that ``template`` of ``templates/`` makes of ``values``; a value it lacks raises.
+
+    ``page`` is the page's own file among :data:`PAGES`, if it is one, and ``root`` the way from the page's folder to
+    theirs: empty, or ``../``. All links are relative, so that the folder can be moved, sent or put on a server.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -40,8 +62,26 @@ def fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template).render(
+        page=page, root=root, pages=PAGES, experiments=EXPERIMENTS, **values
+    )
 
 
-def _data_uri(png: bytes) -> str:
+def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
+    """Write the page that ``make`` returns, and its provenance, unless it is current; returns whether it was.
+
+    A page whose own file was changed, or that was made from anything else than what ``digest`` stands for, is made
+    again.
+    """
+    if is_current(path, digest):
+        return True
+    text = make()
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    write_json(provenance_path(path), {"digest": digest, "sha256": sha256, "cry_pipeline": __version__})
+    return False
+
+
+def data_uri(png: bytes) -> str:
+    """Return a PNG as an address that holds it."""
     return f"data:image/png;base64,{b64encode(png).decode()}"

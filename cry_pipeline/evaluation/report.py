@@ -15,7 +15,7 @@ from cry_pipeline.artefacts import is_current, read_table, write_atomically, wri
 from cry_pipeline.catalog.digests import digest
 from cry_pipeline.evaluation import REPORT_REVISION, plots
 from cry_pipeline.evaluation.evidence import EvidenceError
-from cry_pipeline.evaluation.pages import Picture, fill, picture
+from cry_pipeline.evaluation.pages import fill, picture
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 
 PAGE, TABLE = "leaderboard.html", "leaderboard.parquet"
@@ -34,11 +34,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Entry:
-    """One experiment of the page: its evidence, the donor-grouped twin of a clip-level one, and figures."""
+    """One experiment of the page: its evidence, and the donor-grouped twin of a clip-level one."""
 
     evidence: Evidence
     twin: str
-    pictures: list[Picture]
 
 
 def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -63,34 +62,37 @@ def leaderboard(evidence: Sequence[Evidence]) -> pd.DataFrame:
     """Return one row per experiment, in the order of :func:`arrange`.
 
     Columns: experiment, cohort, target, feature_set, model, protocol, seed; recordings, donors; metric (the
-    headline metric's key), value, low, high (its 95 % interval), chance, verdict, qualification (empty
-    unless donors are on both sides), twin (the donor-grouped experiment that a clip-level one is to be read
-    with, or that there is none; empty for donor-grouped ones); accuracy, majority_rate; uar, macro_f1, auc;
-    resamples_lost, synthetic, run_digest, digest.
+    headline metric's key), value, low, high (its 95 % interval), chance, p_value (labels dealt between donors at
+    random), verdict, qualification (empty unless donors are on both sides), twin (the donor-grouped experiment that
+    a clip-level one is to be read with, or that there is none; empty for donor-grouped ones); accuracy,
+    majority_rate; uar, macro_f1, auc; resamples_lost, synthetic, run_digest, digest.
 
     Raises:
         EvidenceError: there is none, or an experiment comes more than once.
     """
     _check(evidence)
-    twins = _twins(evidence)
-    return pd.DataFrame([_row(found, twins[found.provenance.experiment]) for found in arrange(evidence)])
+    read_with = twins(evidence)
+    return pd.DataFrame([_row(found, read_with[found.provenance.experiment]) for found in arrange(evidence)])
 
 
-def leaderboard_html(evidence: Sequence[Evidence], title: str = "Leaderboard") -> str:
-    """Return a self-contained page: tables, figures for light and dark, provenance, and how to read it all.
+def leaderboard_html(evidence: Sequence[Evidence], not_run: Sequence[str] = (), title: str = "Leaderboard") -> str:
+    """Return a self-contained page: tables, a figure for light and dark, provenance, and how to read it all.
 
+    ``not_run`` are the experiments of the catalog that there is no evidence of; the page lists them.
     Equal evidence gives an equal page. A page with any generated recordings says so first thing in its title.
 
     Raises:
         EvidenceError: there is none, or an experiment comes more than once.
     """
     _check(evidence)
-    arranged, twins = arrange(evidence), _twins(evidence)
-    entries = [Entry(found, twins[found.provenance.experiment], _pictures(found)) for found in arranged]
+    arranged, read_with = arrange(evidence), twins(evidence)
+    entries = [Entry(found, read_with[found.provenance.experiment]) for found in arranged]
     words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
     return fill(
         "leaderboard.html.j2",
+        page=PAGE,
         title=title,
+        not_run=not_run,
         synthetic=any(found.synthetic for found in evidence),
         cohorts=[
             (name, list(group)) for name, group in groupby(entries, lambda entry: entry.evidence.provenance.cohort)
@@ -101,13 +103,16 @@ def leaderboard_html(evidence: Sequence[Evidence], title: str = "Leaderboard") -
     )
 
 
-def write_leaderboard(evidence: Sequence[Evidence], folder: Path) -> Report:
-    """Write ``leaderboard.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current."""
+def write_leaderboard(evidence: Sequence[Evidence], folder: Path, not_run: Sequence[str] = ()) -> Report:
+    """Write ``leaderboard.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current.
+
+    ``not_run`` are the experiments that there is no evidence of.
+    """
     table, page = leaderboard(evidence), folder / PAGE
-    key = digest(inputs=sorted(found.digest for found in evidence), revision=REPORT_REVISION)
+    key = digest(inputs=sorted(found.digest for found in evidence), not_run=sorted(not_run), revision=REPORT_REVISION)
     reused = page.exists() and is_current(folder / TABLE, key)
     if not reused:
-        text = leaderboard_html(evidence)
+        text = leaderboard_html(evidence, not_run)
         write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         write_table(folder / TABLE, table, key)
     return Report(key, table, page, reused)
@@ -139,8 +144,8 @@ def _kin(found: Evidence) -> tuple[str, str, str, int]:
     return of.cohort, of.model, of.feature_set, of.seed
 
 
-def _twins(evidence: Sequence[Evidence]) -> dict[str, str]:
-    """Return the donor-grouped twin of each clip-level experiment, and "" for donor-grouped ones."""
+def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
+    """Return, by experiment, the donor-grouped twin of each clip-level experiment, and "" for donor-grouped ones."""
     grouped = {_kin(found): found.provenance.experiment for found in evidence if found.provenance.grouped}
     return {
         found.provenance.experiment: "" if found.provenance.grouped else grouped.get(_kin(found), NO_TWIN)
@@ -165,6 +170,7 @@ def _row(found: Evidence, twin: str) -> dict[str, str | int | float | bool]:
         "low": at.low,
         "high": at.high,
         "chance": found.chance,
+        "p_value": found.null.p_value,
         "verdict": found.verdict,
         "qualification": found.qualification or "",
         "twin": twin,
@@ -176,17 +182,3 @@ def _row(found: Evidence, twin: str) -> dict[str, str | int | float | bool]:
         "run_digest": of.run_digest,
         "digest": found.digest,
     }
-
-
-def _pictures(found: Evidence) -> list[Picture]:
-    name = found.provenance.experiment
-    drawn = [
-        (plots.confusion_matrix, f"Confusion matrix of {name}."),
-        (
-            plots.class_recall,
-            f"Recall of each class of {name} with intervals; the table of numbers below holds the same.",
-        ),
-    ]
-    if found.roc:
-        drawn.append((plots.roc, f"ROC curves of {name}, one for each fold."))
-    return [picture(lambda theme, draw=draw: draw(found, theme), words) for draw, words in drawn]

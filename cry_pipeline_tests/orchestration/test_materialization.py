@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -15,8 +17,12 @@ from dagster._core.loader import LoadingContextForTest
 import cry_pipeline
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
+from cry_pipeline.evaluation.pages import PAGES
 from cry_pipeline.orchestration.jobs import by_default
-from cry_pipeline.orchestration.launch import materialize
+from cry_pipeline.orchestration.launch import QUIET, materialize
+from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS
+
+REPORTS = ("leaderboard", "leakage_ladder", "hybrid_ablation", "experiments", "site")
 
 
 def counts(result: dg.ExecuteInProcessResult) -> dict[str, tuple[int, int]]:
@@ -114,10 +120,32 @@ def test_changed_feature_set_reaches_runs_and_evidence_once_materialized(install
 
 def test_report_of_synthetic_data_says_so_in_its_title(first_run):
     settings = first_run[0].settings
-    for name in ("leaderboard", "feature_sets"):
-        assert "<title>SYNTHETIC DATA" in (settings.reports / f"{name}.html").read_text()
+    pages = list(settings.reports.rglob("*.html"))
+    assert len(pages) == len(PAGES) + len(EXPERIMENTS)
+    # No experiment of the shrunk catalog has its hybrid image's single planes beside it: there is nothing to show.
+    for page in set(pages) - {settings.reports / "hybrid_ablation.html"}:
+        assert "<title>SYNTHETIC DATA" in page.read_text(), page
     recordings = pd.read_parquet(settings.manifests / "recordings.parquet")
     assert set(recordings["source"]) == {"synthetic"}
+
+
+def test_reports_show_what_there_is_and_list_what_was_not_run(installation):
+    gone = "cleaned_logistic_regression_donor_grouped"
+    shutil.rmtree(installation.settings.evidence / gone)
+    graph = installation.definitions
+    with installation.instance() as instance:
+        result = graph.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(["reports", name]) for name in REPORTS], run_config=QUIET
+        )
+    assert result.success
+    reports = installation.settings.reports
+    for page in ("index", "leaderboard", "leakage_ladder"):
+        assert re.search(rf"{gone}</code> <span class=\"muted\">not run", (reports / f"{page}.html").read_text()), page
+    assert not (reports / "experiments" / f"{gone}.html").exists()
+    assert (
+        "no donor-grouped twin"
+        in (reports / "experiments" / "cleaned_logistic_regression_clip_stratified.html").read_text()
+    )
 
 
 def test_lineage_of_a_fold_names_what_went_in(first_run):

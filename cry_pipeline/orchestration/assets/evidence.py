@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
+from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
@@ -28,17 +28,17 @@ def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provena
 
     experiment, recordings = catalog.experiments[name], workspace.recordings()
     folds = workspace.folds(experiment.folds_name)
-    feature_digest = feature_digest_of(name, catalog)
     tested = recordings["recording_id"].isin(folds["recording_id"])
-    probes = {
-        shortcut: (probe, run_digest(catalog.experiments[probe], catalog, folds, feature_digest_of(probe, catalog)))
-        for shortcut, probe in probe_experiments(name, catalog).items()
-    }
+
+    def digest_of(run: str) -> str:
+        return run_digest(catalog.experiments[run], catalog, folds, feature_digest_of(run, catalog), recordings)
+
+    probes = {shortcut: (probe, digest_of(probe)) for shortcut, probe in probe_experiments(name, catalog).items()}
     return Provenance.of(
         name,
         catalog,
-        run_digest=run_digest(experiment, catalog, folds, feature_digest, recordings),
-        feature_digest=feature_digest,
+        run_digest=digest_of(name),
+        feature_digest=feature_digest_of(name, catalog),
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
         # A probe that has not been run is said to be missing; once it has, this is other evidence.
         shortcuts={
@@ -65,15 +65,11 @@ def probe_experiments(name: str, catalog: Catalog) -> "dict[Shortcut, str]":
     own = catalog.experiments[name]
     found: dict[Shortcut, str] = {}
     for other, spec in sorted(catalog.experiments.items(), key=lambda item: (item[1].seed != own.seed, item[0])):
-        shortcut = PROBE_MODELS.get(catalog.models[spec.model].kind)
-        waits = _tier(spec) == "study" and _tier(own) != "study"
+        shortcut = PROBE_MODELS.get(spec.model)
+        waits = spec.tier == "study" and own.tier != "study"
         if shortcut and spec.folds_name == own.folds_name and not waits:
             found.setdefault(shortcut, other)
     return found
-
-
-def _tier(experiment: ExperimentSpec) -> str:
-    return getattr(experiment, "tier", "default")
 
 
 def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.DataFrame") -> "pd.DataFrame | None":

@@ -1,0 +1,171 @@
+"""One page for each experiment: its verdict in words, and everything that a doubter asks for.
+
+Belongs here: what stands on the page, and when it is current. Does not: evidence (evidence.py), what a run left
+behind (run_details.py), figures (plots.py, experiment_plots.py), and the page's words and looks (``templates/``).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.evaluation import REPORT_REVISION, experiment_plots, plots
+from cry_pipeline.evaluation.pages import EXPERIMENTS, Picture, data_uri, fill, picture, write_page
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.report import NO_TWIN, twins
+from cry_pipeline.evaluation.run_details import RunDetails
+from cry_pipeline.evaluation.style import Theme
+from cry_pipeline.features.kinds import parameters
+
+PROBE_WORDS = {
+    "platform": "Only whether the phone was an Android or an iPhone",
+    "metadata": "Only what the file name tells: age, sex, app version, hour",
+    "donor identity": "Only what the other recordings of the same donor are labelled",
+}
+
+
+def experiment_path(folder: Path, name: str) -> Path:
+    """Return where the page of experiment ``name`` lies in the folder of reports."""
+    return folder / EXPERIMENTS / f"{name}.html"
+
+
+def write_experiments(
+    catalog: Catalog, evidence: Sequence[Evidence], details: Callable[[Evidence], RunDetails], folder: Path
+) -> tuple[int, int]:
+    """Write the page of each experiment that there is evidence of; returns how many were (made, current).
+
+    Pages of experiments without evidence of now are removed: what is not shown is not mistaken for a result.
+
+    Args:
+        catalog: what the experiments are made of.
+        evidence: of any of its experiments.
+        details: gives an experiment's details; called only for pages that are made.
+        folder: where reports lie.
+    """
+    names, others = twins(evidence), {found.provenance.experiment: found for found in evidence}
+    reused = 0
+    for found in evidence:
+        twin = others.get(names[found.provenance.experiment])
+        key = digest(
+            evidence=found.digest,
+            twin=twin.digest if twin else None,
+            descriptions=_descriptions(catalog, found),
+            revision=REPORT_REVISION,
+        )
+        reused += write_page(
+            experiment_path(folder, found.provenance.experiment),
+            key,
+            lambda found=found, twin=twin: experiment_html(catalog, found, details(found), twin),
+        )
+    _remove_others(folder / EXPERIMENTS, others)
+    return len(evidence) - reused, reused
+
+
+def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:
+    """Return the page of one experiment; ``twin`` is the donor-grouped one that a clip-level result is read with."""
+    of = found.provenance
+    experiment = catalog.experiments[of.experiment]
+    model = catalog.models[experiment.model]
+    return fill(
+        "experiment.html.j2",
+        root="../",
+        title=of.experiment,
+        synthetic=found.synthetic,
+        found=found,
+        twin=twin,
+        no_twin=NO_TWIN,
+        metric_names=METRIC_NAMES,
+        metric=METRIC_NAMES[found.headline_metric],
+        descriptions=_descriptions(catalog, found),
+        reads_features=bool(model.inputs),
+        probe_words=PROBE_WORDS,
+        pictures=_pictures(found, details),
+        mistakes=[(each, data_uri(experiment_plots.spectrogram(each.mel))) for each in details.mistakes],
+        heard=catalog.feature_sets[of.feature_set],
+        details=details,
+        lineage=_lineage(catalog, found, details),
+    )
+
+
+def _descriptions(catalog: Catalog, found: Evidence) -> dict[str, tuple[str, str]]:
+    """Return (name, description) of what the experiment is made of, by what it is."""
+    of = catalog.experiments[found.provenance.experiment]
+    return {
+        "cohort": (of.cohort, catalog.cohorts[of.cohort].description),
+        "model": (of.model, catalog.models[of.model].description),
+        "features": (of.feature_set, catalog.feature_sets[of.feature_set].description),
+        "folds": (of.protocol, catalog.protocols[of.protocol].description),
+    }
+
+
+def _pictures(found: Evidence, details: RunDetails) -> dict[str, Picture]:
+    name = found.provenance.experiment
+    drawn: dict[str, tuple[Callable[[Evidence, Theme], bytes], str]] = {
+        "null": (experiment_plots.null, "Null distribution of the headline metric with this run's value."),
+        "confusion": (plots.confusion_matrix, "Confusion matrix."),
+        "recall": (plots.class_recall, "Recall of each class with intervals, as in the table of classes."),
+        "reliability": (experiment_plots.reliability, "Reliability curve with intervals over donors."),
+        "abstention": (experiment_plots.abstention, "Accuracy and UAR of the surest predictions, by share given out."),
+    }
+    if found.roc:
+        drawn["roc"] = (plots.roc, "ROC curves, one for each fold.")
+    made = {
+        key: picture(lambda theme, draw=draw: draw(found, theme), f"{words} {name}.")
+        for key, (draw, words) in drawn.items()
+    }
+    if details.histories:
+        made["learning"] = picture(
+            lambda theme: experiment_plots.learning_curves(details.histories, details.best_epochs, theme),
+            f"Training and validation loss by epoch of each fold of {name}.",
+        )
+    return made
+
+
+def _lineage(catalog: Catalog, found: Evidence, details: RunDetails) -> dict[str, dict[str, Any]]:
+    """Return, by heading, what the numbers were made from: digests, parameters, versions."""
+    of, run = found.provenance, details.lineage
+    environment, made_from = run.get("environment", {}), run.get("made_from", {})
+    git = environment.get("git") or {}
+    return {
+        "Digests": {
+            "run": of.run_digest,
+            "evidence": found.digest,
+            "features": of.feature_digest,
+            "folds": made_from.get("inputs", {}).get("folds", "not noted"),
+        },
+        "Model": _flat(made_from.get("spec", {}).get("model", {})) | {"seed": of.seed},
+        "Fitted (fold 0-0)": _flat(run.get("fitted", {})) | {"training of all folds": f"{details.seconds:.0f} s"},
+        "Features": _flat(parameters(catalog.feature_sets[of.feature_set])),
+        "Folds": _flat(catalog.protocols[of.protocol].model_dump(mode="json", exclude={"description"}))
+        | {"donors on both sides": found.shared_donors},
+        "Evidence": {
+            "resamples of donors": f"{found.resamples} with seed {found.resampling_seed}; "
+            f"{found.resamples_lost} lacked a class and are not used",
+            "permutations": found.null.permutations,
+            "recordings from": ", ".join(of.sources),
+        },
+        "Versions": {
+            "cry_pipeline": environment.get("cry_pipeline", "not noted"),
+            "commit": f"{git['commit']}{', with changes' if git.get('modified') else ''}" if git else "not noted",
+            "python": environment.get("python", "not noted"),
+            **environment.get("libraries", {}),
+            "system": environment.get("system", "not noted"),
+        },
+    }
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``values`` as words: lists with commas, what is nested as ``name: value``."""
+
+    def words(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return "; ".join(f"{name}: {words(inner)}" for name, inner in value.items())
+        return ", ".join(map(words, value)) if isinstance(value, list | tuple) else str(value)
+
+    return {name: words(value) for name, value in values.items()}
+
+
+def _remove_others(folder: Path, kept: Mapping[str, Evidence]) -> None:
+    for path in folder.glob("*.html*"):
+        if path.name.split(".html")[0] not in kept:
+            path.unlink()

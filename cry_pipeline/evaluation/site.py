@@ -1,0 +1,77 @@
+"""The site's first page: what was asked, what came out, and the way to every other page.
+
+Belongs here: the overview of all reports. Does not: the reports (their modules), and what pages share (pages.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.evaluation import REPORT_REVISION
+from cry_pipeline.evaluation.pages import fill, write_page
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.report import arrange
+
+PAGE = "index.html"
+QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the best donor-grouped run of a cohort says, of the models that listen, and how many of them were tried."""
+
+    cohort: str
+    description: str
+    question: str
+    found: Evidence
+    tried: int
+    above: int
+
+
+def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
+    """Return, for each cohort with a donor-grouped run, its question and what the best such run says.
+
+    What can be answered comes first.
+    """
+    made = []
+    for cohort, group in groupby(arrange(evidence), lambda found: found.provenance.cohort):
+        honest = [found for found in group if found.provenance.grouped]
+        # A constant answer is the best there is where nothing is found; the question is what listening finds.
+        grouped = [found for found in honest if catalog.models[found.provenance.model].inputs] or honest
+        if grouped:
+            best = max(grouped, key=lambda found: found.headline.value)
+            above = sum(found.verdict == "above chance" for found in grouped)
+            description, question = catalog.cohorts[cohort].description, QUESTIONS[best.target]
+            made.append(Answer(cohort, description, question, best, len(grouped), above))
+    return sorted(made, key=lambda answer: (-answer.above, answer.cohort))
+
+
+def site_html(catalog: Catalog, evidence: Sequence[Evidence], not_run: Sequence[str]) -> str:
+    """Return the overview page."""
+    arranged = arrange(evidence)
+    return fill(
+        "index.html.j2",
+        page=PAGE,
+        title="Infant cries: what models find, and what of it holds",
+        synthetic=any(found.synthetic for found in evidence),
+        answers=answers(catalog, evidence),
+        cohorts=[(name, list(group)) for name, group in groupby(arranged, lambda found: found.provenance.cohort)],
+        not_run=not_run,
+        metric_names=METRIC_NAMES,
+    )
+
+
+def write_site(
+    catalog: Catalog, evidence: Sequence[Evidence], not_run: Sequence[str], folder: Path
+) -> tuple[str, Path, bool]:
+    """Write ``index.html`` to ``folder`` unless it is current; returns (digest, page, whether it was current)."""
+    key = digest(
+        evidence=sorted(found.digest for found in evidence),
+        not_run=sorted(not_run),
+        cohorts={name: cohort.description for name, cohort in catalog.cohorts.items()},
+        revision=REPORT_REVISION,
+    )
+    page = folder / PAGE
+    return key, page, write_page(page, key, lambda: site_html(catalog, evidence, not_run))

@@ -1,0 +1,98 @@
+"""What reports are made from: the evidence that there is now, and the runs behind it.
+
+Belongs here: looking up, for the recordings and parameters of now, what was evaluated. Does not: making any of it
+(assets/evidence.py), or what a report does with it (evaluation).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.assets.evidence import provenance_of
+from cry_pipeline.orchestration.resources import Workspace
+
+if TYPE_CHECKING:
+    from cry_pipeline.evaluation.predictions import OutOfFold
+    from cry_pipeline.evaluation.records import Evidence
+    from cry_pipeline.evaluation.run_details import RunDetails
+
+
+class Found(NamedTuple):
+    """Evidence of the catalog's experiments, in its order, and the names of those that there is none of."""
+
+    evidence: "list[Evidence]"
+    not_run: list[str]
+
+
+def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
+    """Return the evidence of all experiments, as the folds and parameters of now make it.
+
+    What was not materialized, or only for folds or parameters of before, is ``not_run``.
+
+    Raises:
+        EvidenceError: evidence is there but cannot be read.
+    """
+    from cry_pipeline.evaluation.evidence import FILE, evidence_digest, evidence_folder, read_evidence
+
+    found, not_run, once = [], [], cast(Workspace, _Once(workspace))
+    for name, experiment in catalog.experiments.items():
+        folder = None
+        if workspace.folds_path(experiment.folds_name).exists():
+            cohort = catalog.cohorts[experiment.cohort]
+            key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
+            folder = evidence_folder(workspace.settings.evidence, name, key)
+        if folder and (folder / FILE).exists():
+            found.append(read_evidence(folder))
+        else:
+            not_run.append(name)
+    return Found(found, not_run)
+
+
+def predictions_of(
+    names: Sequence[str], evidence: "Sequence[Evidence]", catalog: Catalog, workspace: Workspace
+) -> "dict[str, OutOfFold]":
+    """Return the out-of-fold predictions of those experiments among ``names`` that there is evidence of.
+
+    Raises:
+        DamagedFoldError: a fold's files are not what was written.
+    """
+    return {
+        found.provenance.experiment: _rows(found, catalog, workspace)
+        for found in evidence
+        if found.provenance.experiment in names
+    }
+
+
+def details_of(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "RunDetails":
+    """Return what the run behind ``found`` left for its page."""
+    from cry_pipeline.evaluation.run_details import read_details, show_mistakes, surest_mistakes
+
+    of = found.provenance
+    experiment, mistakes = catalog.experiments[of.experiment], []
+    if catalog.models[experiment.model].inputs:
+        store = workspace.store(catalog.feature_sets[experiment.feature_set])
+        rows = _rows(found, catalog, workspace)
+        mistakes = show_mistakes(surest_mistakes(rows), workspace.recordings(), store)
+    return read_details(workspace.settings.runs / of.experiment / of.run_digest[:16], mistakes)
+
+
+class _Once:
+    """A workspace that reads the manifest and each table of folds once: all experiments of a cohort share them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.settings, self.recordings, self.folds = (
+            workspace.settings,
+            cache(workspace.recordings),
+            cache(workspace.folds),
+        )
+
+
+def _rows(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFold":
+    from cry_pipeline.evaluation.predictions import out_of_fold
+    from cry_pipeline.training.runs import read_run
+
+    of, settings = found.provenance, workspace.settings
+    folds = workspace.folds(catalog.experiments[of.experiment].folds_name)
+    predictions = read_run(of.experiment, of.run_digest, folds, settings.runs)
+    return out_of_fold(predictions, folds, found.classes, of.experiment)
