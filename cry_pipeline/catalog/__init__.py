@@ -4,6 +4,7 @@ from cry_pipeline.catalog.digests import canonical_json, digest
 from cry_pipeline.catalog.loading import CatalogError, load_catalog
 from cry_pipeline.catalog.specs import (
     Catalog,
+    ChampionSpec,
     CohortSpec,
     ExperimentSpec,
     FeatureSetSpec,
@@ -17,6 +18,7 @@ from cry_pipeline.catalog.specs import (
 __all__ = [
     "Catalog",
     "CatalogError",
+    "ChampionSpec",
     "CohortSpec",
     "ExperimentSpec",
     "FeatureSetSpec",

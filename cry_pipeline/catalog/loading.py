@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cry_pipeline.catalog.specs import Catalog
 
-SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments")
+SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments", "champion")
 PACKAGED = Path(__file__).parent
 
 
@@ -31,6 +31,7 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     sections = {section: _read_section(folder / f"{section}.yaml", section) for section in SECTIONS}
     catalog = Catalog(**sections)
     _check_references(catalog, folder / "experiments.yaml")
+    _check_champion(catalog, folder / "champion.yaml")
     return catalog
 
 
@@ -81,3 +82,22 @@ def _check_references(catalog: Catalog, path: Path) -> None:
                 )
     if faults:
         raise CatalogError("\n".join(faults))
+
+
+def _check_champion(catalog: Catalog, path: Path) -> None:
+    """Refuse candidates that cannot be exported, or whose evidence is not about new babies."""
+    faults = []
+    for target, names in (("cry", catalog.champion.cry), ("reason", catalog.champion.reason)):
+        for name in names:
+            experiment = catalog.experiments.get(name)
+            if experiment is None:
+                faults.append(f"{name!r} is not in the catalog; allowed: {', '.join(sorted(catalog.experiments))}")
+                continue
+            if catalog.cohorts[experiment.cohort].target != target:
+                faults.append(f"{target}: {name}: its cohort {experiment.cohort} has another target")
+            if not catalog.protocols[experiment.protocol].grouped:
+                faults.append(f"{target}: {name}: its protocol {experiment.protocol} has donors on both sides")
+            if not catalog.models[experiment.model].is_network:
+                faults.append(f"{target}: {name}: only networks can be exported, {experiment.model} is none")
+    if faults:
+        raise CatalogError("\n".join(f"{path}: {fault}" for fault in faults))

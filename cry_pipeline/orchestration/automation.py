@@ -70,7 +70,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> d
 
 retraining_sensor = dg.AutomationConditionSensorDefinition(
     "retraining",
-    target=dg.AssetSelection.groups("runs", "evidence", "reports"),
+    target=dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Trains, evaluates and reports what is stale, at most once a week. Turn it on where nobody watches.",
 )

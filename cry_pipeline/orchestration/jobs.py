@@ -17,6 +17,6 @@ ingest_job = dg.define_asset_job(
 )
 training_job = dg.define_asset_job(
     "training",
-    selection=dg.AssetSelection.groups("runs", "evidence", "reports"),
-    description="Train, evaluate and report every experiment whose data or parameters changed.",
+    selection=dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
+    description="Train, evaluate, report and export every experiment whose data or parameters changed.",
 )
