@@ -35,7 +35,7 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     return catalog
 
 
-def _read_section(path: Path, section: str) -> dict[str, Any]:
+def _read_section(path: Path, section: str) -> Any:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -34,7 +34,9 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
         ExportError: the graph differs from torch.
         CandidateError: a run holds no networks, or its fold models do not fit together.
     """
-    operating = {target: operating_point(candidate) for target, candidate in candidates.items()}
+    operating: dict[Target, dict[str, float]] = {
+        target: operating_point(candidate) for target, candidate in candidates.items()
+    }
     differences = {
         target: _write_target(candidate, folder / target, operating[target]) for target, candidate in candidates.items()
     }

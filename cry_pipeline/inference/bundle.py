@@ -26,11 +26,11 @@ MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
 FEATURES, LABELS, CALIBRATION, EVIDENCE, PROVENANCE = (
     f"{name}.json" for name in ("feature_spec", "labels", "calibration", "evidence", "provenance")
 )
-TARGETS = ("cry", "reason")
 FORMAT = 1
 """Raised when a change of the files means that older code cannot read them."""
 
 Target = Literal["cry", "reason"]
+TARGETS: tuple[Target, ...] = ("cry", "reason")
 
 
 class BundleError(ValueError):

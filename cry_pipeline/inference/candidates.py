@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cry_pipeline.catalog import CohortSpec, FeatureSetSpec, digest
-from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.records import Evidence, Target
 
 REVISION = 1
 """Raised when a change of code changes what is in a bundle: the champion is then exported anew."""
@@ -71,7 +71,7 @@ def best(candidates: Iterable[Candidate]) -> Candidate:
     return max(found, key=lambda candidate: candidate.evidence.headline.value)
 
 
-def bundle_digest(candidates: Mapping[str, Candidate]) -> str:
+def bundle_digest(candidates: Mapping[Target, Candidate]) -> str:
     """Return the digest of the bundle that ``candidates`` by target would make."""
     inputs = {
         target: {"run": candidate.evidence.provenance.run_digest, "evidence": candidate.evidence.digest}

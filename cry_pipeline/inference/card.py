@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cry_pipeline import __version__
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence, Target
 from cry_pipeline.inference.candidates import Candidate
 
 QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 ABOVE_CHANCE = "above chance"
 
 
-def model_card(candidates: Mapping[str, Candidate], operating: Mapping[str, Mapping[str, float]], digest: str) -> str:
+def model_card(
+    candidates: Mapping[Target, Candidate], operating: Mapping[Target, Mapping[str, float]], digest: str
+) -> str:
     """Return the card, Markdown.
 
     Args:
@@ -40,7 +42,7 @@ def model_card(candidates: Mapping[str, Candidate], operating: Mapping[str, Mapp
     return "\n\n".join(sections) + "\n"
 
 
-def _details(candidates: Mapping[str, Candidate], digest: str) -> str:
+def _details(candidates: Mapping[Target, Candidate], digest: str) -> str:
     lines = [
         f"- Bundle {digest}, exported on {datetime.now(UTC).date().isoformat()} by cry_pipeline {__version__}.",
         "- Input: mono samples; the feature transform is part of each ONNX graph. Output: calibrated probabilities.",
@@ -56,7 +58,7 @@ def _details(candidates: Mapping[str, Candidate], digest: str) -> str:
     return "## Model details\n\n" + "\n".join(lines)
 
 
-def _intended_use(candidates: Mapping[str, Candidate]) -> str:
+def _intended_use(candidates: Mapping[Target, Candidate]) -> str:
     reason = candidates.get("reason")
     if reason is None:
         on_reasons = "It holds no model of reasons."
@@ -86,7 +88,7 @@ _FACTORS = (
 )
 
 
-def _metrics(candidates: Mapping[str, Candidate]) -> str:
+def _metrics(candidates: Mapping[Target, Candidate]) -> str:
     headlines = ", ".join(
         f"{METRIC_NAMES[own.evidence.headline_metric]} for {name}" for name, own in candidates.items()
     )
@@ -99,7 +101,7 @@ def _metrics(candidates: Mapping[str, Candidate]) -> str:
     )
 
 
-def _data(candidates: Mapping[str, Candidate]) -> str:
+def _data(candidates: Mapping[Target, Candidate]) -> str:
     lines = []
     for target, own in candidates.items():
         at, found = own.evidence.provenance, own.evidence
@@ -111,7 +113,7 @@ def _data(candidates: Mapping[str, Candidate]) -> str:
         "## Evaluation data\n\n" + "\n".join(lines) + "\n\nTested fold by fold under protocol "
         f"`{candidates['cry'].evidence.provenance.protocol}`, which keeps each donor on one side.\n\n"
         "## Training data\n\nThe same cohorts: each network was trained on the recordings of the other folds. Labels "
-        "of `reason` are the parents' guesses in the app; those of `cry` are the choice of the corpus' curators, by ear."
+        "of `reason` are the parents' guesses in the app; those of `cry` are the choice of the curators, by ear."
     )
 
 
@@ -147,7 +149,7 @@ _ETHICS = (
 )
 
 
-def _caveats(candidates: Mapping[str, Candidate]) -> str:
+def _caveats(candidates: Mapping[Target, Candidate]) -> str:
     lines = [
         "- A probability holds for recordings like the donated ones, in which cries are as frequent as there; "
         "where cries are rarer, more of what is called a cry is none.",

@@ -35,7 +35,7 @@ class Event(NamedTuple):
     event: str
     digest: str
     previous: str | None
-    runs: dict[str, dict[str, str]]
+    runs: dict[Target, dict[str, str]]
     """By target, ``experiment`` and ``run`` (its digest)."""
     why: list[str]
 
@@ -152,7 +152,7 @@ def place(models: Path, digest: str, build: Callable[[Path], Any], accept: Calla
 
 def promotion(digest: str, previous: str | None, runs: Mapping[Target, dict[str, str]], why: list[str]) -> Event:
     """Return the event that makes ``digest`` the champion now."""
-    return Event(_now(), PROMOTED, digest, previous, {str(target): run for target, run in runs.items()}, why)
+    return Event(_now(), PROMOTED, digest, previous, dict(runs), why)
 
 
 def _now() -> str:

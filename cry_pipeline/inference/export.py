@@ -114,11 +114,10 @@ def export_run(request: Request) -> float:
     Raises:
         ExportError: as :func:`export`, or the process failed in another way.
     """
-    command = [sys.executable, "-m", "cry_pipeline.inference.export", json.dumps(request._asdict())]
     # One thread: tracing is Python's work, and a check's sums stay in one order.
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )  # noqa: S603
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", __name__, json.dumps(request._asdict())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ExportError(f"{request.path} could not be exported: {last}")

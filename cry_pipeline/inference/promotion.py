@@ -78,7 +78,7 @@ def promote(
         refused = [point.sentence for point in found if not point.passed]
         return Decision(incumbent.digest if incumbent else None, digest, False, refused)
     if incumbent is None or incumbent.digest != digest:
-        made_of = {target: _run_of(candidate) for target, candidate in candidates.items()}
+        made_of: dict[Target, dict[str, str]] = {target: _run_of(candidate) for target, candidate in candidates.items()}
         champions.switch(models, champions.promotion(digest, incumbent.digest if incumbent else None, made_of, why))
     return Decision(digest, digest, True, why)
 

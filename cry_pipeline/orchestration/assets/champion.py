@@ -7,12 +7,14 @@ import dagster as dg
 from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.orchestration.assets.evidence import provenance_of
 from cry_pipeline.orchestration.automation import when_stale
-from cry_pipeline.orchestration.reporting import OWNERS, materialized
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    import pandas as pd
 
     from cry_pipeline.inference.bundle import Target
     from cry_pipeline.inference.candidates import Candidate
@@ -117,12 +119,25 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
             why=dg.MetadataValue.md("\n".join(f"- {point}" for point in decision.why)),
             candidate=decision.candidate,
             bundle=dg.MetadataValue.path(str(champion_folder(settings.models, decision.champion))),
-            **{f"{target}_experiment": own.experiment for target, own in candidates.items()},
-            **{f"{target}_verdict": own.evidence.sentence for target, own in candidates.items()},
-            **{f"{target}_headline": own.evidence.headline.value for target, own in candidates.items()},
+            evidence=table(_about(candidates)),
         )
 
     return champion
+
+
+def _about(candidates: "Mapping[Target, Candidate]") -> "pd.DataFrame":
+    """Return experiment, headline and verdict of each candidate."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "target": target,
+            "experiment": own.experiment,
+            "headline": own.evidence.headline.value,
+            "verdict": own.evidence.sentence,
+        }
+        for target, own in candidates.items()
+    )
 
 
 def parity_check() -> dg.AssetChecksDefinition:
@@ -146,7 +161,9 @@ def parity_check() -> dg.AssetChecksDefinition:
         try:
             bundle = read_bundle(current(settings.models))
             made_of = history(settings.models)[-1].runs
-            stored = {target: stored_predictions(made_of[target], settings.runs) for target in bundle.targets}
+            stored: dict[Target, pd.DataFrame] = {
+                target: stored_predictions(made_of[target], settings.runs) for target in bundle.targets
+            }
         except (BundleError, ChampionError, DamagedFoldError) as error:
             return dg.AssetCheckResult(passed=False, description=str(error))
         parity = check_parity(bundle, stored, audio_of(workspace), per_fold=PER_FOLD)
