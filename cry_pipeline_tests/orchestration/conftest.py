@@ -66,7 +66,7 @@ def shrunk_catalog(folder: Path) -> Path:
     (folder / "models.yaml").write_text(yaml.safe_dump(models))
     experiments = yaml.safe_load((folder / "experiments.yaml").read_text())
     (folder / "experiments.yaml").write_text(yaml.safe_dump({name: experiments[name] for name in EXPERIMENTS}))
-    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": ["curation_lfeb_attention_lstm_donor_grouped"]}))
+    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": []}))  # an export takes long
     return folder
 
 
