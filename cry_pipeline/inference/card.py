@@ -45,17 +45,23 @@ def model_card(
 def _details(candidates: Mapping[Target, Candidate], digest: str) -> str:
     lines = [
         f"- Bundle {digest}, exported on {datetime.now(UTC).date().isoformat()} by cry_pipeline {__version__}.",
-        "- Input: mono samples; the feature transform is part of each ONNX graph. Output: calibrated probabilities.",
+        "- Input: mono samples; the feature transform is part of each ONNX graph. Output: probabilities.",
     ]
     for target, own in candidates.items():
         at, features = own.evidence.provenance, own.feature_set
         lines.append(
             f"- `{target}`: the mean of {len(own.members)} networks `{at.model}`, one for each fold of "
             f"`{own.experiment}` (run {at.run_digest[:16]}), on features `{at.feature_set}` at "
-            f"{features.sample_rate_hz} Hz. Classes: {', '.join(own.cohort.classes)}."
+            f"{features.sample_rate_hz} Hz. Classes: {', '.join(own.cohort.classes)}. {_calibration(own)}"
         )
     lines.append("- Licence: MIT for the code; the recordings are under the corpus' own (Open Database License).")
     return "## Model details\n\n" + "\n".join(lines)
+
+
+def _calibration(own: Candidate) -> str:
+    if all(temperature == 1 for temperature in own.temperatures):
+        return "No temperature was fitted: probabilities are not calibrated."
+    return f"Calibrated by temperatures {', '.join(f'{each:.2f}' for each in own.temperatures)}."
 
 
 def _intended_use(candidates: Mapping[Target, Candidate]) -> str:
@@ -129,7 +135,7 @@ def _analysis(target: str, own: Candidate, operating: Mapping[str, float]) -> st
         "| metric | value | 95 % interval |\n|---|---|---|\n" + "\n".join(rows) + "\n"
         f"| most frequent class (compare accuracy) | {found.majority_rate:.3f} | |\n\n"
         + _recalls(found)
-        + f"\n\nAt the bundle's threshold of 0.5, calibrated, out of fold: {points}."
+        + f"\n\nAt the bundle's threshold of 0.5, out of fold: {points}."
     )
 
 

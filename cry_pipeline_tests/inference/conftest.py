@@ -190,14 +190,9 @@ def bundle(candidate: Callable[..., Candidate], _exported_before: None, tmp_path
 
 def relabelled(predictions: pd.DataFrame, correct: float) -> pd.DataFrame:
     """Predictions that are right by ``correct`` (0 to 1) in every row."""
-    classes = [name.removeprefix("p_") for name in predictions if str(name).startswith("p_")]
+    classes = [str(name).removeprefix("p_") for name in predictions if str(name).startswith("p_")]
     columns = {
         f"p_{name}": np.where(predictions["label"] == name, correct, (1 - correct) / (len(classes) - 1))
         for name in classes
     }
-    return replace_columns(predictions, columns)
-
-
-def replace_columns(predictions: pd.DataFrame, columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Return a copy with other columns."""
     return predictions.assign(**columns)
