@@ -119,8 +119,9 @@ def out_of_fold_of(made: Made, target: str) -> pd.DataFrame:
 def write_run(runs: Path, candidate: Candidate, members: tuple[FittedNetwork, ...]) -> None:
     """Write the candidate's run folder as training would have."""
     candidate.run.mkdir(parents=True)
-    for fold, fitted in enumerate(members):
+    for fold, own in enumerate(members):
         predictions = candidate.predictions[candidate.predictions["fold"] == fold]
+        fitted = FittedNetwork(own.network, own.standardiser, candidate.cohort.classes, NETWORK)
         digest = candidate.evidence.provenance.run_digest
         write_fold(candidate.fold(fold), fitted, predictions, {"digest": digest, "fold": fold})
 

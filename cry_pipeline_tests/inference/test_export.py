@@ -1,5 +1,7 @@
 """The graph is the pipeline: equal to torch and to the offline predictions, at lengths it was not traced at."""
 
+import shutil
+
 import numpy as np
 import onnx
 import pytest
@@ -40,7 +42,8 @@ def test_graph_holds_its_weights_and_no_path_of_the_machine_that_made_it(made: M
     assert any(node.op_type == "DFT" for node in model.graph.node)
 
 
-def test_what_is_no_network_cannot_be_exported(made: Made) -> None:
-    request = Request([str(made.root / "absent.safetensors")], [1.0], FEATURES.model_dump(mode="json"), 1.0, "x.onnx")
-    with pytest.raises(ExportError, match=r"absent\.safetensors"):
+def test_export_that_fails_in_its_process_is_said(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.sys, "executable", shutil.which("false"))
+    request = Request([], [], {}, 1.0, "some.onnx")
+    with pytest.raises(ExportError, match=r"some\.onnx could not be exported: it said nothing"):
         export_run(request)
