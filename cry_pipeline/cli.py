@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cry_pipeline import __version__
+from cry_pipeline.predict_cli import champion_app, predict
 from cry_pipeline.store_cli import store_app
 from cry_pipeline.terminal import catalog, megabytes, print_table, settings
 
@@ -32,6 +33,8 @@ features_app = typer.Typer(help="The feature sets of the catalog and what is sto
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(features_app, name="features")
 app.add_typer(store_app, name="store")
+app.add_typer(champion_app, name="champion", no_args_is_help=True)
+app.command()(predict)
 
 
 def main() -> None:
@@ -66,7 +69,7 @@ def run(
         bool, typer.Option("--study", help="Also the experiments of tier study: hours. Stopped, run it again to go on.")
     ] = False,
 ) -> None:
-    """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports.
+    """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports, champion.
 
     What is there and current is reused, so a second run computes nothing.
     """

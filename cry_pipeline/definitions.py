@@ -4,11 +4,13 @@ raw/inventory → manifests/recordings, manifests/quarantine
               → features/<feature_set>       one per feature set of the catalog
               → folds/<cohort>_<protocol>    one per pair that an experiment names
               → runs/<experiment> → evidence/<experiment> → reports/<report> → reports/site
+                                                          → models/champion
 """
 
 import dagster as dg
 
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.orchestration.assets.champion import champion_assets, champion_checks
 from cry_pipeline.orchestration.assets.evidence import evidence_assets
 from cry_pipeline.orchestration.assets.features import feature_assets
 from cry_pipeline.orchestration.assets.folds import folds_assets
@@ -34,8 +36,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *run_assets(catalog),
             *evidence_assets(catalog),
             *report_assets(catalog),
+            *champion_assets(catalog),
         ],
-        asset_checks=[schema, *feature_checks(catalog), *donor_checks(catalog)],
+        asset_checks=[schema, *feature_checks(catalog), *donor_checks(catalog), *champion_checks(catalog)],
         jobs=all_jobs(catalog),
         sensors=[inbox_sensor, retraining_sensor(catalog)],
         schedules=[weekly_catch_up],

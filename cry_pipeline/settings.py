@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         return self.data / "evidence"
 
     @property
+    def models(self) -> Path:
+        """Folder of exported models: ``champions/<digest>/``, and ``champion.json``, which names the one in use."""
+        return self.data / "models"
+
+    @property
     def reports(self) -> Path:
         """Folder of HTML pages and their tables."""
         return self.data / "reports"

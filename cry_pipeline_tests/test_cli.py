@@ -30,6 +30,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["features"], ["list", "show"]),
         (["features", "show"], ["--plot"]),
         (["leaderboard"], ["majority rate"]),
+        (["predict"], ["--json", "--bundle", "Not for diagnosis"]),
+        (["champion"], ["show", "history", "rollback"]),
     ],
 )
 def test_help_says_what_a_command_does(arguments: list[str], said: list[str]):
@@ -49,6 +51,10 @@ def test_help_imports_nothing_heavy():
     ("arguments", "environment", "said"),
     [
         (["leaderboard"], {}, "materialize it with `cry-pipeline run`"),
+        (["champion", "show"], {}, "there is no champion"),
+        (["champion", "history"], {}, "no champion yet"),
+        (["champion", "rollback"], {}, "no champion"),
+        (["predict", "x.wav"], {}, "make one with `cry-pipeline run`"),
         (["features", "show", "mel99"], {}, "no feature set 'mel99'; the catalog has babycare_22k"),
         (["features", "show", "mel64_8k", "--plot", "x.png"], {}, "no features of any recording are stored"),
         (["features", "list"], {"CRY_PIPELINE_WORKERS": "none"}, "CRY_PIPELINE_WORKERS"),

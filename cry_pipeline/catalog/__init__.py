@@ -16,12 +16,13 @@ from cry_pipeline.catalog.models import (
     ResNet50AttentionSpec,
     SvmSpec,
 )
-from cry_pipeline.catalog.specs import Catalog, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
+from cry_pipeline.catalog.specs import Catalog, ChampionSpec, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
 
 __all__ = [
     "AugmentationSpec",
     "Catalog",
     "CatalogError",
+    "ChampionSpec",
     "CohortSpec",
     "EnsembleSpec",
     "ExperimentSpec",

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from cry_pipeline.catalog.matrix import Expanded, expand
 from cry_pipeline.catalog.specs import Catalog
 
-SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments")
+SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments", "champion")
 PACKAGED = Path(__file__).parent
 
 
@@ -42,6 +42,7 @@ def load_catalog(folder: Path | None = None) -> Catalog:
         faults = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
         raise CatalogError("\n".join(faults).replace("Value error, ", "")) from None
     _check_references(catalog, paths["experiments"], expanded)
+    _check_champion(catalog, paths["champion"])
     return catalog
 
 
@@ -59,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _validated(content: dict[str, Any], section: str, path: Path, expanded: Expanded) -> dict[str, Any]:
+def _validated(content: dict[str, Any], section: str, path: Path, expanded: Expanded) -> Any:
     adapter = TypeAdapter(get_type_hints(Catalog, include_extras=True)[section])
     try:
         return adapter.validate_python(content)
@@ -102,3 +103,22 @@ def _check_references(catalog: Catalog, path: Path, expanded: Expanded) -> None:
                 faults.setdefault((expanded.origins[name][0], field, named), said)
     if faults:
         raise CatalogError("\n".join(faults.values()))
+
+
+def _check_champion(catalog: Catalog, path: Path) -> None:
+    """Refuse candidates that cannot be exported, or whose evidence is not about new babies."""
+    faults = []
+    for target, names in (("cry", catalog.champion.cry), ("reason", catalog.champion.reason)):
+        for name in names:
+            experiment = catalog.experiments.get(name)
+            if experiment is None:
+                faults.append(f"{name!r} is not in the catalog; allowed: {', '.join(sorted(catalog.experiments))}")
+                continue
+            if catalog.cohorts[experiment.cohort].target != target:
+                faults.append(f"{target}: {name}: its cohort {experiment.cohort} has another target")
+            if not catalog.protocols[experiment.protocol].grouped:
+                faults.append(f"{target}: {name}: its protocol {experiment.protocol} has donors on both sides")
+            if not catalog.models[experiment.model].is_network:
+                faults.append(f"{target}: {name}: only networks can be exported, {experiment.model} is none")
+    if faults:
+        raise CatalogError("\n".join(f"{path}: {fault}" for fault in faults))

@@ -179,8 +179,19 @@ class ExperimentSpec(Spec):
         return f"{self.cohort}_{self.protocol}"
 
 
+class ChampionSpec(Spec):
+    """Experiments that the exported model may come from: for each target the one with the best headline is taken.
+
+    ``cry`` says whether a recording is a cry, ``reason`` why the baby cries. Without ``cry`` there is no champion;
+    without ``reason`` it gives no reasons.
+    """
+
+    cry: tuple[Name, ...] = ()
+    reason: tuple[Name, ...] = ()
+
+
 class Catalog(BaseModel):
-    """Everything that is compared, by name."""
+    """Everything that is compared, by name, and what of it may be exported."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -189,6 +200,7 @@ class Catalog(BaseModel):
     feature_sets: dict[Name, FeatureSetSpec]
     models: dict[Name, ModelSpec]
     experiments: dict[Name, ExperimentSpec]
+    champion: ChampionSpec = ChampionSpec()
 
     @field_validator("models")
     @classmethod

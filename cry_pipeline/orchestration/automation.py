@@ -72,7 +72,7 @@ def retraining_sensor(catalog: Catalog) -> dg.AutomationConditionSensorDefinitio
     """Return the sensor that evaluates the conditions; what is of the study alone is never trained by itself."""
     return dg.AutomationConditionSensorDefinition(
         "retraining",
-        target=by_default(catalog) & dg.AssetSelection.groups("runs", "evidence", "reports"),
+        target=by_default(catalog) & dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
         default_status=dg.DefaultSensorStatus.STOPPED,
         description="Trains, evaluates and reports what is stale, at most weekly. Turn it on where nobody watches.",
     )

@@ -50,6 +50,6 @@ def all_jobs(catalog: Catalog) -> "list[UnresolvedAssetJobDefinition]":
         dg.define_asset_job(
             TRAINING,
             selection=default - dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
-            description="Train, evaluate and report every experiment whose data or parameters changed.",
+            description="Train, evaluate, report and export every experiment whose data or parameters changed.",
         ),
     ]

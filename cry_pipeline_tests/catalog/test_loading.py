@@ -104,6 +104,12 @@ def test_cold_or_hot_counts_as_discomfort():
             lambda c: c.update(mine=SINGLE | {"model": "oracle"}),
             ["experiments.yaml: mine.model: 'oracle'", "lfeb_attention_lstm"],
         ),
+        ("champion", lambda c: c.update(cry=["oracle"]), ["champion.yaml", "'oracle' is not in the catalog"]),
+        (
+            "champion",
+            lambda c: c.update(cry=["cleaned_majority_clip_stratified"]),
+            ["another target", "donors on both sides", "only networks can be exported"],
+        ),
     ],
 )
 def test_fault_is_said_with_file_key_and_allowed_values(folder: Path, section: str, edit, said: list[str]):

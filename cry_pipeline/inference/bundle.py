@@ -1,0 +1,198 @@
+"""A bundle: the folder that holds an exported champion and all that is said about it.
+
+Belongs here: which files there are, writing them whole, and reading them strictly. Does not: making their content
+(building.py, card.py), and choosing which bundle is the champion (promotion.py).
+
+    manifest.json                 digest of what went in; size and sha256 of every other file
+    MODEL_CARD.md
+    cry/, reason/                 one folder for each target (reason may be absent):
+        model.onnx                samples → probabilities, the feature transform inside
+        weights.safetensors       weights and standardisation of every fold model
+        feature_spec.json  labels.json  calibration.json  evidence.json  provenance.json
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
+MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
+FEATURES, LABELS, CALIBRATION, EVIDENCE, PROVENANCE = (
+    f"{name}.json" for name in ("feature_spec", "labels", "calibration", "evidence", "provenance")
+)
+FORMAT = 1
+"""Raised when a change of the files means that older code cannot read them."""
+
+Target = Literal["cry", "reason"]
+TARGETS: tuple[Target, ...] = ("cry", "reason")
+
+
+class BundleError(ValueError):
+    """A folder is not a bundle, or not what was written; the message names the file and what to do."""
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class FeatureInput(_Content):
+    """Of ``feature_spec.json``, what decoding has to know; the rest is inside the graph."""
+
+    sample_rate_hz: int
+
+
+class Labels(_Content):
+    """``labels.json``: ``classes`` in the order of the graph's outputs."""
+
+    target: Target
+    classes: tuple[str, ...]
+    min_duration_s: float = Field(description="shorter recordings were not trained on")
+
+
+class Calibration(_Content):
+    """``calibration.json``: how probabilities were calibrated, and from which on they are acted upon."""
+
+    method: str
+    temperatures: tuple[float, ...] = Field(description="of each fold model")
+    threshold: float = Field(description="least probability of a cry, or of a reason that is given as the answer")
+    at_threshold: dict[str, float] = Field(default_factory=dict, description="out-of-fold recall, precision …")
+
+
+class Finding(_Content):
+    """Of ``evidence.json``, what a prediction needs."""
+
+    verdict: str
+    sentence: str
+    synthetic: bool
+
+    @property
+    def supports_an_answer(self) -> bool:
+        """Whether the evidence says that the model knows anything."""
+        return self.verdict == "above chance"
+
+
+@dataclass(frozen=True)
+class TargetFiles:
+    """One target's part of a bundle, read."""
+
+    model: bytes
+    features: FeatureInput
+    labels: Labels
+    calibration: Calibration
+    finding: Finding
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle, read and verified; ``targets`` has ``cry`` and perhaps ``reason``."""
+
+    folder: Path
+    digest: str
+    targets: dict[Target, TargetFiles]
+
+
+def write_manifest(folder: Path, digest: str, about: Mapping[str, Any]) -> None:
+    """Make ``folder`` a bundle by writing the manifest of all files in it, and sync them to disk.
+
+    Args:
+        folder: holds every other file already.
+        digest: of what the bundle was made from.
+        about: further entries, JSON types.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): _describe(path.read_bytes()) for path in paths}
+    (folder / MANIFEST).write_text(_render({"format": FORMAT, "digest": digest, **about, "files": files}), "utf-8")
+    for path in [*paths, folder / MANIFEST, *(path for path in folder.iterdir() if path.is_dir()), folder]:
+        _sync(path)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read and verify the bundle in ``folder``: every file, byte for byte.
+
+    Raises:
+        BundleError: there is no bundle; a file is missing, changed, or not listed; the manifest was changed.
+    """
+    manifest = _read_manifest(folder)
+    contents = _verified(folder, manifest["files"])
+    targets: dict[Target, TargetFiles] = {}
+    for target in TARGETS:
+        if f"{target}/{MODEL}" in contents:
+            targets[target] = _target(folder, target, contents)
+    if "cry" not in targets:
+        raise BundleError(f"{folder} holds no model that knows a cry; export the champion again")
+    return Bundle(folder, manifest["digest"], targets)
+
+
+def verify(folder: Path) -> str:
+    """Return the digest of the bundle in ``folder`` after checking every byte; raises as :func:`read_bundle`."""
+    return read_bundle(folder).digest
+
+
+def _target(folder: Path, target: Target, contents: Mapping[str, bytes]) -> TargetFiles:
+    try:
+        part = {name: contents[f"{target}/{name}"] for name in (MODEL, FEATURES, LABELS, CALIBRATION, EVIDENCE)}
+        return TargetFiles(
+            part[MODEL],
+            FeatureInput.model_validate_json(part[FEATURES]),
+            Labels.model_validate_json(part[LABELS]),
+            Calibration.model_validate_json(part[CALIBRATION]),
+            Finding.model_validate_json(part[EVIDENCE]),
+            json.loads(contents[f"{target}/{PROVENANCE}"]),
+        )
+    except (KeyError, ValidationError) as error:
+        raise BundleError(f"{folder / target} is not part of a bundle of format {FORMAT}: {error}") from error
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+        manifest = json.loads(text)
+        kind, digest, files = manifest["format"], manifest["digest"], manifest["files"]
+    except FileNotFoundError:
+        raise BundleError(f"{folder} holds no bundle: there is no {MANIFEST}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}); export it again") from error
+    if kind != FORMAT:
+        raise BundleError(f"{path} is of format {kind}, this version reads {FORMAT}: export the champion again")
+    if text != _render({name: value for name, value in manifest.items() if name != "sha256"}):
+        raise BundleError(f"{path} is not what was written: export the champion again")
+    return {"digest": digest, "files": files}
+
+
+def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    for name in sorted(found ^ set(files)):
+        fault = "is missing" if name in files else "is not in the manifest"
+        raise BundleError(f"{folder / name} {fault}: export the champion again")
+    contents = {name: (folder / name).read_bytes() for name in files}
+    for name, content in contents.items():
+        if _describe(content) != files[name]:
+            raise BundleError(f"{folder / name} is not what was written: export the champion again")
+    return contents
+
+
+def _render(manifest: Mapping[str, Any]) -> str:
+    """Return the manifest's one text form, with the sha256 of itself, so that a change of any byte shows."""
+    canonical = json.dumps(manifest, sort_keys=True, ensure_ascii=False)
+    complete = {**manifest, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
+    return json.dumps(complete, indent=1, ensure_ascii=False) + "\n"
+
+
+def _describe(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

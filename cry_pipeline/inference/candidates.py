@@ -1,0 +1,95 @@
+"""Candidates: finished runs that a bundle can be made of, with what is known about them.
+
+Belongs here: what belongs to a candidate, which of several is taken, and its digest. Does not: making a bundle of it
+(building.py) and whether it becomes the champion (promotion.py).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cry_pipeline.catalog import CohortSpec, FeatureSetSpec, digest
+from cry_pipeline.evaluation.records import Evidence, Target
+
+REVISION = 1
+"""Raised when a change of code changes what is in a bundle: the champion is then exported anew."""
+
+
+class CandidateError(ValueError):
+    """No bundle can be made of what is there; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run with its evidence.
+
+    Args:
+        experiment: its name in the catalog.
+        cohort: what it was trained to tell apart, and on which recordings.
+        feature_set: parameters of the features that it was trained on.
+        run: folder of its folds.
+        predictions: its out-of-fold predictions, as ``read_run`` returns them.
+        evidence: what these show.
+    """
+
+    experiment: str
+    cohort: CohortSpec
+    feature_set: FeatureSetSpec
+    run: Path
+    predictions: pd.DataFrame
+    evidence: Evidence
+
+    @property
+    def members(self) -> list[int]:
+        """The folds of repeat 0, rising; one model of the bundle each."""
+        predictions = self.predictions
+        return sorted({int(fold) for fold in predictions.loc[predictions["repeat"] == 0, "fold"]})
+
+    @property
+    def temperatures(self) -> list[float]:
+        """What each member's logits are divided by; 1 where the run fitted none."""
+        own = of_repeat(self.predictions, 0)
+        return [float(own.loc[own["fold"] == fold, "temperature"].iloc[0]) for fold in self.members]
+
+    def fold(self, number: int) -> Path:
+        """Return the folder of a fold of repeat 0."""
+        return self.run / f"fold-0-{number}"
+
+
+def best(candidates: Iterable[Candidate]) -> Candidate:
+    """Return the candidate with the best headline.
+
+    Raises:
+        CandidateError: there is none.
+    """
+    found = list(candidates)
+    if not found:
+        raise CandidateError("no candidate's experiment has been run: materialize its run and evidence first")
+    return max(found, key=lambda candidate: candidate.evidence.headline.value)
+
+
+def bundle_digest(candidates: Mapping[Target, Candidate]) -> str:
+    """Return the digest of the bundle that ``candidates`` by target would make."""
+    inputs = {
+        target: {"run": candidate.evidence.provenance.run_digest, "evidence": candidate.evidence.digest}
+        for target, candidate in candidates.items()
+    }
+    return digest(inputs=inputs, revision=REVISION)
+
+
+def of_repeat(predictions: pd.DataFrame, repeat: int) -> pd.DataFrame:
+    """Return one repeat's out-of-fold predictions, with a ``temperature`` (1 where the run fitted none)."""
+    own = predictions[predictions["repeat"] == repeat].sort_values("recording_id", ignore_index=True)
+    return own if "temperature" in own else own.assign(temperature=1.0)
+
+
+def calibrated(predictions: pd.DataFrame, classes: Iterable[str]) -> np.ndarray:
+    """Return softmax(log p / temperature) ``[recordings, classes]`` of predictions that have a ``temperature``."""
+    probabilities = predictions[[f"p_{name}" for name in classes]].to_numpy(np.float64)
+    with np.errstate(divide="ignore"):
+        logits = np.log(probabilities) / predictions["temperature"].to_numpy(np.float64)[:, None]
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

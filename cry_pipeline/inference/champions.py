@@ -1,0 +1,159 @@
+"""Which bundle is the champion: a switch that is atomic, its history, and the way back.
+
+Belongs here: the pointer, its history, and where bundles lie. Does not: making a bundle (building.py), and whether it
+may become the champion (promotion.py).
+
+``models/champions/<digest>/`` are the bundles; ``models/champion.json`` names the one in use and how it came to be.
+Both change by one rename, so that a reader finds the old champion or the new one.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cry_pipeline.artefacts import write_json
+from cry_pipeline.inference.bundle import BundleError, Target, verify
+
+LOG = logging.getLogger("cry_pipeline")
+POINTER, CHAMPIONS = "champion.json", "champions"
+PROMOTED, ROLLED_BACK = "promoted", "rolled back"
+
+
+class ChampionError(ValueError):
+    """There is no champion, or it cannot be switched as asked; the message says why and what to do."""
+
+
+class Event(NamedTuple):
+    """A switch: ``digest`` became the champion after ``previous``; ``why`` says what it rested on."""
+
+    at: str
+    event: str
+    digest: str
+    previous: str | None
+    runs: dict[Target, dict[str, str]]
+    """By target, ``experiment`` and ``run`` (its digest)."""
+    why: list[str]
+
+
+def champion_folder(models: Path, digest: str) -> Path:
+    """Return where the bundle of ``digest`` lies: under its first 16 digits."""
+    return models / CHAMPIONS / digest[:16]
+
+
+def history(models: Path) -> list[Event]:
+    """Return all switches, oldest first; the digest of the last is the champion. Empty where there was none.
+
+    Raises:
+        ChampionError: the pointer cannot be read.
+    """
+    path = models / POINTER
+    try:
+        return [Event(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["history"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ChampionError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): restore it, or remove it to begin anew"
+        ) from error
+
+
+def current(models: Path) -> Path:
+    """Return the folder of the champion's bundle.
+
+    Raises:
+        ChampionError: there is none.
+    """
+    events = history(models)
+    if not events:
+        raise ChampionError(
+            f"there is no champion under {models} yet: make one with `cry-pipeline run`, or name a bundle with --bundle"
+        )
+    return champion_folder(models, events[-1].digest)
+
+
+def switch(models: Path, event: Event) -> None:
+    """Make ``event.digest`` the champion by appending ``event`` to the history, atomically."""
+    events = [*history(models), event]
+    write_json(
+        models / POINTER,
+        {"champion": event.digest, "history": [entry._asdict() for entry in events]},
+    )
+    LOG.info("champion: %s %s", event.digest[:16], event.event)
+
+
+def rolled_back_from(events: list[Event]) -> set[str]:
+    """Return the digests that were taken back and have not been made the champion since."""
+    banned: set[str] = set()
+    for event in events:
+        if event.event == ROLLED_BACK and event.previous:
+            banned.add(event.previous)
+        banned.discard(event.digest)
+    return banned
+
+
+def roll_back(models: Path, to: str | None = None) -> Event:
+    """Make an earlier champion the champion again: the one before the present one, or ``to`` (a digest's beginning).
+
+    The bundle is verified first. What is rolled back from is not promoted again by itself.
+
+    Raises:
+        ChampionError: there is no such champion.
+        BundleError: its bundle is damaged.
+    """
+    events = history(models)
+    if not events:
+        raise ChampionError("there is no champion, so none to roll back from")
+    now = events[-1].digest
+    if to is None:
+        target = next(event.previous for event in reversed(events) if event.digest == now and event.event == PROMOTED)
+        if target is None:
+            raise ChampionError(f"{now[:16]} is the first champion: there is none before it to roll back to")
+    else:
+        matches = sorted({event.digest for event in events if event.digest.startswith(to)} - {now})
+        if len(matches) != 1:
+            known = ", ".join(sorted({event.digest[:16] for event in events} - {now[:16]})) or "none"
+            raise ChampionError(f"{to!r} names {len(matches)} earlier champions; there are {known}")
+        target = matches[0]
+    verify(champion_folder(models, target))
+    runs = next(event.runs for event in reversed(events) if event.digest == target)
+    event = Event(_now(), ROLLED_BACK, target, now, runs, [f"rolled back from {now[:16]}"])
+    switch(models, event)
+    return event
+
+
+def place(models: Path, digest: str, build: Callable[[Path], Any], accept: Callable[[Path], list[str]]) -> list[str]:
+    """Let ``build`` fill a folder, and put it in its place if ``accept`` finds no fault; return the faults.
+
+    A sound bundle of the same digest that is there already is accepted, or not, as it is; a damaged one is replaced.
+    """
+    folder = champion_folder(models, digest)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if folder.exists() and verify(folder) == digest:
+            return accept(folder)
+    except BundleError as error:
+        LOG.warning("A bundle made before is damaged and is made again: %s", error)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        new = Path(temporary) / folder.name
+        new.mkdir()
+        build(new)
+        faults = accept(new)
+        if not faults:
+            if folder.exists():
+                shutil.move(folder, Path(temporary) / "damaged")
+            new.rename(folder)
+    return faults
+
+
+def promotion(digest: str, previous: str | None, runs: Mapping[Target, dict[str, str]], why: list[str]) -> Event:
+    """Return the event that makes ``digest`` the champion now."""
+    return Event(_now(), PROMOTED, digest, previous, dict(runs), why)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

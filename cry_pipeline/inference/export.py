@@ -1,0 +1,214 @@
+"""From samples to probabilities in one graph: the fold models of a run, with the feature transform, as ONNX.
+
+Belongs here: the torch module that is exported, exporting it, and holding the graph against it. Does not: which run
+(building.py), files around the graph (bundle.py), and comparing with stored predictions (parity.py).
+
+There is one code path: the FFT of the transform is exported as ONNX's own DFT, in float64, as torch computes it.
+
+Each export is done in a process of its own: with torch 2.13 a second export of another model in the same process
+gives a graph that fails at lengths other than the example's (what is left behind there is not known; see _check).
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.corpus.decoding import MAX_DURATION_S
+from cry_pipeline.features.hybrid import RowStandardiser, hybrid
+from cry_pipeline.features.kinds import KINDS
+from cry_pipeline.features.transforms import Features, FeatureTransform
+from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, open_graph, run_graph
+from cry_pipeline.training.trainer import FittedNetwork
+
+OPSET = 20
+TOLERANCE = 1e-4
+"""Largest difference of a probability between the graph, torch, and the stored predictions."""
+
+
+class ExportError(RuntimeError):
+    """A run cannot be exported, or the graph does not compute what torch does; the message says what differs."""
+
+
+class FoldEnsemble(nn.Module):
+    """Samples → features → hybrid image → each fold's standardisation, network and temperature → their mean.
+
+    Features are rounded as the store rounds them, so that a network sees what it was trained on.
+
+    Args:
+        feature_set: the transform's parameters.
+        members: the fold models of one run, in the order of their folds; they share one spec.
+        temperatures: what each member's logits are divided by.
+    """
+
+    means: Tensor
+    sds: Tensor
+    temperatures: Tensor
+
+    def __init__(
+        self, feature_set: FeatureSetSpec, members: Sequence[FittedNetwork], temperatures: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.feature_set = feature_set
+        self.spec = members[0].spec
+        self.transform = FeatureTransform(feature_set)
+        self.networks = nn.ModuleList(member.network for member in members)
+        self.register_buffer("means", torch.stack([member.standardiser.mean for member in members]))
+        self.register_buffer("sds", torch.stack([member.standardiser.sd for member in members]))
+        self.register_buffer("temperatures", torch.tensor(temperatures, dtype=torch.float64))
+        self.eval()
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean probabilities ``[1, classes]`` and each member's ``[members, classes]``, float32.
+
+        Args:
+            samples: one recording at the feature set's rate, float32 ``[1, samples]`` in [-1, 1].
+        """
+        lengths = torch.full((1,), samples.shape[1], dtype=torch.int64)
+        frames = 1 + lengths // self.feature_set.hop_samples
+        images, columns = self._images(self.transform(samples, lengths), frames)
+        members = torch.cat(
+            [self._member(number, network, images, columns) for number, network in enumerate(self.networks)]
+        )
+        return members.mean(dim=0, keepdim=True).float(), members.float()
+
+    def _images(self, features: Features, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the image that training saw of these features, and its columns."""
+        stored = {
+            kind: values.to(getattr(torch, KINDS[kind].dtype)).float() for kind, values in features._asdict().items()
+        }
+        return hybrid(
+            stored["spectrogram"], stored["mel"], stored["mfcc"], frames, self.spec.bins, self.spec.frame_pool
+        )
+
+    def _member(self, number: int, network: nn.Module, images: Tensor, columns: Tensor) -> Tensor:
+        standardised = RowStandardiser(self.means[number], self.sds[number]).apply(images, columns)
+        logits = network(standardised, columns).double()
+        return (logits / self.temperatures[number]).softmax(dim=1)
+
+
+class Request(NamedTuple):
+    """What to export, as JSON types: fold models of one run, their temperatures, and the feature set's entry."""
+
+    checkpoints: list[str]
+    temperatures: list[float]
+    feature_set: dict[str, Any]
+    min_duration_s: float
+    path: str
+
+
+def export_run(request: Request) -> float:
+    """Export in a process of its own; return the largest difference between the graph and torch.
+
+    Raises:
+        ExportError: as :func:`export`, or the process failed in another way.
+    """
+    # One thread: tracing is Python's work, and a check's sums stay in one order.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", __name__, json.dumps(request._asdict())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ExportError(f"{request.path} could not be exported: {last}")
+    return float(done.stdout.strip().splitlines()[-1])
+
+
+def _export_requested(request: Request) -> float:
+    from cry_pipeline.training.registry import load_model
+
+    members = [load_model(Path(path))[0] for path in request.checkpoints]
+    networks = [member for member in members if isinstance(member, FittedNetwork)]
+    if len(networks) < len(members):
+        raise ExportError("only networks can be exported, and a fold model is none")
+    feature_set = FeatureSetSpec.model_validate(request.feature_set)
+    ensemble = FoldEnsemble(feature_set, networks, request.temperatures)
+    return export(ensemble, Path(request.path), min_duration_s=request.min_duration_s)
+
+
+def export(ensemble: FoldEnsemble, path: Path, *, min_duration_s: float) -> float:
+    """Write ``ensemble`` to ``path`` as ONNX, check it against torch, and return the largest difference found.
+
+    Args:
+        ensemble: what to export.
+        path: the file to write.
+        min_duration_s: the shortest recording that the graph is to take; the longest is what decoding allows.
+
+    Raises:
+        ExportError: the graph is not valid ONNX, or differs from torch by more than :data:`TOLERANCE`.
+    """
+    import onnx
+
+    rate_hz = ensemble.feature_set.sample_rate_hz
+    shortest, longest = int(np.ceil(min_duration_s * rate_hz)), int(MAX_DURATION_S * rate_hz)
+    example = torch.zeros(1, 3 * shortest + 1)
+    with _quiet():
+        program = torch.onnx.export(
+            ensemble,
+            (example,),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=[SAMPLES],
+            output_names=[PROBABILITIES, MEMBERS],
+            dynamic_shapes=({1: torch.export.Dim("samples", min=shortest, max=longest)},),
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch gave no ONNX program")
+    model = program.model_proto
+    for node in model.graph.node:
+        # Where in the source each node comes from, with this machine's paths.
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return _check(ensemble, path, shortest)
+
+
+def _check(ensemble: FoldEnsemble, path: Path, shortest: int) -> float:
+    """Return the largest difference between the graph at ``path`` and torch, over lengths at which frames change."""
+    graph, hop = open_graph(path), ensemble.feature_set.hop_samples
+    largest, generator = 0.0, torch.Generator().manual_seed(0)
+    for length in (shortest, shortest + 1, 2 * shortest - shortest % hop - 1, 7 * shortest, 23 * shortest + hop // 2):
+        envelope = torch.linspace(0, 12, length).sin().abs()
+        samples = (torch.rand(1, length, generator=generator) * 2 - 1) * envelope * 0.3
+        with torch.inference_mode():
+            expected = [output.numpy() for output in ensemble(samples)]
+        found = run_graph(graph, samples[0].numpy())
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"the graph differs from torch by {difference:.2g} at {length} samples; allowed are {TOLERANCE}"
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back torch's remarks on its own exporter; errors stay."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", ".*were assigned during export.*", UserWarning)
+            yield
+    finally:
+        log.setLevel(level)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{_export_requested(Request(**json.loads(sys.argv[1])))!r}\n")

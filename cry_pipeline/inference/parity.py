@@ -1,0 +1,80 @@
+"""A bundle against the pipeline: does it say of an audio file what the fold models said of its stored features?
+
+Belongs here: the comparison, from raw files, through the bundle alone. Does not: what follows from a difference
+(promotion.py, and the check in orchestration).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cry_pipeline.corpus.decoding import load_samples
+from cry_pipeline.inference.bundle import Bundle, Target
+from cry_pipeline.inference.candidates import calibrated, of_repeat
+from cry_pipeline.inference.graphs import open_graph, run_graph
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the bundle is from the stored predictions: ``largest`` difference of a probability, and where."""
+
+    recordings: int
+    largest: float
+    worst: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether every difference is within :data:`TOLERANCE`."""
+        return self.recordings > 0 and self.largest <= TOLERANCE
+
+    @property
+    def sentence(self) -> str:
+        """What was found."""
+        return (
+            f"{self.recordings} recordings from their audio files: probabilities differ by at most {self.largest:.1e} "
+            f"from the stored out-of-fold ones ({TOLERANCE:.0e} allowed; largest at {self.worst})"
+        )
+
+
+def check_parity(
+    bundle: Bundle,
+    predictions: Mapping[Target, pd.DataFrame],
+    audio: Callable[[str], Path | None],
+    *,
+    per_fold: int | None = None,
+) -> Parity:
+    """Compare each member of the bundle with its own fold's out-of-fold predictions.
+
+    Args:
+        bundle: read from its folder.
+        predictions: of the runs that the bundle was made of, by target, as ``read_run`` returns them.
+        audio: returns where the file of a recording id is, or None where it is no more; such are left out.
+        per_fold: how many recordings of each fold, evenly spaced in the order of their ids; None for all of them.
+    """
+    differences: dict[str, float] = {}
+    for target, own in predictions.items():
+        part = bundle.targets[target]
+        graph = open_graph(part.model)
+        stored = of_repeat(own, 0)
+        expected = calibrated(stored, part.labels.classes)
+        for member, fold in enumerate(sorted(set(stored["fold"]))):
+            rows = np.flatnonzero(stored["fold"].to_numpy() == fold)
+            for row in rows[_spread(len(rows), per_fold)]:
+                recording = str(stored["recording_id"].iloc[row])
+                file = audio(recording)
+                if file is not None:
+                    found = run_graph(graph, load_samples(file, part.features.sample_rate_hz))[1][member]
+                    differences[f"{target} {recording[:16]}"] = float(np.abs(found - expected[row]).max())
+    worst = max(differences, key=differences.__getitem__, default="")
+    return Parity(len(differences), differences.get(worst, float("inf")), worst)
+
+
+def _spread(count: int, wanted: int | None) -> np.ndarray:
+    if wanted is None or wanted >= count:
+        return np.arange(count)
+    return np.linspace(0, count - 1, wanted).round().astype(int)

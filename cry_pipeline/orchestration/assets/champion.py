@@ -1,0 +1,176 @@
+"""``models/champion``: the bundle that predicts, promoted only where it has earned it."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.orchestration.assets.evidence import provenance_of
+from cry_pipeline.orchestration.automation import when_stale
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
+from cry_pipeline.orchestration.resources import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from cry_pipeline.inference.bundle import Target
+    from cry_pipeline.inference.candidates import Candidate
+
+PER_FOLD = 8
+"""Recordings of each fold that the check hears again; promotion itself compares all of them."""
+CHAMPION = dg.AssetKey(["models", "champion"])
+
+
+def champion_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """Return the champion's asset; none where the catalog names no candidates."""
+    return [champion_asset(catalog)] if catalog.champion.cry else []
+
+
+def champion_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
+    """Return the champion's check, as :func:`champion_assets`."""
+    return [parity_check()] if catalog.champion.cry else []
+
+
+def candidate_names(catalog: Catalog) -> "dict[Target, tuple[str, ...]]":
+    """Return the experiments that may be exported, by target; a target without any is left out."""
+    names: dict[Target, tuple[str, ...]] = {"cry": catalog.champion.cry, "reason": catalog.champion.reason}
+    return {target: own for target, own in names.items() if own}
+
+
+def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candidate]":
+    """Return the best candidate for each target, of those that have been run."""
+    from cry_pipeline.inference.candidates import best
+
+    return {
+        target: best(found for name in names if (found := candidate_of(name, catalog, workspace)))
+        for target, names in candidate_names(catalog).items()
+    }
+
+
+def candidate_of(name: str, catalog: Catalog, workspace: Workspace) -> "Candidate | None":
+    """Return experiment ``name`` with its run and evidence, as folds and parameters of now make them, or None."""
+    from cry_pipeline.evaluation.evidence import FILE, evidence_digest, evidence_folder, read_evidence
+    from cry_pipeline.inference.candidates import Candidate
+    from cry_pipeline.training.runs import read_run
+
+    experiment, settings = catalog.experiments[name], workspace.settings
+    cohort, provenance = catalog.cohorts[experiment.cohort], provenance_of(name, catalog, workspace)
+    key = evidence_digest(provenance, cohort.classes, cohort.target)
+    folder = evidence_folder(settings.evidence, name, key)
+    if not (folder / FILE).exists():
+        return None
+    run, folds = provenance.run_digest, workspace.folds(experiment.folds_name)
+    return Candidate(
+        name,
+        cohort,
+        catalog.feature_sets[experiment.feature_set],
+        settings.runs / name / run[:16],
+        read_run(name, run, folds, settings.runs),
+        read_evidence(folder),
+    )
+
+
+def audio_of(workspace: Workspace) -> "Callable[[str], Path | None]":
+    """Return a function from a recording id to its file; None of a recording that is no more in the manifest."""
+    columns = ["recording_id", "root", "path"]
+    places = {row[0]: (row[1], row[2]) for row in workspace.recordings()[columns].itertuples(index=False)}
+    roots = workspace.roots()
+    return lambda recording: roots.locate(*places[recording]) if recording in places else None
+
+
+def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
+    """Return the asset that exports the best candidates and promotes them if they are not worse."""
+    from cry_pipeline.inference.candidates import REVISION
+
+    names = [name for own in candidate_names(catalog).values() for name in own]
+
+    @dg.asset(
+        key=CHAMPION,
+        deps=[
+            ["manifests", "recordings"],
+            *(["runs", name] for name in names),
+            *(["evidence", name] for name in names),
+        ],
+        group_name="models",
+        kinds={"onnx"},
+        owners=OWNERS,
+        description="The exported model: from samples to the probability of a cry and of reasons. A candidate is "
+        "promoted if the paired test does not find it worse and its predictions equal the offline ones.",
+        code_version=digest(spec=candidate_names(catalog), revision=REVISION),
+        automation_condition=when_stale(),
+    )
+    def champion(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        from cry_pipeline.inference.champions import champion_folder
+        from cry_pipeline.inference.promotion import promote
+
+        settings, candidates = workspace.settings, candidates_of(catalog, workspace)
+        decision = promote(candidates, audio_of(workspace), models=settings.models, runs=settings.runs)
+        if decision.champion is None:
+            raise dg.Failure("No champion: " + "; ".join(decision.why))
+        return materialized(
+            context.asset_key,
+            decision.champion,
+            computed=int(decision.promoted),
+            reused=int(not decision.promoted),
+            promoted=decision.promoted,
+            why=dg.MetadataValue.md("\n".join(f"- {point}" for point in decision.why)),
+            candidate=decision.candidate,
+            bundle=dg.MetadataValue.path(str(champion_folder(settings.models, decision.champion))),
+            evidence=table(_about(candidates)),
+        )
+
+    return champion
+
+
+def _about(candidates: "Mapping[Target, Candidate]") -> "pd.DataFrame":
+    """Return experiment, headline and verdict of each candidate."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "target": target,
+            "experiment": own.experiment,
+            "headline": own.evidence.headline.value,
+            "verdict": own.evidence.sentence,
+        }
+        for target, own in candidates.items()
+    )
+
+
+def parity_check() -> dg.AssetChecksDefinition:
+    """Return the check that the champion says of audio files what its fold models said of stored features."""
+
+    @dg.asset_check(
+        asset=CHAMPION,
+        name="equals_offline",
+        blocking=True,
+        description="The bundle is whole, and its predictions of audio files equal the stored out-of-fold ones to "
+        "1e-4 in probabilities.",
+    )
+    def equals_offline(workspace: Workspace) -> dg.AssetCheckResult:
+        from cry_pipeline.inference.bundle import BundleError, read_bundle
+        from cry_pipeline.inference.champions import ChampionError, current, history
+        from cry_pipeline.inference.parity import check_parity
+        from cry_pipeline.inference.promotion import stored_predictions
+        from cry_pipeline.training.fold_folders import DamagedFoldError
+
+        settings = workspace.settings
+        try:
+            bundle = read_bundle(current(settings.models))
+            made_of = history(settings.models)[-1].runs
+            stored: dict[Target, pd.DataFrame] = {
+                target: stored_predictions(made_of[target], settings.runs) for target in bundle.targets
+            }
+        except (BundleError, ChampionError, DamagedFoldError) as error:
+            return dg.AssetCheckResult(passed=False, description=str(error))
+        parity = check_parity(bundle, stored, audio_of(workspace), per_fold=PER_FOLD)
+        return dg.AssetCheckResult(
+            passed=parity.ok,
+            metadata={"recordings": parity.recordings, "largest_difference": parity.largest},
+            description=parity.sentence,
+        )
+
+    return equals_offline

@@ -1,0 +1,80 @@
+"""A bundle is read whole and unchanged, or not at all."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from cry_pipeline.inference.bundle import BundleError, read_bundle
+from cry_pipeline.training.checkpoints import read_checkpoint
+from cry_pipeline_tests.inference.conftest import Made
+
+
+def test_bundle_tells_what_it_was_made_of(bundle: Callable[..., Path], made: Made) -> None:
+    folder = bundle(reason="not distinguishable from chance")
+    read = read_bundle(folder)
+    assert list(read.targets) == ["cry", "reason"]
+    assert read.targets["cry"].labels.classes == ("not_cry", "cry")
+    assert read.targets["cry"].calibration.temperatures == (0.5, 2.0)
+    assert read.targets["reason"].finding.verdict == "not distinguishable from chance"
+    weights = load_file(folder / "cry" / "weights.safetensors")
+    for fold in range(2):
+        for name, values in read_checkpoint(made.root / f"{fold}.safetensors").tensors.items():
+            assert (weights[f"fold-{fold}/{name}"] == values).all()
+
+
+def test_a_changed_byte_of_any_file_is_an_error(bundle: Callable[..., Path]) -> None:
+    folder = bundle()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) == 9
+    for path in files:
+        content = path.read_bytes()
+        for position in (0, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+            with pytest.raises(BundleError):
+                read_bundle(folder)
+        path.write_bytes(content)
+    read_bundle(folder)
+
+
+def test_a_missing_and_an_extra_file_are_errors(bundle: Callable[..., Path]) -> None:
+    folder = bundle()
+    (folder / "extra").write_text("")
+    with pytest.raises(BundleError, match="extra is not in the manifest"):
+        read_bundle(folder)
+    (folder / "extra").unlink()
+    (folder / "cry" / "weights.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"weights\.safetensors is missing"):
+        read_bundle(folder)
+    with pytest.raises(BundleError, match="holds no bundle"):
+        read_bundle(folder / "nowhere")
+
+
+def test_a_bundle_of_another_format_is_said(bundle: Callable[..., Path]) -> None:
+    path = bundle() / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    with pytest.raises(BundleError, match="format 99"):
+        read_bundle(path.parent)
+
+
+def test_card_has_the_usual_headings_and_says_what_it_is_not_for(bundle: Callable[..., Path]) -> None:
+    card = (bundle(reason="not distinguishable from chance") / "MODEL_CARD.md").read_text()
+    headings = [line.removeprefix("## ") for line in card.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "Model details",
+        "Intended use",
+        "Factors",
+        "Metrics",
+        "Evaluation data",
+        "Training data",
+        "Quantitative analyses",
+        "Ethical considerations",
+        "Caveats and recommendations",
+    ]
+    assert "Not for diagnosis" in card
+    assert "**Verdict: not distinguishable from chance.**" in card
+    assert "abstains from reasons" in card
+    assert "95 % interval" in card
+    assert "donor-0" not in card

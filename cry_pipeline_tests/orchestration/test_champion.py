@@ -1,0 +1,34 @@
+"""``models/champion`` on a real instance: exported, checked against the pipeline, and not made again."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from cry_pipeline.inference.champions import current, history
+from cry_pipeline.orchestration.assets.champion import CHAMPION
+from cry_pipeline.orchestration.launch import RunFailedError, materialize
+
+SELECTION = 'key:"models/champion"'
+
+
+def test_champion_is_promoted_once_checked_and_not_made_from_a_damaged_run(installation):
+    candidates = {"cry": ["curation_lfeb_attention_lstm_donor_grouped"]}
+    (Path(installation.settings.catalog) / "champion.yaml").write_text(yaml.safe_dump(candidates))
+    assert materialize(installation.settings, SELECTION) == 1
+    assert materialize(installation.settings, SELECTION) == 1
+    with installation.instance() as instance:
+        event = instance.get_latest_materialization_event(CHAMPION)
+        key = dg.AssetCheckKey(CHAMPION, "equals_offline")
+        checks = instance.event_log_storage.get_asset_check_execution_history(key, limit=2)
+    assert event.asset_materialization.metadata["promoted"].value is False
+    assert event.asset_materialization.metadata["reused"].value == 1
+    assert len(history(installation.settings.models)) == 1
+    assert [check.status.name for check in checks] == ["SUCCEEDED", "SUCCEEDED"]
+    assert (current(installation.settings.models) / "MODEL_CARD.md").read_text().count("SYNTHETIC DATA") == 1
+
+    run = next(installation.settings.runs.glob("curation_lfeb*/*/fold-0-0/predictions.parquet"))
+    run.write_bytes(run.read_bytes()[:-1])
+    with pytest.raises(RunFailedError, match=r"predictions\.parquet"):
+        materialize(installation.settings, SELECTION)
