@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
-from cry_pipeline.catalog.models import NetworkSpec
+from cry_pipeline.catalog.models import AugmentationSpec, NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training.augmentation import Augmentation
@@ -71,7 +71,7 @@ class NetworkModel(Generic[NetworkSpecT]):
             spec,
             len(fit_batches),
             logit_offsets(labels, classes, spec.logit_adjustment),
-            Augmentation(spec.augmentation, spec.planes, standardiser.sd, settings.seed),
+            _augmentation(spec, standardiser, settings.seed),
         )
         recorder, device, precision = train_network(classifier, fit_batches, validation_batches, settings)
         network.load_state_dict(recorder.best_weights)
@@ -93,6 +93,12 @@ class NetworkModel(Generic[NetworkSpecT]):
         """Return the network that was saved as ``checkpoint``."""
         spec = self.spec.model_validate(checkpoint.spec)
         return FittedNetwork.restored(self.network(len(checkpoint.classes), spec), spec, checkpoint)
+
+
+def _augmentation(spec: NetworkSpec, standardiser: RowStandardiser, seed: int) -> Augmentation | None:
+    if spec.augmentation == AugmentationSpec():
+        return None
+    return Augmentation(spec.augmentation, spec.planes, standardiser.sd, seed)
 
 
 def precision_of(accelerator: str) -> Precision:
