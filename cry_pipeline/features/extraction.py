@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cry_pipeline.corpus.sources import Roots
 
-__all__ = ["ExtractionReport", "extract", "extract_all"]
+__all__ = ["ExtractionReport", "device_of", "extract", "extract_all"]
 
 LOG = logging.getLogger("cry_pipeline")
 PART_RECORDINGS = 256
@@ -77,6 +77,21 @@ class _Computed(NamedTuple):
     recording_id: str
     values: Values
     fault: str = ""
+
+
+def device_of(accelerator: str) -> str:
+    """Return torch's name of the device that ``accelerator`` (auto, cpu or gpu) stands for on this machine.
+
+    Raises:
+        ValueError: a GPU is asked for, and torch finds none.
+    """
+    if accelerator == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if accelerator == "gpu":
+        raise ValueError("CRY_PIPELINE_ACCELERATOR is gpu, but torch finds no GPU here; set it to auto or cpu")
+    return "cpu"
 
 
 def extract(

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import MAX_DURATION_S
-from cry_pipeline.features.hybrid import RowStandardiser, hybrid
+from cry_pipeline.features.hybrid import RowStandardiser, plane_image
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.transforms import Features, FeatureTransform
 from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, open_graph, run_graph
@@ -76,7 +76,8 @@ class FoldEnsemble(nn.Module):
             samples: one recording at the feature set's rate, float32 ``[1, samples]`` in [-1, 1].
         """
         lengths = torch.full((1,), samples.shape[1], dtype=torch.int64)
-        frames = 1 + lengths // self.feature_set.hop_samples
+        heard = lengths if self.feature_set.center else lengths - self.feature_set.n_fft
+        frames = 1 + heard // self.feature_set.hop_samples
         images, columns = self._images(self.transform(samples, lengths), frames)
         members = torch.cat(
             [self._member(number, network, images, columns) for number, network in enumerate(self.networks)]
@@ -85,12 +86,16 @@ class FoldEnsemble(nn.Module):
 
     def _images(self, features: Features, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return the image that training saw of these features, and its columns."""
-        stored = {
-            kind: values.to(getattr(torch, KINDS[kind].dtype)).float() for kind, values in features._asdict().items()
-        }
-        return hybrid(
-            stored["spectrogram"], stored["mel"], stored["mfcc"], frames, self.spec.bins, self.spec.frame_pool
-        )
+        planes = [
+            plane_image(
+                getattr(features, kind).to(getattr(torch, KINDS[kind].dtype)).float(),
+                frames,
+                self.spec.bins,
+                self.spec.frame_pool,
+            )
+            for kind in self.spec.planes
+        ]
+        return torch.stack(planes, dim=1), (frames + self.spec.frame_pool - 1) // self.spec.frame_pool
 
     def _member(self, number: int, network: nn.Module, images: Tensor, columns: Tensor) -> Tensor:
         standardised = RowStandardiser(self.means[number], self.sds[number]).apply(images, columns)

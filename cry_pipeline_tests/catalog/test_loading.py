@@ -170,4 +170,5 @@ def test_folds_are_of_the_study_alone_where_no_default_experiment_uses_them(fold
         content |= {"a": SINGLE, "b": SINGLE | {"tier": "study"}, "c": SINGLE | {"tier": "study", "cohort": "cleaned"}}
 
     change(folder, "experiments", edit)
+    (folder / "champion.yaml").write_text("cry: []")
     assert load_catalog(folder).study_only() == ({"b", "c"}, {"cleaned_clip_stratified"})

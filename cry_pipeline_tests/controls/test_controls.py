@@ -24,7 +24,7 @@ from cry_pipeline.folds.splitting import make_folds
 from cry_pipeline.training.runs import train_run
 
 MODEL = "logistic_regression"
-ABOVE, NOT_ABOVE = "above chance", "not distinguishable from chance"
+ABOVE, NOT_ABOVE, SHORTCUT = "above chance", "not distinguishable from chance", "explained by a shortcut"
 PROTOCOLS = {
     "donor_grouped": ProtocolSpec(kind="donor_grouped", folds=5),
     "clip_stratified": ProtocolSpec(kind="clip_stratified", folds=5),
@@ -105,7 +105,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
 def test_donor_identity_without_an_effect_is_at_chance_when_grouped_and_above_it_when_not(nothing: Laboratory) -> None:
     grouped, clips, augmented = (nothing.evidence(protocol) for protocol in PROTOCOLS)
     assert grouped.verdict == NOT_ABOVE, grouped.sentence
-    assert clips.verdict == augmented.verdict == ABOVE, (clips.sentence, augmented.sentence)
+    for leaking in (clips, augmented):  # above chance, and known to come from hearing the donor again
+        assert leaking.headline.low > leaking.chance
+        assert leaking.null.p_value < 0.05
+        assert leaking.verdict == SHORTCUT, leaking.sentence
     assert clips.headline.value > grouped.headline.value + 0.15
     assert augmented.headline.value > clips.headline.value + 0.1
 

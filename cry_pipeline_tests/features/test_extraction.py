@@ -334,3 +334,12 @@ def test_decoding_does_not_run_away_from_a_slow_disk(
     monkeypatch.setattr(store, "write", slow)
     extract(recordings, roots, store, workers=1, batch_recordings=2)
     assert max(ahead) <= 10, ahead  # in every place between a file and a part: one, or as many as were asked for
+
+
+def test_device_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [extraction.device_of(name) for name in ("auto", "cpu", "gpu")] == ["cuda", "cpu", "cuda"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [extraction.device_of(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(ValueError, match="torch finds no GPU here"):
+        extraction.device_of("gpu")

@@ -28,7 +28,7 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
     )
     def features(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         """Compute the features of those recordings that a selected set lacks."""
-        from cry_pipeline.features.extraction import extract_all
+        from cry_pipeline.features.extraction import device_of, extract_all
 
         recordings = workspace.recordings()
         chosen = [name for name, key in keys.items() if key in context.selected_asset_keys]
@@ -39,6 +39,7 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
             stores,
             workers=workspace.workers,
             batch_recordings=workspace.batch_recordings,
+            device=device_of(workspace.accelerator),
         )
         for name, store, report in zip(chosen, stores, reports, strict=True):
             held = sorted(set(recordings["recording_id"]) & store.recording_ids())
