@@ -155,10 +155,11 @@ class Part:
         metadata = f"{kind}/zarr.json"
         try:
             intact = sha256(self.storage.read(f"{self.path}/{metadata}")) == self.files[metadata]
-            array = self.storage.open_array(f"{self.path}/{kind}")
+            # Damaged metadata are never interpreted.
+            array = self.storage.open_array(f"{self.path}/{kind}") if intact else None
         except READ_ERRORS as error:
             raise self._error(kind, f"cannot be opened ({error})") from error
-        if not intact:
+        if array is None:
             raise self._error(kind, "has a zarr.json that is not what was written")
         found = {"shape": list(array.shape), "dtype": array.dtype}
         if found != expected:
