@@ -17,10 +17,9 @@ import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
 from cry_pipeline.features.kinds import REVISION, feature_set_digest, kinds_of, parameters
-from cry_pipeline.features.parts import Part, sha256
+from cry_pipeline.features.parts import FORMAT, Part, sha256
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 
-FORMAT = 1
 CHUNK_FRAMES = 1024
 CHUNK_KEYS = {"name": "default", "separator": "."}
 """No folders of one file each, which would have to be synced too."""
@@ -70,7 +69,9 @@ def describe(rows: FeatureRows, files: dict[str, bytes], spec: FeatureSetSpec, s
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "writer": os.urandom(16).hex(),  # two parts of equal rows are still two parts
         "supersedes": list(supersedes),
-        "recordings": [[name, int(frames)] for name, frames in zip(rows.recording_ids, rows.frames, strict=True)],
+        # Two lists, not pairs: the index of many recordings is read in half the time.
+        "recording_ids": list(rows.recording_ids),
+        "frames": rows.frames.tolist(),
         "arrays": {kind: {"shape": list(a.shape), "dtype": a.dtype.name} for kind, a in rows.arrays.items()},
         "files": {path: sha256(content) for path, content in sorted(files.items())},
     }

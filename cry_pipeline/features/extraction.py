@@ -140,9 +140,10 @@ def extract_all(
             finite, raises nothing: it is in the report's ``failed``, and the others go on.
     """
     started = time.perf_counter()
-    ids = recordings["recording_id"].astype(str)
-    sets = [_FeatureSet(store, ids.unique().tolist(), device) for store in stores]
-    wanted = recordings[ids.isin(frozenset().union(*(own.missing for own in sets)))]
+    ids = recordings["recording_id"].tolist()
+    sets = [_FeatureSet(store, list(dict.fromkeys(ids)), device) for store in stores]
+    lacking = frozenset().union(*(own.missing for own in sets))
+    wanted = recordings.iloc[[position for position, name in enumerate(ids) if name in lacking]]
     files = {str(name): (str(root), str(path)) for name, root, path in wanted[COLUMNS].itertuples(index=False)}
 
     def load(recording_id: str) -> _Loaded:

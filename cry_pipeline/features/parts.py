@@ -20,6 +20,8 @@ from cry_pipeline.features.rows import FeatureStoreError, all_finite
 from cry_pipeline.features.storage import INDEX, PARTS, READ_ERRORS, Storage, StoredArray
 
 NAME_DIGITS = 32
+FORMAT = 2
+"""Raised when ``part.json`` or the files that it names change their form; parts of another format are refused."""
 REPAIR = "`cry-pipeline store verify` sets bad parts aside; then materialize the feature set again"
 DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EISDIR, errno.ENOTDIR})
 """Errors of a file that is lost or cannot be read by anyone; others, as of too few descriptors, are of the reader."""
@@ -75,7 +77,11 @@ class Part:
             raise FeatureStoreError(f"part {name}: {INDEX} cannot be read ({error}); {REPAIR}") from error
         if part_name(content) != name:
             raise FeatureStoreError(f"part {name}: {INDEX} is not what was written; {REPAIR}")
-        part = cls.parsed(storage, path, content)
+        index = json.loads(content)
+        if index["format"] != FORMAT:
+            found = index["format"]
+            raise FeatureStoreError(f"part {name}: has format {found}, and this version reads {FORMAT}; {REPAIR}")
+        part = cls.described(storage, path, name, index)
         if part.feature_set != feature_set:
             raise FeatureStoreError(
                 f"part {name}: is of the feature set {part.feature_set}, not of {feature_set}; {REPAIR}"
@@ -85,19 +91,22 @@ class Part:
     @classmethod
     def parsed(cls, storage: Storage, path: str, content: bytes) -> "Part":
         """Return the part that ``content``, of a ``part.json``, describes."""
-        index = json.loads(content)
-        ids, frames = zip(*index["recordings"], strict=True)
+        return cls.described(storage, path, part_name(content), json.loads(content))
+
+    @classmethod
+    def described(cls, storage: Storage, path: str, name: str, index: dict[str, Any]) -> "Part":
+        """Return the part ``name`` that ``index``, the content of its ``part.json``, describes."""
         return cls(
             storage=storage,
             path=path,
-            name=part_name(content),
+            name=name,
             feature_set=index["feature_set"],
-            recording_ids=ids,
-            offsets=np.concatenate([[0], np.cumsum(frames)]).astype(np.int64),
+            recording_ids=tuple(index["recording_ids"]),
+            offsets=np.cumsum([0, *index["frames"]], dtype=np.int64),
             arrays=index["arrays"],
             files=index["files"],
             written_at=datetime.fromisoformat(index["written_at"]),
-            supersedes=tuple(index.get("supersedes", ())),  # parts written before there were compactions have none
+            supersedes=tuple(index["supersedes"]),
         )
 
     def at(self, path: str) -> "Part":

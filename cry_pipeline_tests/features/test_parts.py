@@ -134,6 +134,14 @@ def test_array_that_differs_from_part_json_is_refused(store: FeatureStore, make_
     store.read(["a"], ["mfcc"])
 
 
+def test_part_of_another_format_is_refused(store: FeatureStore, make_rows) -> None:
+    folder = folder_of(store) / "parts" / store.write(make_rows(a=3))
+    name = _rewrite_part_json(folder, lambda index: index.update(format=1))
+    with pytest.raises(FeatureStoreError, match=f"part {name}: has format 1, and this version reads 2"):
+        store.read(["a"], ["mel"])
+    assert list(store.verify().faults) == [name]
+
+
 def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(store: FeatureStore, make_rows) -> None:
     name = store.write(make_rows(a=3))
     array = zarr.open_array(str(folder_of(store) / "parts" / name / "mel"), mode="r+")
