@@ -11,6 +11,7 @@ from PIL import Image
 from cry_pipeline.catalog import ProtocolSpec
 from cry_pipeline.evaluation import data_plots, plots, style
 from cry_pipeline.folds.splitting import make_folds
+from cry_pipeline.orchestration.assets.reports import SHOWN
 
 THEMES = pytest.mark.parametrize("theme", [style.LIGHT, style.DARK], ids=["light", "dark"])
 REASONS = ("hungry", "discomfort", "tired", "belly_pain", "burping")
@@ -60,7 +61,7 @@ def test_every_figure_of_evidence_is_a_small_png_and_repeatable(evidence, many, 
         "confusion": lambda: plots.confusion_matrix(five, theme),
         "recall": lambda: plots.class_recall(five, theme),
         "roc": lambda: plots.roc(two, theme),
-        "intervals": lambda: plots.intervals([five] * 8 + [two] * 3, theme),
+        "intervals": lambda: plots.intervals([five] * SHOWN, theme),
     }
     for name, draw in figures.items():
         first = draw()

@@ -4,6 +4,7 @@ Every report shows the evidence that there is, and lists what was not run.
 """
 
 from collections.abc import Iterable
+from itertools import groupby
 
 import dagster as dg
 
@@ -13,6 +14,9 @@ from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
+
+SHOWN = 12
+"""Experiments of a cohort in a picture of the UI: the event log is never pruned, and the page shows all."""
 
 
 def report_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -58,7 +62,10 @@ def leaderboard_asset(catalog: Catalog) -> dg.AssetsDefinition:
             computed=int(not report.reused),
             reused=int(report.reused),
             rows=report.table,
-            plots={"headline": intervals(arrange(found))},
+            plots={
+                f"headline, {cohort}": intervals(list(group)[:SHOWN])
+                for cohort, group in groupby(arrange(found), key=lambda each: each.provenance.cohort)
+            },
             page=dg.MetadataValue.path(str(report.page)),
             leaderboard=table(report.table),
             not_run=not_run,
