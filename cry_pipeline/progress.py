@@ -14,6 +14,14 @@ LOG_EVERY_S = 10.0
 
 T = TypeVar("T")
 
+_hidden = False
+
+
+def hide() -> None:
+    """Show nothing from now on in this process: its parent says how far the whole is."""
+    global _hidden
+    _hidden = True
+
 
 def track(
     items: Iterable[T], description: str, *, total: int | None = None, unit: str = "recordings"
@@ -21,6 +29,9 @@ def track(
     """Yield ``items``, showing a bar where stderr is a terminal and a log line every ten seconds elsewhere."""
     if total is None:
         total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]
+    if _hidden:
+        yield from items
+        return
     if sys.stderr.isatty():
         from tqdm import tqdm
 

@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     feature_store: str | None = Field(
         default=None, description="Root of the feature store, a folder or s3://bucket/prefix; unset: <data>/features."
     )
-    workers: int = Field(default=min(os.cpu_count() or 1, 8), ge=1, description="Threads that decode audio.")
+    workers: int = Field(
+        default=min(os.cpu_count() or 1, 8), ge=1, description="Threads that decode audio, processes that train folds."
+    )
     batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
     accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="Where networks are trained.")
     device: int = Field(default=0, ge=0, description="Number of the GPU that networks are trained on.")

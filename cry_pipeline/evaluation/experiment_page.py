@@ -5,17 +5,20 @@ behind (run_details.py), figures (plots.py, experiment_plots.py), and the page's
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.evaluation import REPORT_REVISION, experiment_plots, plots
-from cry_pipeline.evaluation.pages import EXPERIMENTS, Picture, data_uri, fill, picture, write_page
+from cry_pipeline.evaluation.pages import EXPERIMENTS, Picture, data_uri, fill, is_current, picture, write_page
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.report import NO_TWIN, twins
 from cry_pipeline.evaluation.run_details import RunDetails
 from cry_pipeline.evaluation.style import Theme
 from cry_pipeline.features.kinds import parameters
+from cry_pipeline.progress import track
+from cry_pipeline.side_by_side import in_processes
 
 PROBE_WORDS = {
     "platform": "Only whether the phone was an Android or an iPhone",
@@ -30,7 +33,11 @@ def experiment_path(folder: Path, name: str) -> Path:
 
 
 def write_experiments(
-    catalog: Catalog, evidence: Sequence[Evidence], details: Callable[[Evidence], RunDetails], folder: Path
+    catalog: Catalog,
+    evidence: Sequence[Evidence],
+    details: Callable[[Evidence], RunDetails],
+    folder: Path,
+    workers: int = 1,
 ) -> tuple[int, int]:
     """Write the page of each experiment that there is evidence of; returns how many were (made, current).
 
@@ -41,9 +48,10 @@ def write_experiments(
         evidence: of any of its experiments.
         details: gives an experiment's details; called only for pages that are made.
         folder: where reports lie.
+        workers: pages that are made side by side, each in a process of its own.
     """
     names, others = twins(evidence), {found.provenance.experiment: found for found in evidence}
-    reused = 0
+    stale: list[_Page] = []
     for found in evidence:
         twin = others.get(names[found.provenance.experiment])
         key = digest(
@@ -52,13 +60,28 @@ def write_experiments(
             descriptions=_descriptions(catalog, found),
             revision=REPORT_REVISION,
         )
-        reused += write_page(
-            experiment_path(folder, found.provenance.experiment),
-            key,
-            lambda found=found, twin=twin: experiment_html(catalog, found, details(found), twin),
-        )
+        path = experiment_path(folder, found.provenance.experiment)
+        if not is_current(path, key):
+            stale.append(_Page(path, key, found, twin))
+    asked = [(page, details(page.found)) for page in stale]
+    make = partial(_make_page, catalog)
+    made = in_processes(make, asked, workers) if min(workers, len(asked)) > 1 else ((one, make(one)) for one in asked)
+    for _ in track(made, "pages of experiments", total=len(asked), unit="pages"):
+        pass
     _remove_others(folder / EXPERIMENTS, others)
-    return len(evidence) - reused, reused
+    return len(stale), len(evidence) - len(stale)
+
+
+class _Page(NamedTuple):
+    path: Path
+    digest: str
+    found: Evidence
+    twin: Evidence | None
+
+
+def _make_page(catalog: Catalog, asked: tuple[_Page, RunDetails]) -> None:
+    page, details = asked
+    write_page(page.path, page.digest, lambda: experiment_html(catalog, page.found, details, page.twin))
 
 
 def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:

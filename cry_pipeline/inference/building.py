@@ -7,6 +7,7 @@ graph (export.py), the card's text (card.py), the folder's rules (bundle.py), an
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,12 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
     operating: dict[Target, dict[str, float]] = {
         target: operating_point(candidate) for target, candidate in candidates.items()
     }
-    differences = {
-        target: _write_target(candidate, folder / target, operating[target]) for target, candidate in candidates.items()
-    }
+    with ThreadPoolExecutor() as threads:  # each waits for the process that exports
+        writing = {
+            target: threads.submit(_write_target, candidate, folder / target, operating[target])
+            for target, candidate in candidates.items()
+        }
+    differences = {target: written.result() for target, written in writing.items()}
     card = model_card(candidates, operating, bundle_digest(candidates))
     (folder / files.CARD).write_text(card, encoding="utf-8")
     experiments = {target: candidate.experiment for target, candidate in candidates.items()}

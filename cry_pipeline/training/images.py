@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,13 +35,24 @@ ImageKey = tuple[tuple[str, ...], int, int]
 class Images:
     """Images ``[all recordings, planes, bins, columns]`` and lengths of a run, and which of them are meant.
 
-    ``positions`` are int64 ``[recordings]``; ``mapped`` says whether ``images`` lie in a file and not in memory.
+    ``positions`` are int64 ``[recordings]``; ``file`` is where ``images`` lie, float32, if not in memory.
     """
 
     images: Tensor
     lengths: Tensor
     positions: Tensor
-    mapped: bool
+    file: Path | None = None
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the images lie in a file."""
+        return self.file is not None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the same file, and does not get the images sent."""
+        if self.file is None:
+            return Images, (self.images, self.lengths, self.positions)
+        return _mapped, (self.file, tuple(self.images.shape), self.lengths, self.positions)
 
     def take(self, positions: np.ndarray) -> Images:
         """Return the images at ``positions`` of these, without copying any."""
@@ -69,7 +80,7 @@ def images_of(rows: Rows, spec: NetworkSpec) -> Images:
 
     features = rows.with_arrays(spec.inputs)
     images, lengths = hybrid_images(features, spec.bins, spec.frame_pool, planes=spec.planes)
-    return Images(images, lengths, torch.arange(len(rows)), mapped=False)
+    return Images(images, lengths, torch.arange(len(rows)))
 
 
 def networks_of(spec: BaseModelSpec) -> list[NetworkSpec]:
@@ -121,10 +132,11 @@ def _made(
 
     lengths = -(-torch.from_numpy(rows.with_arrays(()).frames) // spec.frame_pool)
     shape = (len(rows), len(spec.planes), spec.bins, int(lengths.max()))
-    mapped = int(np.prod(shape)) * 4 > memory_mib * 2**20
-    if mapped:
+    file = None
+    if int(np.prod(shape)) * 4 > memory_mib * 2**20:
         scratch = files.enter_context(tempfile.TemporaryDirectory(prefix=".images-", dir=folder))
-        images = torch.from_numpy(np.memmap(Path(scratch) / "images", np.float32, "w+", shape=shape))
+        file = Path(scratch) / "images"
+        images = torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))
     else:
         images = torch.zeros(shape)
     for start in range(0, len(rows), CHUNK):
@@ -132,7 +144,14 @@ def _made(
         chunk = replace(rows, table=table, features=read(table["recording_id"].tolist(), spec.planes), metadata=None)
         out = images[start : start + CHUNK]
         hybrid_images(chunk.with_arrays(spec.planes), spec.bins, spec.frame_pool, planes=spec.planes, out=out)
-    return Images(images, lengths, torch.arange(len(rows)), mapped)
+    return Images(images, lengths, torch.arange(len(rows)), file)
+
+
+def _mapped(file: Path, shape: tuple[int, ...], lengths: Tensor, positions: Tensor) -> Images:
+    import torch
+
+    # Copy on write: torch wants an array that may be written to.
+    return Images(torch.from_numpy(np.memmap(file, np.float32, "c", shape=shape)), lengths, positions, file)
 
 
 def _singles(spec: BaseModelSpec) -> Sequence[BaseModelSpec]:

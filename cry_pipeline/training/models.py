@@ -47,6 +47,13 @@ class FitSettings:
     curves: Path | None = None
     title: str = "training"
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether networks are trained on a GPU."""
+        import torch
+
+        return self.accelerator != "cpu" and torch.cuda.is_available()
+
 
 class FittedModel(Protocol):
     """A model that has seen its training rows."""

@@ -61,7 +61,7 @@ MODELS: dict[str, Registered] = {
     "random_forest": _values("forests", "RandomForest", revision=1),
     "hist_gradient_boosting": _values("forests", "GradientBoosting", revision=1),
     "svm": _values("svm", "SupportVectorMachine", revision=1),
-    "lfeb_attention_lstm": _network("lfeb", "LfebAttentionLstm", LfebAttentionLstmSpec, revision=2),
+    "lfeb_attention_lstm": _network("lfeb", "LfebAttentionLstm", LfebAttentionLstmSpec, revision=3),
     "resnet50_attention": _network("resnet", "ResNet50Attention", ResNet50AttentionSpec, revision=1),
     "ensemble": Registered("ensemble-1", _ensemble),
 }

@@ -6,9 +6,10 @@ model is fitted (baselines.py, trainer.py), and what its predictions are worth (
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.folds.words import tested
 from cry_pipeline.progress import track
+from cry_pipeline.side_by_side import in_processes
 from cry_pipeline.training import copies
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.fold_folders import read_fold, reusable, write_fold
+from cry_pipeline.training.images import networks_of
 from cry_pipeline.training.models import FitSettings, FittedModel
 from cry_pipeline.training.provenance import environment
 from cry_pipeline.training.registry import implementation, revision_of
@@ -37,6 +40,14 @@ REVISION = 2
 
 MEMORY_MIB = 2048
 """Images of a run are held in memory up to this size, by default."""
+
+
+WORTH_PROCESSES_S = 6.0
+"""A fold that takes longer is worth a process, which takes some seconds to start and import what it needs."""
+
+Key = tuple[int, int]
+"""Repeat and fold."""
+_Trained = tuple[Key, pd.DataFrame]
 
 
 class RunError(ValueError):
@@ -116,7 +127,7 @@ def train_run(
     accelerator: str = "auto",
     device: int = 0,
     deterministic: bool = False,
-    threads: int = 1,
+    workers: int = 1,
     memory_mib: int = MEMORY_MIB,
     tensorboard: bool = False,
     feature_parts: Sequence[str] = (),
@@ -139,14 +150,16 @@ def train_run(
         accelerator: where networks are trained: auto, cpu or gpu.
         device: number of the GPU.
         deterministic: whether a GPU must give the same bits every time.
-        threads: CPU threads that train a network, see :class:`~cry_pipeline.training.registry.FitSettings`.
-        memory_mib: images of more MiB than this are mapped from a file instead of held in memory.
+        workers: folds that are trained side by side, each in a process of its own; one at a time where networks are
+            trained on a GPU. The predictions do not depend on it.
+        memory_mib: images of more MiB than this, over all processes, are mapped from a file instead of held in memory.
         tensorboard: whether learning curves are written to ``tensorboard/`` beside the folds.
         feature_parts: the store's snapshot that ``features`` was read from; noted in the provenance, not in the digest.
 
     Raises:
         RunError: the experiment is unknown, or a class has no recording to learn from in some fold.
         TrainingDataError: labels and classes, or rows, features and metadata, do not fit together.
+        ProcessDiedError: a process that trained a fold was killed.
     """
     if name not in catalog.experiments:
         raise RunError(f"There is no experiment {name!r}; the catalog has {', '.join(sorted(catalog.experiments))}.")
@@ -160,7 +173,6 @@ def train_run(
         accelerator=accelerator,
         device=device,
         deterministic=deterministic,
-        threads=threads,
         curves=folder / "tensorboard" if tensorboard else None,
     )
     run = _Run(name, key, parts, experiment, catalog, settings, list(feature_parts))
@@ -173,9 +185,10 @@ def train_run(
         read = reader_of(features) if model.inputs else None
         if read is not None and copies.has_copies(folds):
             read = copies.copying(read, catalog.feature_sets[experiment.feature_set])
-        with run_rows(folds, classes, model, read, metadata, memory_mib, folder) as rows:
-            for key in track(missing, name, unit="folds"):
-                done[key] = run.train(rows, folds, key, _folder(folder, key))
+        workers = 1 if networks_of(model) and settings.on_gpu else workers
+        with run_rows(folds, classes, model, read, metadata, memory_mib // workers, folder) as rows:
+            trained = _trained(partial(run.train, rows, folds, folder), missing, workers)
+            done |= dict(track(trained, name, total=len(missing), unit="folds"))
     LOG.info("%s: computed=%s reused=%s folds", name, len(missing), len(keys) - len(missing))
     predictions = pd.concat([done[key] for key in keys], ignore_index=True)
     return RunResult(run.digest, folder, len(missing), len(keys) - len(missing), predictions)
@@ -208,9 +221,9 @@ class _Run:
     settings: FitSettings
     feature_parts: list[str]
 
-    def train(self, rows: Rows, folds: pd.DataFrame, key: tuple[int, int], folder: Path) -> pd.DataFrame:
-        """Train one fold, write its folder, return its predictions."""
-        repeat, fold = key
+    def train(self, rows: Rows, folds: pd.DataFrame, run: Path, key: Key) -> pd.DataFrame:
+        """Train fold ``key``, write its folder in that of the ``run``, return its predictions."""
+        (repeat, fold), folder = key, _folder(run, key)
         started, clock = datetime.now(UTC), time.perf_counter()
         train_ids, test_ids = _sides(folds, repeat, fold)
         train, test = rows.take(train_ids), rows.take(test_ids)
@@ -244,17 +257,28 @@ class _Run:
         return predictions
 
 
+def _trained(train: Callable[[Key], pd.DataFrame], keys: Sequence[Key], workers: int) -> Iterator[_Trained]:
+    """Yield the predictions of each fold: side by side, if the first tells that it is worth starting processes."""
+    clock = time.perf_counter()
+    yield keys[0], train(keys[0])
+    rest = keys[1:]
+    if workers > 1 and len(rest) > 1 and time.perf_counter() - clock > WORTH_PROCESSES_S:
+        yield from in_processes(train, rest, workers)
+    else:
+        yield from ((key, train(key)) for key in rest)
+
+
 def fold_seed(seed: int, repeat: int, fold: int) -> int:
     """Return the seed of one fold: different for each fold, the same in every run with the same ``seed``."""
     return int(np.random.SeedSequence([seed, repeat, fold]).generate_state(1)[0])
 
 
-def _keys(folds: pd.DataFrame) -> list[tuple[int, int]]:
+def _keys(folds: pd.DataFrame) -> list[Key]:
     pairs = tested(folds)[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
     return [(int(repeat), int(fold)) for repeat, fold in zip(pairs["repeat"], pairs["fold"], strict=True)]
 
 
-def _folder(run: Path, key: tuple[int, int]) -> Path:
+def _folder(run: Path, key: Key) -> Path:
     return run / f"fold-{key[0]}-{key[1]}"
 
 

@@ -65,6 +65,19 @@ def test_a_class_that_can_be_told_apart_is_under_its_own_name(train: Callable[..
     assert (np.array(CLASSES)[best] == predictions["label"]).mean() > 0.9
 
 
+@pytest.mark.parametrize("memory_mib", [2048, 0])
+def test_folds_trained_side_by_side_give_the_same_bits(
+    memory_mib: int, train: Callable[..., RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = train(NETWORK)
+    monkeypatch.setattr(runs_module, "WORTH_PROCESSES_S", 0.0)
+    together = train(NETWORK, workers=2, memory_mib=memory_mib, runs=tmp_path / "together")
+    pd.testing.assert_frame_equal(together.predictions, alone.predictions, check_exact=True)
+    assert (together.digest, together.computed) == (alone.digest, 3)
+    for fold in range(3):
+        assert _checkpoint(together, fold) == _checkpoint(alone, fold)
+
+
 def test_a_run_done_before_is_reused_without_features(train: Callable[..., RunResult]) -> None:
     first = train()
     second = train(features=None)

@@ -210,7 +210,9 @@ def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
 
         found, not_run = find_evidence(catalog, workspace)
         reports = workspace.settings.reports
-        made, reused = write_experiments(catalog, found, lambda one: details_of(one, catalog, workspace), reports)
+        made, reused = write_experiments(
+            catalog, found, lambda one: details_of(one, catalog, workspace), reports, workspace.workers
+        )
         return materialized(
             context.asset_key,
             digest(evidence=sorted(one.digest for one in found), revision=REPORT_REVISION),

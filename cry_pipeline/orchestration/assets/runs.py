@@ -54,6 +54,7 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             feature_digest=store.digest,
             runs=workspace.settings.runs,
             metadata=workspace.recordings() if model.metadata else None,
+            workers=workspace.workers,
             accelerator=workspace.accelerator,
             device=workspace.device,
             deterministic=workspace.deterministic,

@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import logm
 
 from cry_pipeline.catalog import LfebAttentionLstmSpec
-from cry_pipeline.training.networks.covariance import LogCovariance, logarithm
+from cry_pipeline.training.networks.covariance import LogCovariance, logarithm, logarithm_by_eigenvalues
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
 
 
@@ -19,6 +19,14 @@ def test_the_logarithm_is_near_scipys() -> None:
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
     exact = logarithm(torch.from_numpy(matrix)[None])[0].numpy()
     np.testing.assert_allclose(found, exact, atol=2e-3)
+
+
+def test_what_training_sees_is_what_predicting_and_the_exported_graph_see() -> None:
+    layer = LogCovariance(64, bands=32, ridge=0.003)
+    images, lengths = torch.randn(4, 64, 110).cumsum(dim=1) / 5, torch.tensor([110, 80, 40, 12])
+    torch.testing.assert_close(layer.train()(images, lengths), layer.eval()(images, lengths), atol=5e-3, rtol=1e-3)
+    spread = torch.diag(torch.logspace(-3, 1, 8, dtype=torch.float64))[None]
+    torch.testing.assert_close(logarithm_by_eigenvalues(spread), logarithm(spread), atol=1e-6, rtol=1e-6)
 
 
 def test_padding_and_loudness_do_not_matter_and_columns_do() -> None:
