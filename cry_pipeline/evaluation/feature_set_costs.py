@@ -28,7 +28,7 @@ def measure(sets: "Sequence[Imaged]", examples: pd.DataFrame, recordings: pd.Dat
 
     Columns: feature_set; sample_rate_hz, window_ms, hop_ms, fmin_hz, fmax_hz; upsampled and downsampled (shares of the
     manifest's recordings whose own rate is lower, and higher); frames_per_s; ``<array>_width`` and
-    ``<array>_bytes_per_s`` of each array, bytes_per_s of all, as they are before compression; transform_ms_per_s and
+    ``<array>_bytes_per_s`` of each array, bytes_per_s of all; transform_ms_per_s and
     statistics_ms_per_s, CPU time of one thread, and cost_ms_per_s, their sum; digest.
     """
     from cry_pipeline.features.kinds import feature_set_digest
@@ -68,19 +68,18 @@ def extraction_cost(spec: FeatureSetSpec, recordings: Sequence[np.ndarray]) -> t
     """
     import torch
 
+    from cry_pipeline.features.computing import FeatureSetComputer
     from cry_pipeline.features.statistics import StatisticsPool
-    from cry_pipeline.features.transforms import FeatureTransform
 
-    transform, pool = FeatureTransform(spec), StatisticsPool(spec)
+    computer, pool = FeatureSetComputer(spec), StatisticsPool(spec)
 
     def round_s() -> tuple[float, float]:
         spent = [0.0, 0.0]
         for samples in recordings:
             started = time.thread_time()
-            batch = torch.from_numpy(samples)[None]
-            features = transform(batch, torch.tensor([len(samples)]))
+            features = computer.features([samples])
             between = time.thread_time()
-            pool(**{kind: values[0].numpy() for kind, values in features._asdict().items()})
+            pool(**{kind: features[kind][0].numpy() for kind in ("spectrogram", "mel", "mfcc")})
             spent[0] += between - started
             spent[1] += time.thread_time() - between
         return spent[0], spent[1]

@@ -20,6 +20,7 @@ PAGES = MappingProxyType(
     {
         "index.html": "Overview",
         "leaderboard.html": "Leaderboard",
+        "model_comparison.html": "Model comparison",
         "leakage_ladder.html": "Leakage ladder",
         "hybrid_ablation.html": "Hybrid ablation",
         "feature_sets.html": "Feature sets",

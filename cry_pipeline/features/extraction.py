@@ -4,9 +4,7 @@ Belongs here: the way from audio files to committed parts, of one feature set or
 about it. Does not: the transforms, the store's rules, and how an audio file is decoded (corpus/decoding.py).
 """
 
-import ctypes
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.corpus.decoding import DecodeError, decode, resample
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
@@ -42,9 +41,6 @@ each of 32 takes 1.5 to 3 times as long), on a GPU so many that it is busy."""
 
 COLUMNS = ["recording_id", "root", "path"]
 """Of the manifest, what is needed to find a file."""
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
 
 
 @dataclass
@@ -160,7 +156,7 @@ def extract_all(
         largest = BATCH_SAMPLES[torch.device(device).type]
         batches = grouped(sound, _longest, most=batch_recordings, largest=largest)
         with _one_torch_thread():
-            _keep_freed_memory()
+            keep_freed_memory()
             computed = in_threads(compute, batches, workers=workers, ahead=workers)
             for _ in in_threads(_commit, _parts(computed, sets), workers=1, ahead=1):
                 pass
@@ -201,17 +197,6 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep up to 64 MiB of what a thread frees, from here on; other allocators stay as they are.
-
-    By default it gives tensors of some MB back to the kernel and asks for zeroed pages at the next, which takes more
-    time than the transforms themselves: at 16 kHz 4.4 ms per recording of 7 s, not 1.9 ms.
-    """
-    if sys.platform.startswith("linux") and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
-        library.mallopt(M_TRIM_THRESHOLD, 64 * 2**20)
 
 
 class _FeatureSet:

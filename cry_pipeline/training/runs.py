@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.folds.words import tested
@@ -223,6 +224,7 @@ class _Run:
 
     def train(self, rows: Rows, folds: pd.DataFrame, run: Path, key: Key) -> pd.DataFrame:
         """Train fold ``key``, write its folder in that of the ``run``, return its predictions."""
+        keep_freed_memory()
         (repeat, fold), folder = key, _folder(run, key)
         started, clock = datetime.now(UTC), time.perf_counter()
         train_ids, test_ids = _sides(folds, repeat, fold)

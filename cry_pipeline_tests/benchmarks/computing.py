@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import decode, load_samples
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.batching import padded
 from cry_pipeline.features.computing import FeatureSetComputer
-from cry_pipeline.features.extraction import _keep_freed_memory, extract, extract_all
+from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, decibels, frame, mel_filters
 from cry_pipeline_tests.benchmarks import librosas
@@ -44,7 +45,7 @@ def manifest(paths: Sequence[Path], rows: int | None = None) -> tuple[pd.DataFra
 
 def measures(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
     """Yield all figures of this room."""
-    _keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(1)
     yield from from_samples(paths[:: max(1, len(paths) // 64)])
     yield from from_files(paths[:: max(1, len(paths) // 64)])

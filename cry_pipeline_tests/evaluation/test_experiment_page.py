@@ -16,6 +16,7 @@ from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.experiment_page import experiment_html, write_experiments
 from cry_pipeline.evaluation.hybrid_ablation import write_ablation
 from cry_pipeline.evaluation.leakage_ladder import write_ladder
+from cry_pipeline.evaluation.model_comparison import write_comparison
 from cry_pipeline.evaluation.pages import PAGES
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
@@ -158,6 +159,7 @@ def test_what_a_model_does_not_have_is_said(made) -> None:
 def test_all_links_of_the_site_lead_to_a_page(made, details, tmp_path: Path) -> None:
     found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
     write_leaderboard(found, tmp_path, ["not_run_yet"])
+    write_comparison(CATALOG, found, runs, tmp_path)
     write_ladder(CATALOG, found, runs, tmp_path)
     write_ablation(CATALOG, found, runs, tmp_path)
     write_experiments(CATALOG, found, lambda one: details, tmp_path)

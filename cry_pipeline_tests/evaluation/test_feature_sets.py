@@ -186,7 +186,7 @@ def test_page_is_whole_and_says_what_it_must(report: FeatureSetsReport, found) -
     assert page.text.count("donors on both sides of the split: not evidence about new babies") == 1
     for words in (
         "CPU time of one thread",
-        "before compression",
+        "nothing is compressed",
         "not tested here",
         "100 % up, 0 % down",
         "r2, belly pain",

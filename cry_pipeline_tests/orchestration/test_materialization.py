@@ -22,7 +22,7 @@ from cry_pipeline.orchestration.jobs import by_default
 from cry_pipeline.orchestration.launch import QUIET, materialize
 from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS
 
-REPORTS = ("leaderboard", "leakage_ladder", "hybrid_ablation", "experiments", "site")
+REPORTS = ("leaderboard", "model_comparison", "leakage_ladder", "hybrid_ablation", "experiments", "site")
 
 
 def counts(result: dg.ExecuteInProcessResult) -> dict[str, tuple[int, int]]:

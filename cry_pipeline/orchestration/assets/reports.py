@@ -3,10 +3,14 @@
 Every report shows the evidence that there is, and lists what was not run.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.evaluation import REPORT_REVISION
@@ -19,16 +23,68 @@ SHOWN = 12
 """Experiments of a cohort in a picture of the UI: the event log is never pruned, and the page shows all."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """A report as it was written: its digest, page and table, how many pages were made, and what the UI shows."""
+
+    digest: str
+    page: Path
+    computed: int
+    reused: int
+    rows: pd.DataFrame | None = None
+    plots: Mapping[str, bytes] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict)
+
+
 def report_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
     """Return the assets of all reports."""
-    return [
+    reports = [
         leaderboard_asset(catalog),
         feature_sets_asset(catalog),
+        model_comparison_asset(catalog),
         leakage_ladder_asset(catalog),
         hybrid_ablation_asset(catalog),
         experiments_asset(catalog),
-        site_asset(catalog),
     ]
+    return [*reports, site_asset(catalog, [each.key for each in reports])]
+
+
+def report_asset(
+    name: str,
+    write: Callable[[Workspace], Made],
+    *,
+    deps: Iterable[dg.AssetKey | list[str]],
+    description: str,
+    revision: str,
+    kinds: set[str] | None = None,
+    despite_missing: bool = True,
+) -> dg.AssetsDefinition:
+    """Return the asset ``reports/<name>``, which ``write`` writes."""
+
+    @dg.asset(
+        key=["reports", name],
+        deps=list(deps),
+        group_name="reports",
+        kinds=kinds or {"html", "parquet"},
+        owners=OWNERS,
+        description=description,
+        code_version=revision,
+        automation_condition=when_stale(despite_missing=despite_missing),
+    )
+    def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        made = write(workspace)
+        return materialized(
+            context.asset_key,
+            made.digest,
+            computed=int(made.computed),
+            reused=int(made.reused),
+            rows=made.rows,
+            plots=made.plots,
+            page=dg.MetadataValue.path(str(made.page)),
+            **made.shown,
+        )
+
+    return report
 
 
 def evidence_keys(names: Iterable[str]) -> list[list[str]]:
@@ -39,60 +95,34 @@ def evidence_keys(names: Iterable[str]) -> list[list[str]]:
 def leaderboard_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that compares all experiments of the catalog."""
 
-    @dg.asset(
-        key=["reports", "leaderboard"],
-        deps=evidence_keys(catalog.experiments),
-        group_name="reports",
-        kinds={"html", "parquet"},
-        owners=OWNERS,
-        description="Evidence of all experiments; accuracy stands beside the majority rate, a clip-level result "
-        "beside its donor-grouped twin.",
-        code_version=str(REPORT_REVISION),
-        automation_condition=when_stale(despite_missing=True),
-    )
-    def leaderboard(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+    def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.plots import intervals
         from cry_pipeline.evaluation.report import arrange, write_leaderboard
 
         found, not_run = find_evidence(catalog, workspace)
         report = write_leaderboard(found, workspace.settings.reports, not_run)
-        return materialized(
-            context.asset_key,
-            report.digest,
-            computed=int(not report.reused),
-            reused=int(report.reused),
-            rows=report.table,
-            plots={
-                f"headline, {cohort}": intervals(list(group)[:SHOWN])
-                for cohort, group in groupby(arrange(found), key=lambda each: each.provenance.cohort)
-            },
-            page=dg.MetadataValue.path(str(report.page)),
-            leaderboard=table(report.table),
-            not_run=not_run,
-        )
+        plots = {
+            f"headline, {cohort}": intervals(list(group)[:SHOWN])
+            for cohort, group in groupby(arrange(found), key=lambda each: each.provenance.cohort)
+        }
+        shown = {"leaderboard": table(report.table), "not_run": not_run}
+        return Made(report.digest, report.page, not report.reused, report.reused, report.table, plots, shown)
 
-    return leaderboard
+    return report_asset(
+        "leaderboard",
+        write,
+        deps=evidence_keys(catalog.experiments),
+        description="Evidence of all experiments; accuracy stands beside the majority rate, a clip-level result "
+        "beside its donor-grouped twin.",
+        revision=str(REPORT_REVISION),
+    )
 
 
 def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that compares all feature sets of the catalog."""
     from cry_pipeline.evaluation.feature_sets import REVISION
 
-    @dg.asset(
-        key=["reports", "feature_sets"],
-        deps=[
-            *(["features", name] for name in catalog.feature_sets),
-            *evidence_keys(catalog.experiments),
-        ],
-        group_name="reports",
-        kinds={"html", "parquet"},
-        owners=OWNERS,
-        description="The same recordings in every feature set, what a second of audio takes in each, and each model's "
-        "evidence by feature set.",
-        code_version=str(REVISION),
-        automation_condition=when_stale(despite_missing=True),
-    )
-    def feature_sets(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+    def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.feature_sets import write_feature_sets
 
         report = write_feature_sets(
@@ -103,108 +133,90 @@ def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
             find_evidence(catalog, workspace).evidence,
             workspace.settings.reports,
         )
-        return materialized(
-            context.asset_key,
-            report.digest,
-            computed=int(not report.reused),
-            reused=int(report.reused),
-            rows=report.table,
-            plots={"mel images": report.overview},
-            page=dg.MetadataValue.path(str(report.page)),
-            feature_sets=table(report.table),
-            evidence=table(report.evidence),
-        )
+        plots, shown = {"mel images": report.overview}, {"evidence": table(report.evidence)}
+        shown["feature_sets"] = table(report.table)
+        return Made(report.digest, report.page, not report.reused, report.reused, report.table, plots, shown)
 
-    return feature_sets
+    return report_asset(
+        "feature_sets",
+        write,
+        deps=[*(["features", name] for name in catalog.feature_sets), *evidence_keys(catalog.experiments)],
+        description="The same recordings in every feature set, what a second of audio takes in each, and each model's "
+        "evidence by feature set.",
+        revision=str(REVISION),
+    )
+
+
+def model_comparison_asset(catalog: Catalog) -> dg.AssetsDefinition:
+    """Return the asset that holds each model against the best baseline on the same folds."""
+    from cry_pipeline.evaluation.model_comparison import REVISION, comparison_names, write_comparison
+
+    return paired_asset(
+        "model_comparison",
+        catalog,
+        comparison_names(catalog),
+        write_comparison,
+        "Models on the same donor-grouped folds, each against the best one without a network, in pairs, with Holm's "
+        "correction.",
+        REVISION,
+    )
 
 
 def leakage_ladder_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that shows what a leaking split adds to one model's figure."""
-    from cry_pipeline.evaluation.leakage_ladder import REVISION, ladder_names
+    from cry_pipeline.evaluation.leakage_ladder import REVISION, ladder_names, write_ladder
 
-    names = ladder_names(catalog)
-
-    @dg.asset(
-        key=["reports", "leakage_ladder"],
-        deps=evidence_keys(names),
-        group_name="reports",
-        kinds={"html", "parquet"},
-        owners=OWNERS,
-        description="One model under three protocols, augment then split, clip stratified and donor grouped, with the "
-        "step from each to the honest one.",
-        code_version=digest(spec=names, revision=REVISION),
-        automation_condition=when_stale(despite_missing=True),
+    return paired_asset(
+        "leakage_ladder",
+        catalog,
+        ladder_names(catalog),
+        write_ladder,
+        "One model under three protocols, augment then split, clip stratified and donor grouped, with the step from "
+        "each to the honest one.",
+        REVISION,
     )
-    def leakage_ladder(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        from cry_pipeline.evaluation.leakage_ladder import write_ladder
-
-        found, _ = find_evidence(catalog, workspace)
-        runs = predictions_of(names, found, catalog, workspace)
-        report = write_ladder(catalog, found, runs, workspace.settings.reports)
-        return materialized(
-            context.asset_key,
-            report.digest,
-            computed=int(not report.reused),
-            reused=int(report.reused),
-            rows=report.table,
-            page=dg.MetadataValue.path(str(report.page)),
-            ladder=table(report.table),
-        )
-
-    return leakage_ladder
 
 
 def hybrid_ablation_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that compares the hybrid image with its single planes."""
-    from cry_pipeline.evaluation.hybrid_ablation import REVISION, ablation_names
+    from cry_pipeline.evaluation.hybrid_ablation import REVISION, ablation_names, write_ablation
 
-    names = ablation_names(catalog)
-
-    @dg.asset(
-        key=["reports", "hybrid_ablation"],
-        deps=evidence_keys(names),
-        group_name="reports",
-        kinds={"html", "parquet"},
-        owners=OWNERS,
-        description="The network on the hybrid image against the same on spectrogram, mel or MFCC only, in pairs, with "
-        "Holm's correction.",
-        code_version=digest(spec=names, revision=REVISION),
-        automation_condition=when_stale(despite_missing=True),
+    return paired_asset(
+        "hybrid_ablation",
+        catalog,
+        ablation_names(catalog),
+        write_ablation,
+        "The network on the hybrid image against the same on spectrogram, mel or MFCC only, in pairs, with Holm's "
+        "correction.",
+        REVISION,
     )
-    def hybrid_ablation(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        from cry_pipeline.evaluation.hybrid_ablation import write_ablation
 
+
+def paired_asset(
+    name: str, catalog: Catalog, names: list[str], write: Callable[..., Any], description: str, revision: int
+) -> dg.AssetsDefinition:
+    """Return the asset of a report that ``write`` makes of the out-of-fold predictions of experiments ``names``."""
+
+    def written(workspace: Workspace) -> Made:
         found, _ = find_evidence(catalog, workspace)
         runs = predictions_of(names, found, catalog, workspace)
-        report = write_ablation(catalog, found, runs, workspace.settings.reports)
-        return materialized(
-            context.asset_key,
-            report.digest,
-            computed=int(not report.reused),
-            reused=int(report.reused),
-            rows=report.table,
-            page=dg.MetadataValue.path(str(report.page)),
-            ablation=table(report.table),
-        )
+        report = write(catalog, found, runs, workspace.settings.reports)
+        shown = {name: table(report.table)}
+        return Made(report.digest, report.page, not report.reused, report.reused, report.table, shown=shown)
 
-    return hybrid_ablation
+    return report_asset(
+        name,
+        written,
+        deps=evidence_keys(names),
+        description=description,
+        revision=digest(spec=names, revision=revision),
+    )
 
 
 def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that holds one page for each experiment."""
 
-    @dg.asset(
-        key=["reports", "experiments"],
-        deps=evidence_keys(catalog.experiments),
-        group_name="reports",
-        kinds={"html"},
-        owners=OWNERS,
-        description="A page for each experiment: verdict, null test, shortcuts, confusions, calibration, learning "
-        "curves, its surest mistakes, lineage.",
-        code_version=str(REPORT_REVISION),
-        automation_condition=when_stale(despite_missing=True),
-    )
-    def experiments(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+    def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.experiment_page import write_experiments
         from cry_pipeline.evaluation.pages import EXPERIMENTS
 
@@ -213,42 +225,35 @@ def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
         made, reused = write_experiments(
             catalog, found, lambda one: details_of(one, catalog, workspace), reports, workspace.workers
         )
-        return materialized(
-            context.asset_key,
-            digest(evidence=sorted(one.digest for one in found), revision=REPORT_REVISION),
-            computed=made,
-            reused=reused,
-            pages=dg.MetadataValue.path(str(reports / EXPERIMENTS)),
-            not_run=not_run,
-        )
+        key = digest(evidence=sorted(one.digest for one in found), revision=REPORT_REVISION)
+        return Made(key, reports / EXPERIMENTS, made, reused, shown={"not_run": not_run})
 
-    return experiments
-
-
-def site_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset of the site's first page, which leads to all others."""
-    others = ("leaderboard", "feature_sets", "leakage_ladder", "hybrid_ablation", "experiments")
-
-    @dg.asset(
-        key=["reports", "site"],
-        deps=[["reports", name] for name in others],
-        group_name="reports",
+    return report_asset(
+        "experiments",
+        write,
+        deps=evidence_keys(catalog.experiments),
+        description="A page for each experiment: verdict, null test, shortcuts, confusions, calibration, learning "
+        "curves, its surest mistakes, lineage.",
+        revision=str(REPORT_REVISION),
         kinds={"html"},
-        owners=OWNERS,
-        description="The site's first page: what was asked, what came out, what was not run. Open this one.",
-        code_version=str(REPORT_REVISION),
-        automation_condition=when_stale(),
     )
-    def site(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+
+
+def site_asset(catalog: Catalog, others: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Return the asset of the site's first page, which leads to all ``others``."""
+
+    def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.site import write_site
 
         key, page, reused = write_site(catalog, *find_evidence(catalog, workspace), workspace.settings.reports)
-        return materialized(
-            context.asset_key,
-            key,
-            computed=int(not reused),
-            reused=int(reused),
-            page=dg.MetadataValue.path(str(page)),
-        )
+        return Made(key, page, not reused, reused)
 
-    return site
+    return report_asset(
+        "site",
+        write,
+        deps=others,
+        description="The site's first page: what was asked, what came out, what was not run. Open this one.",
+        revision=str(REPORT_REVISION),
+        kinds={"html"},
+        despite_missing=False,
+    )
