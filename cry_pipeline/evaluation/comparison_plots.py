@@ -48,8 +48,8 @@ def ladder(found: "Sequence[Ladder]", theme: Theme = LIGHT) -> bytes:
     return png(made)
 
 
-def differences(found: Sequence[Comparison], names: Sequence[str], theme: Theme = LIGHT) -> bytes:
-    """Draw each difference, called by ``names``, with its interval beside 0."""
+def differences(found: Sequence[Comparison], names: Sequence[str], right: str, theme: Theme = LIGHT) -> bytes:
+    """Draw each difference, called by ``names``, with its interval beside 0; ``right`` says what lies there."""
     made = figure(7.2, 1.1 + ROW_INCHES * len(found), theme)
     axes = made.subplots()
     for row, each in enumerate(found):
@@ -59,7 +59,7 @@ def differences(found: Sequence[Comparison], names: Sequence[str], theme: Theme 
     most = 1.15 * max(0.05, *(max(abs(each.low), abs(each.high)) for each in found))
     axes.set(xlim=(-most, most), ylim=(len(found) - 0.5, -0.6))
     metric = METRIC_NAMES[found[0].metric]
-    dress(axes, theme, title="", x=f"difference in {metric}, 95 % interval over donors; right: hybrid better", grid="x")
+    dress(axes, theme, title="", x=f"difference in {metric}, 95 % interval over donors; right: {right}", grid="x")
     return png(made)
 
 

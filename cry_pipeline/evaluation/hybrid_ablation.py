@@ -218,7 +218,7 @@ def _picture(of: Ablation) -> Picture | None:
         return None
     names = [f"hybrid − {each.plane}" for each in of.variants if each.comparison]
     words = f"Differences between the hybrid and single planes on {of.cohort}, as in the table."
-    return picture(lambda theme: comparison_plots.differences(of.comparisons, names, theme), words)
+    return picture(lambda theme: comparison_plots.differences(of.comparisons, names, "hybrid better", theme), words)
 
 
 def _row(of: Ablation, variant: Variant) -> dict[str, str | float | None]:

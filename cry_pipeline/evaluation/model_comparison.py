@@ -183,13 +183,11 @@ def _where(found: Evidence) -> tuple[str, str, str, int]:
 
 
 def _picture(of: Contest) -> Picture:
-    held = [each for each in of.contestants if each.comparison]
-    names = [each.found.provenance.model.replace("_", " ") for each in held]
+    held = [(each.found.provenance.model, each.comparison) for each in of.contestants if each.comparison]
+    names, compared = [name.replace("_", " ") for name, _ in held], [comparison for _, comparison in held]
+    right = f"better than {of.baseline.found.provenance.model.replace('_', ' ')}"
     words = f"Differences between each model and the best baseline on {of.cohort}, as in the table."
-    return picture(
-        lambda theme: comparison_plots.differences([each.comparison for each in held if each.comparison], names, theme),
-        words,
-    )
+    return picture(lambda theme: comparison_plots.differences(compared, names, right, theme), words)
 
 
 def _row(of: Contest, one: Contestant) -> dict[str, str | float | bool | None]:

@@ -14,7 +14,7 @@ import pandas as pd
 from cry_pipeline.catalog import CohortSpec, FeatureSetSpec, digest
 from cry_pipeline.evaluation.records import Evidence, Target
 
-REVISION = 1
+REVISION = 2
 """Raised when a change of code changes what is in a bundle: the champion is then exported anew."""
 
 
@@ -33,6 +33,7 @@ class Candidate:
         run: folder of its folds.
         predictions: its out-of-fold predictions, as ``read_run`` returns them.
         evidence: what these show.
+        others: evidence of other models on the same cohort, known when a bundle is made; for its card.
     """
 
     experiment: str
@@ -41,6 +42,7 @@ class Candidate:
     run: Path
     predictions: pd.DataFrame
     evidence: Evidence
+    others: tuple[Evidence, ...] = ()
 
     @property
     def members(self) -> list[int]:

@@ -135,6 +135,7 @@ def _analysis(target: str, own: Candidate, operating: Mapping[str, float]) -> st
         "| metric | value | 95 % interval |\n|---|---|---|\n" + "\n".join(rows) + "\n"
         f"| most frequent class (compare accuracy) | {found.majority_rate:.3f} | |\n\n"
         + _recalls(found)
+        + _beside(own)
         + f"\n\nAt the bundle's threshold of 0.5, out of fold: {points}."
     )
 
@@ -145,6 +146,25 @@ def _recalls(found: Evidence) -> str:
         recall = f"{own.recall.value:.3f} | {own.recall.low:.3f} to {own.recall.high:.3f}" if own.recall else "| "
         rows.append(f"| {name} | {own.recordings} | {own.donors} | {recall} |")
     return "| class | recordings | donors | recall | 95 % interval |\n|---|---|---|---|---|\n" + "\n".join(rows)
+
+
+def _beside(own: Candidate) -> str:
+    """Return what was known of other models on the cohort when the bundle was made, the best first."""
+    others = [found for found in own.others if found.provenance.grouped]
+    if not others:
+        return ""
+    rows = []
+    for found in sorted([own.evidence, *others], key=lambda each: -each.headline.value):
+        at, of = found.headline, found.provenance
+        name = f"**{of.model}**, in this bundle" if found is own.evidence else of.model
+        rows.append(f"| {name} | {of.protocol} | {at.value:.3f} | {at.low:.3f} to {at.high:.3f} | {found.verdict} |")
+    metric = METRIC_NAMES[own.evidence.headline_metric]
+    return (
+        "\n\nBeside other models on the same recordings, all on donors that they were not trained on, as `make run` "
+        "and `make study` had evaluated them when this bundle was made. Rows are not tested against each other: see "
+        "the report `model_comparison`.\n\n"
+        f"| model | folds | {metric} | 95 % interval | verdict |\n|---|---|---|---|---|\n" + "\n".join(rows)
+    )
 
 
 _ETHICS = (

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
 
 from cry_pipeline.inference.bundle import BundleError, read_bundle
+from cry_pipeline.inference.candidates import Candidate
+from cry_pipeline.inference.card import model_card
 from cry_pipeline.training.checkpoints import read_checkpoint
 from cry_pipeline_tests.inference.conftest import Made
 
@@ -78,3 +81,20 @@ def test_card_has_the_usual_headings_and_says_what_it_is_not_for(bundle: Callabl
     assert "abstains from reasons" in card
     assert "95 % interval" in card
     assert "donor-0" not in card
+
+
+def test_card_shows_other_models_on_unseen_donors_the_best_first(candidate: Callable[..., Candidate]) -> None:
+    own = candidate("cry")
+    assert "Beside other models" not in model_card({"cry": own}, {"cry": {}}, "d" * 64)
+    others = []
+    for model, auc, grouped in (("weaker", 0.6, True), ("stronger", 0.99, True), ("leaking", 0.999, False)):
+        of = own.evidence.provenance.model_copy(update={"model": model, "experiment": model, "grouped": grouped})
+        auc = own.evidence.headline.model_copy(update={"value": auc})
+        metrics = own.evidence.metrics | {"auc": auc}
+        others.append(own.evidence.model_copy(update={"provenance": of, "metrics": metrics}))
+    middle = own.evidence.headline.model_copy(update={"value": 0.8})
+    evidence = own.evidence.model_copy(update={"metrics": own.evidence.metrics | {"auc": middle}})
+    card = model_card({"cry": replace(own, evidence=evidence, others=tuple(others))}, {"cry": {}}, "d" * 64)
+    rows = [line.split(" | ")[0] for line in card.splitlines() if "| donor_grouped |" in line]
+    assert rows == ["| stronger", "| **network**, in this bundle", "| weaker"]
+    assert "leaking" not in card

@@ -1,5 +1,6 @@
 """``models/champion``: the bundle that predicts, promoted only where it has earned it."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.orchestration.assets.evidence import provenance_of
 from cry_pipeline.orchestration.automation import when_stale
+from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from cry_pipeline.evaluation.records import Evidence
     from cry_pipeline.inference.bundle import Target
     from cry_pipeline.inference.candidates import Candidate
 
@@ -41,13 +44,22 @@ def candidate_names(catalog: Catalog) -> "dict[Target, tuple[str, ...]]":
 
 
 def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candidate]":
-    """Return the best candidate for each target, of those that have been run."""
+    """Return the best candidate for each target, of those that have been run, with what is known of other models."""
     from cry_pipeline.inference.candidates import best
 
-    return {
+    taken = {
         target: best(found for name in names if (found := candidate_of(name, catalog, workspace)))
         for target, names in candidate_names(catalog).items()
     }
+    evidence = find_evidence(catalog, workspace).evidence
+    return {
+        target: replace(own, others=tuple(found for found in evidence if _same_cohort(found, own.evidence)))
+        for target, own in taken.items()
+    }
+
+
+def _same_cohort(found: "Evidence", own: "Evidence") -> bool:
+    return found.provenance.cohort == own.provenance.cohort and found.digest != own.digest
 
 
 def candidate_of(name: str, catalog: Catalog, workspace: Workspace) -> "Candidate | None":
