@@ -1,6 +1,8 @@
 """A run of two untrained networks on sixteen short sounds, exported once for all tests."""
 
 import hashlib
+import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 
 from cry_pipeline.catalog import CohortSpec, FeatureSetSpec, LfebAttentionLstmSpec, load_catalog
 from cry_pipeline.corpus.sources import Roots
@@ -98,10 +101,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     checkpoints = [root / f"{number}.safetensors" for number in range(2)]
     for fitted, path in zip(members, checkpoints, strict=True):
         fitted.save(path)
-    graph = root / "model.onnx"
-    names = [str(path) for path in checkpoints]
-    request = Request(names, list(TEMPERATURES), FEATURES.model_dump(mode="json"), 1.0, str(graph))
-    return Made(members, files, rows, folds, graph, export_run(request), root)
+    graph, difference = exported_once(checkpoints, tmp_path_factory.getbasetemp())
+    return Made(members, files, rows, folds, graph, difference, root)
+
+
+def exported_once(checkpoints: list[Path], base: Path) -> tuple[Path, float]:
+    """Export for all processes that share the tests: it takes half a minute, and their networks are equal."""
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    graph, result = shared / "exported.onnx", shared / "exported.json"
+    with FileLock(shared / "exported.lock"):
+        if not result.exists():
+            names = [str(path) for path in checkpoints]
+            request = Request(names, list(TEMPERATURES), FEATURES.model_dump(mode="json"), 1.0, str(graph))
+            result.write_text(json.dumps(export_run(request)))
+    return graph, json.loads(result.read_text())
 
 
 def out_of_fold_of(made: Made, target: str) -> pd.DataFrame:
