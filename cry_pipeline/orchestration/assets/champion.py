@@ -47,7 +47,7 @@ def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candi
     """Return the best candidate for each target, of those that have been run, with what is known of other models."""
     from cry_pipeline.inference.candidates import best
 
-    taken = {
+    taken: dict[Target, Candidate] = {
         target: best(found for name in names if (found := candidate_of(name, catalog, workspace)))
         for target, names in candidate_names(catalog).items()
     }
