@@ -112,9 +112,7 @@ def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
             _interval(axes, row, found, theme)
         first = group[0]
         axes.axvline(first.chance, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.set_yticks(
-            range(len(group)), [f"{found.provenance.model} · {found.provenance.protocol}" for found in group]
-        )
+        axes.set_yticks(range(len(group)), labels_of(group))
         axes.set(xlim=(0, 1), ylim=(len(group) - 0.5, -0.6))
         title = f"{cohort}: {first.recordings} recordings of {first.donors} donors"
         name = METRIC_NAMES[first.headline_metric]
@@ -127,6 +125,15 @@ def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
         )
     made.suptitle("●  tested on donors not trained on      ◇  donors on both sides", fontsize=9, color=theme.muted)
     return png(made)
+
+
+def labels_of(group: Sequence[Evidence]) -> list[str]:
+    """Return what tells the experiments apart: model and protocol, and the feature set where these are not enough."""
+    names = [f"{found.provenance.model} · {found.provenance.protocol}" for found in group]
+    return [
+        f"{name} · {found.provenance.feature_set}" if names.count(name) > 1 else name
+        for name, found in zip(names, group, strict=True)
+    ]
 
 
 def _interval(axes: Axes, row: int, found: Evidence, theme: Theme) -> None:

@@ -141,3 +141,17 @@ def test_an_image_keeps_its_axes_however_much_is_averaged(frames: int, monkeypat
     loudest = bottom + (pixels[:, 0].argmax() + 0.5) * (top - bottom) / len(pixels)
     assert loudest == pytest.approx(251, abs=0.6), "the tone is where it was"
     assert right >= (frames - 0.5) * 0.01
+
+
+def test_experiments_on_several_feature_sets_are_told_apart(evidence, words: list[str]) -> None:
+    first = evidence("first", classes=REASONS, cohort="cleaned")
+    other = first.model_copy(update={"provenance": first.provenance.model_copy(update={"feature_set": "mel128_8k"})})
+    third = first.model_copy(update={"provenance": first.provenance.model_copy(update={"model": "another"})})
+    plots.intervals([first, other, third])
+    of = first.provenance
+    labels = list(dict.fromkeys(word for word in words if f"· {of.protocol}" in word))
+    assert labels == [
+        f"{of.model} · {of.protocol} · {of.feature_set}",
+        f"{of.model} · {of.protocol} · mel128_8k",
+        f"another · {of.protocol}",
+    ]
