@@ -145,13 +145,13 @@ COLUMNS = [
 ]
 
 
-def comparison_html(found: Sequence[Contest]) -> str:
-    """Return the page: a sentence, a table and a figure for each contest."""
+def comparison_html(found: Sequence[Contest], *, synthetic: bool = False) -> str:
+    """Return the page: a sentence, a table and a figure for each contest; ``synthetic`` is said in the title."""
     return fill(
         "model_comparison.html.j2",
         page=PAGE,
         title="Model comparison",
-        synthetic=any(one.found.synthetic for each in found for one in each.contestants),
+        synthetic=synthetic,
         contests=[(each, _picture(each)) for each in found],
         metric_names=METRIC_NAMES,
     )
@@ -172,7 +172,7 @@ def write_comparison(
     if is_current(table, key) and is_current(page, key):
         return ComparisonReport(key, pd.read_parquet(table), page, reused=True)
     found = contests(catalog, shown, runs)
-    write_page(page, key, lambda: comparison_html(found))
+    write_page(page, key, lambda: comparison_html(found, synthetic=any(one.synthetic for one in shown)))
     write_table(table, comparison_table(found), key)
     return ComparisonReport(key, comparison_table(found), page, reused=False)
 
