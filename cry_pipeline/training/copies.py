@@ -10,6 +10,7 @@ the usual recipes (gain, shift, noise) do to a clip, and leaves it as recognisab
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def with_copies(
 ) -> FeatureRows:
     """Return ``kinds`` of all ``recording_ids``, in their order: recordings as they are, copies made from spectrograms.
 
-    The same id always gives the same copy.
+    The same id always gives the same copy. Offsets tell the frames of each, even where ``kinds`` hold none of them.
 
     Args:
         features: of each recording that is named itself or as a copy, ``spectrogram`` and ``kinds``.
@@ -47,15 +48,16 @@ def with_copies(
         kinds: the arrays to return.
     """
     position = {name: index for index, name in enumerate(features.recording_ids)}
-    jitter, values = _Jitter(spec), {}
+    jitter, values, frames = _Jitter(spec), {}, []
     for name in dict.fromkeys(recording_ids):
         own, number = parse_copy(name)
-        if number:
+        frames.append(len(features.of("spectrogram", position[own])))
+        if number and kinds:
             made = jitter(features.of("spectrogram", position[own]), _generator(name), "statistics" in kinds)
         else:
             made = {kind: features.of(kind, position[own]) for kind in kinds}
         values[name] = {kind: made[kind].astype(KINDS[kind].dtype) for kind in kinds}
-    return stack_rows(values)
+    return replace(stack_rows(values), offsets=np.concatenate([[0], np.cumsum(frames)]).astype(np.int64))
 
 
 def copying(

@@ -100,7 +100,7 @@ def augmented(folds: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture
-def train(catalog: Catalog, folds: pd.DataFrame, tmp_path: Path) -> Callable[[pd.DataFrame], RunResult]:
+def train(catalog: Catalog, folds: pd.DataFrame, tmp_path: Path) -> Callable[..., RunResult]:
     """Return a function that trains on folds of made-up spectrograms without any class to be told apart."""
     rng, values = np.random.default_rng(0), {}
     spec = catalog.feature_sets["mel64_8k"]
@@ -114,10 +114,12 @@ def train(catalog: Catalog, folds: pd.DataFrame, tmp_path: Path) -> Callable[[pd
     features = stack_rows(values)
     # Weakly regularised: a model that can learn by heart.
     regression = catalog.models["logistic_regression"].model_copy(update={"inverse_regularisation": 10.0})
-    catalog = catalog.model_copy(update={"models": {**catalog.models, "logistic_regression": regression}})
+    network = catalog.models["lfeb_attention_lstm"].model_copy(update={"planes": ("spectrogram",)})
+    models = {**catalog.models, "logistic_regression": regression, "lfeb_attention_lstm": network}
+    catalog = catalog.model_copy(update={"models": models})
 
-    def run(rows: pd.DataFrame) -> RunResult:
-        return train_run(REGRESSION, catalog, rows, features, feature_digest="f", runs=tmp_path / "runs")
+    def run(rows: pd.DataFrame, name: str = REGRESSION) -> RunResult:
+        return train_run(name, catalog, rows, features, feature_digest="f", runs=tmp_path / "runs", accelerator="cpu")
 
     return run
 
@@ -153,3 +155,10 @@ def test_rows_that_no_fold_tests_are_trained_on_and_have_no_prediction(
     assert sorted(result.predictions["recording_id"]) == sorted(rows.loc[rows["fold"] == 0, "recording_id"])
     found = out_of_fold(result.predictions, rows, CLASSES)
     assert found.folds.tolist() == [[0] * 20]
+
+
+def test_a_network_trains_on_copies_as_long_as_their_recordings(
+    train: Callable[..., RunResult], augmented: pd.DataFrame
+) -> None:
+    predictions = train(augmented, "cleaned_lfeb_attention_lstm_donor_grouped").predictions
+    assert sorted(predictions["recording_id"]) == sorted(augmented["recording_id"])
