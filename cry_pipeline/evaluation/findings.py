@@ -68,6 +68,16 @@ class Comparison(Record):
         """Whether the 95 % interval lies wholly on the side where ``first`` does better."""
         return self.high < -ROUNDING if self.metric in LOWER_IS_BETTER else self.low > ROUNDING
 
+    @property
+    def shown(self) -> Literal["better", "worse"] | None:
+        """What the comparison shows of ``first`` among the others of its table; None for no difference.
+
+        Its interval leaves out 0 and p by Holm is at most 0.05: both are asked for.
+        """
+        if self.p_adjusted is None or self.p_adjusted > SIGNIFICANCE or not (self.low > 0 or self.high < 0):
+            return None
+        return "better" if self.better else "worse"
+
 
 class Probe(Record):
     """A shortcut on the same recordings and folds, and the run compared with it."""

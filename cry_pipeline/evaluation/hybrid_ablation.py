@@ -14,7 +14,7 @@ from cry_pipeline.artefacts import is_current, write_atomically, write_table
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.comparisons import compare, holm
-from cry_pipeline.evaluation.findings import SIGNIFICANCE, Comparison
+from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.pages import Picture, fill, picture
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
@@ -45,9 +45,7 @@ class Variant:
         held = self.comparison
         if held is None:
             return ""
-        if held.p_adjusted is None or held.p_adjusted > SIGNIFICANCE or not (held.low > 0 or held.high < 0):
-            return "no difference shown"
-        return "the hybrid is better" if held.better else "the hybrid is worse"
+        return f"the hybrid is {held.shown}" if held.shown else "no difference shown"
 
 
 @dataclass(frozen=True)

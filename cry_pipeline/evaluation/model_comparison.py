@@ -15,7 +15,7 @@ from cry_pipeline.artefacts import is_current, write_table
 from cry_pipeline.catalog import Catalog, EnsembleSpec, digest
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.comparisons import compare_table
-from cry_pipeline.evaluation.findings import SIGNIFICANCE, Comparison
+from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.pages import Picture, fill, picture, write_page
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
@@ -39,9 +39,7 @@ class Contestant:
         held = self.comparison
         if held is None:
             return "the best baseline"
-        if held.p_adjusted is None or held.p_adjusted > SIGNIFICANCE or not (held.low > 0 or held.high < 0):
-            return "no difference shown"
-        return "better" if held.better else "worse"
+        return held.shown or "no difference shown"
 
 
 @dataclass(frozen=True)
