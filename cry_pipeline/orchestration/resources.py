@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cry_pipeline.corpus.sources import Roots
     from cry_pipeline.features.store import FeatureStore
+    from cry_pipeline.training.runs import TrainingSettings
 
 
 class Workspace(dg.ConfigurableResource):
@@ -61,6 +62,19 @@ class Workspace(dg.ConfigurableResource):
             accelerator=self.accelerator,
             device=self.device,
             deterministic=self.deterministic,
+            memory_mib=self.memory_mib,
+            tensorboard=self.tensorboard,
+        )
+
+    def training(self) -> "TrainingSettings":
+        """Return how much of the machine a run may use."""
+        from cry_pipeline.training.runs import TrainingSettings
+
+        return TrainingSettings(
+            accelerator=self.accelerator,
+            device=self.device,
+            deterministic=self.deterministic,
+            workers=self.workers,
             memory_mib=self.memory_mib,
             tensorboard=self.tensorboard,
         )

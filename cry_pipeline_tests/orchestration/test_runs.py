@@ -29,5 +29,6 @@ def test_resources_reach_the_training_from_the_settings(monkeypatch: pytest.Monk
     asset = run_asset("cleaned_majority_donor_grouped", load_catalog())
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(InterruptedError):
         dg.materialize([asset], resources={"workspace": workspace}, instance=instance)
-    given = {name: asked[name] for name in ("workers", "accelerator", "device", "deterministic", "memory_mib")}
-    assert given == {"workers": 3, "accelerator": "cpu", "device": 1, "deterministic": True, "memory_mib": 7}
+    assert asked["settings"] == runs.TrainingSettings(
+        workers=3, accelerator="cpu", device=1, deterministic=True, memory_mib=7
+    )

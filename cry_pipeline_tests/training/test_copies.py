@@ -14,7 +14,7 @@ from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.statistics import StatisticsPool
 from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, mel_filters
 from cry_pipeline.training.copies import GAIN_DB, with_copies
-from cry_pipeline.training.runs import RunResult, run_digest, train_run
+from cry_pipeline.training.runs import RunResult, TrainingSettings, run_digest, train_run
 from cry_pipeline_tests.training.made_up import CLASSES
 
 KINDS = ("spectrogram", "mel", "mfcc", "statistics")
@@ -119,7 +119,9 @@ def train(catalog: Catalog, folds: pd.DataFrame, tmp_path: Path) -> Callable[...
     catalog = catalog.model_copy(update={"models": models})
 
     def run(rows: pd.DataFrame, name: str = REGRESSION) -> RunResult:
-        return train_run(name, catalog, rows, features, feature_digest="f", runs=tmp_path / "runs", accelerator="cpu")
+        settings = TrainingSettings(accelerator="cpu")
+        runs = tmp_path / "runs"
+        return train_run(name, catalog, rows, features, feature_digest="f", runs=runs, settings=settings)
 
     return run
 

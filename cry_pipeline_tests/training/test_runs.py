@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from cry_pipeline.training import runs as runs_module
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of, select
 from cry_pipeline.training.fold_folders import DamagedFoldError
+from cry_pipeline.training.fold_training import fold_seed
 from cry_pipeline.training.registry import MODELS, load_model
-from cry_pipeline.training.runs import RunError, RunResult, fold_seed, read_run, run_digest, train_run
+from cry_pipeline.training.runs import RunError, RunResult, TrainingSettings, read_run, run_digest, train_run
 from cry_pipeline.training.value_models import FittedValues
 from cry_pipeline_tests.training.made_up import CLASSES
 
@@ -32,11 +34,13 @@ PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIE
 
 @pytest.fixture
 def train(catalog: Catalog, folds: pd.DataFrame, features: FeatureRows, tmp_path: Path) -> Callable[..., RunResult]:
-    """Return train_run with defaults; any argument can be replaced."""
+    """Return train_run with defaults; any argument, and any setting, can be replaced."""
 
     def run(name: str = REGRESSION, **changes: Any) -> RunResult:
         arguments = {"catalog": catalog, "folds": folds, "features": features, "feature_digest": "f"}
-        arguments |= {"runs": tmp_path / "runs", "accelerator": "cpu"} | changes
+        names = {field.name for field in fields(TrainingSettings)} & set(changes)
+        settings: dict[str, Any] = {"accelerator": "cpu"} | {name: changes.pop(name) for name in names}
+        arguments |= {"runs": tmp_path / "runs", "settings": TrainingSettings(**settings)} | changes
         return train_run(name, **arguments)
 
     return run

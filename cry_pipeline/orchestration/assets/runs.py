@@ -54,12 +54,7 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             feature_digest=store.digest,
             runs=workspace.settings.runs,
             metadata=workspace.recordings() if model.metadata else None,
-            workers=workspace.workers,
-            accelerator=workspace.accelerator,
-            device=workspace.device,
-            deterministic=workspace.deterministic,
-            memory_mib=workspace.memory_mib,
-            tensorboard=workspace.tensorboard,
+            settings=workspace.training(),
             feature_parts=snapshot.parts if model.inputs else (),
         )
         return materialized(
