@@ -118,7 +118,10 @@ def _check_champion(catalog: Catalog, path: Path) -> None:
                 faults.append(f"{target}: {name}: its cohort {experiment.cohort} has another target")
             if not catalog.protocols[experiment.protocol].grouped:
                 faults.append(f"{target}: {name}: its protocol {experiment.protocol} has donors on both sides")
-            if not catalog.models[experiment.model].is_network:
-                faults.append(f"{target}: {name}: only networks can be exported, {experiment.model} is none")
+            if not catalog.models[experiment.model].exportable:
+                faults.append(
+                    f"{target}: {name}: {experiment.model} cannot be exported; networks can, support vector machines "
+                    "on covariances, and ensembles of these"
+                )
     if faults:
         raise CatalogError("\n".join(f"{path}: {fault}" for fault in faults))

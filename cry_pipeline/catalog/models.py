@@ -33,6 +33,11 @@ class BaseModelSpec(Spec):
         return ()
 
     @property
+    def exportable(self) -> bool:
+        """Whether a champion can be made of it: see inference/scorers.py."""
+        return self.is_network
+
+    @property
     def kind_name(self) -> str:
         """The ``kind``, of whatever class the spec is."""
         return str(self.model_dump(include={"kind"})["kind"])
@@ -122,6 +127,11 @@ class SvmSpec(BaseModelSpec):
     def inputs(self) -> tuple[FeatureKind, ...]:
         """The pooled statistics, or the mel spectrogram."""
         return ("statistics",) if self.pool == "statistics" else ("mel",)
+
+    @property
+    def exportable(self) -> bool:
+        """On covariances only: pooled statistics are not part of an exported graph."""
+        return self.pool == "covariance"
 
 
 class AugmentationSpec(Spec):
@@ -261,6 +271,11 @@ class EnsembleSpec(BaseModelSpec):
     def metadata(self) -> tuple[str, ...]:
         """What any member reads."""
         return tuple(dict.fromkeys(column for spec in self.specs for column in spec.metadata))
+
+    @property
+    def exportable(self) -> bool:
+        """Whether every member is."""
+        return all(spec.exportable for spec in self.specs)
 
 
 ModelSpec = Annotated[

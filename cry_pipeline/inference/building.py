@@ -32,8 +32,8 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
     """Write the bundle that ``candidates`` make into ``folder``, which exists and is empty.
 
     Raises:
-        ExportError: the graph differs from torch.
-        CandidateError: a run holds no networks, or its fold models do not fit together.
+        ExportError: the graph differs from torch, or a run is of models that cannot be exported.
+        CandidateError: the fold models of a run do not fit together.
     """
     operating: dict[Target, dict[str, float]] = {
         target: operating_point(candidate) for target, candidate in candidates.items()

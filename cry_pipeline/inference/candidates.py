@@ -14,7 +14,7 @@ import pandas as pd
 from cry_pipeline.catalog import CohortSpec, FeatureSetSpec, digest
 from cry_pipeline.evaluation.records import Evidence, Target
 
-REVISION = 2
+REVISION = 3
 """Raised when a change of code changes what is in a bundle: the champion is then exported anew."""
 
 

@@ -50,7 +50,7 @@ def _details(candidates: Mapping[Target, Candidate], digest: str) -> str:
     for target, own in candidates.items():
         at, features = own.evidence.provenance, own.feature_set
         lines.append(
-            f"- `{target}`: the mean of {len(own.members)} networks `{at.model}`, one for each fold of "
+            f"- `{target}`: the mean of {len(own.members)} models `{at.model}`, one for each fold of "
             f"`{own.experiment}` (run {at.run_digest[:16]}), on features `{at.feature_set}` at "
             f"{features.sample_rate_hz} Hz. Classes: {', '.join(own.cohort.classes)}. {_calibration(own)}"
         )
@@ -100,9 +100,9 @@ def _metrics(candidates: Mapping[Target, Candidate]) -> str:
     )
     return (
         "## Metrics\n\n"
-        f"Headline: {headlines}. Each figure is of out-of-fold predictions: every recording is predicted by a network "
+        f"Headline: {headlines}. Each figure is of out-of-fold predictions: every recording is predicted by a model "
         "that saw no recording of its donor. 95 % intervals by bootstrap over donors. Accuracy stands beside the rate "
-        "of always giving the most frequent answer. The ensemble in this bundle is the mean of the networks whose "
+        "of always giving the most frequent answer. What is in this bundle is the mean of the models whose "
         "out-of-fold predictions these are; it has not itself been tested on further donors."
     )
 
@@ -118,7 +118,7 @@ def _data(candidates: Mapping[Target, Candidate]) -> str:
     return (
         "## Evaluation data\n\n" + "\n".join(lines) + "\n\nTested fold by fold under protocol "
         f"`{candidates['cry'].evidence.provenance.protocol}`, which keeps each donor on one side.\n\n"
-        "## Training data\n\nThe same cohorts: each network was trained on the recordings of the other folds. Labels "
+        "## Training data\n\nThe same cohorts: each model was trained on the recordings of the other folds. Labels "
         "of `reason` are the parents' guesses in the app; those of `cry` are the choice of the curators, by ear."
     )
 
@@ -179,13 +179,13 @@ def _caveats(candidates: Mapping[Target, Candidate]) -> str:
     lines = [
         "- A probability holds for recordings like the donated ones, in which cries are as frequent as there; "
         "where cries are rarer, more of what is called a cry is none.",
-        "- Recordings that the networks were trained on are predicted better than new ones. Judge by the figures "
+        "- Recordings that the models were trained on are predicted better than new ones. Judge by the figures "
         "above, not by predictions of the corpus.",
         "- An infant younger or older than the donors', another microphone, and another country are untested.",
     ]
     reason = candidates.get("reason")
     if reason is not None and reason.cohort.processing == "cleaned":
         lines.append(
-            "- The reason networks were trained on recordings that curators cut and cleaned; raw recordings differ."
+            "- The models of reasons were trained on recordings that curators cut and cleaned; raw recordings differ."
         )
     return "## Caveats and recommendations\n\n" + "\n".join(lines)

@@ -1,7 +1,8 @@
 """From samples to probabilities in one graph: the fold models of a run, with the feature transform, as ONNX.
 
-Belongs here: the torch module that is exported, exporting it, and holding the graph against it. Does not: which run
-(building.py), files around the graph (bundle.py), and comparing with stored predictions (parity.py).
+Belongs here: the torch module that is exported, exporting it, and holding the graph against it. Does not: the modules
+of single models (scorers.py), which run (building.py), files around the graph (bundle.py), and comparing with stored
+predictions (parity.py).
 
 There is one code path: the FFT of the transform is exported as ONNX's own DFT, in float64, as torch computes it.
 
@@ -26,47 +27,38 @@ from torch import Tensor, nn
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import MAX_DURATION_S
-from cry_pipeline.features.hybrid import RowStandardiser, plane_image
-from cry_pipeline.features.kinds import KINDS
-from cry_pipeline.features.transforms import Features, FeatureTransform
+from cry_pipeline.features.transforms import FeatureTransform
 from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, open_graph, run_graph
-from cry_pipeline.training.trainer import FittedNetwork
+from cry_pipeline.inference.scorers import ExportError, Heard, scorer_of
+from cry_pipeline.training.models import FittedModel
 
 OPSET = 20
 TOLERANCE = 1e-4
 """Largest difference of a probability between the graph, torch, and the stored predictions."""
 
 
-class ExportError(RuntimeError):
-    """A run cannot be exported, or the graph does not compute what torch does; the message says what differs."""
-
-
 class FoldEnsemble(nn.Module):
-    """Samples → features → hybrid image → each fold's standardisation, network and temperature → their mean.
-
-    Features are rounded as the store rounds them, so that a network sees what it was trained on.
+    """Samples → features → each fold's model and temperature → their mean.
 
     Args:
         feature_set: the transform's parameters.
-        members: the fold models of one run, in the order of their folds; they share one spec.
+        members: the fold models of one run, in the order of their folds.
         temperatures: what each member's logits are divided by.
+
+    Raises:
+        ExportError: a member is of a kind that cannot be exported.
     """
 
-    means: Tensor
-    sds: Tensor
     temperatures: Tensor
 
     def __init__(
-        self, feature_set: FeatureSetSpec, members: Sequence[FittedNetwork], temperatures: Sequence[float]
+        self, feature_set: FeatureSetSpec, members: Sequence[FittedModel], temperatures: Sequence[float]
     ) -> None:
         super().__init__()
         self.feature_set = feature_set
-        self.spec = members[0].spec
         self.transform = FeatureTransform(feature_set)
-        self.networks = nn.ModuleList(member.network for member in members)
-        self.register_buffer("means", torch.stack([member.standardiser.mean for member in members]))
-        self.register_buffer("sds", torch.stack([member.standardiser.sd for member in members]))
-        self.register_buffer("temperatures", torch.tensor(temperatures, dtype=torch.float64))
+        self.members = nn.ModuleList(scorer_of(member) for member in members)
+        self.register_buffer("temperatures", torch.tensor(temperatures, dtype=torch.float64)[:, None])
         self.eval()
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,31 +68,11 @@ class FoldEnsemble(nn.Module):
             samples: one recording at the feature set's rate, float32 ``[1, samples]`` in [-1, 1].
         """
         lengths = torch.full((1,), samples.shape[1], dtype=torch.int64)
-        heard = lengths if self.feature_set.center else lengths - self.feature_set.n_fft
-        frames = 1 + heard // self.feature_set.hop_samples
-        images, columns = self._images(self.transform(samples, lengths), frames)
-        members = torch.cat(
-            [self._member(number, network, images, columns) for number, network in enumerate(self.networks)]
-        )
+        seen = lengths if self.feature_set.center else lengths - self.feature_set.n_fft
+        heard = Heard(self.transform(samples, lengths), 1 + seen // self.feature_set.hop_samples)
+        logits = torch.cat([member(heard) for member in self.members])
+        members = (logits / self.temperatures).softmax(dim=1)
         return members.mean(dim=0, keepdim=True).float(), members.float()
-
-    def _images(self, features: Features, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the image that training saw of these features, and its columns."""
-        planes = [
-            plane_image(
-                getattr(features, kind).to(getattr(torch, KINDS[kind].dtype)).float(),
-                frames,
-                self.spec.bins,
-                self.spec.frame_pool,
-            )
-            for kind in self.spec.planes
-        ]
-        return torch.stack(planes, dim=1), (frames + self.spec.frame_pool - 1) // self.spec.frame_pool
-
-    def _member(self, number: int, network: nn.Module, images: Tensor, columns: Tensor) -> Tensor:
-        standardised = RowStandardiser(self.means[number], self.sds[number]).apply(images, columns)
-        logits = network(standardised, columns).double()
-        return (logits / self.temperatures[number]).softmax(dim=1)
 
 
 class Request(NamedTuple):
@@ -133,11 +105,8 @@ def _export_requested(request: Request) -> float:
     from cry_pipeline.training.registry import load_model
 
     members = [load_model(Path(path))[0] for path in request.checkpoints]
-    networks = [member for member in members if isinstance(member, FittedNetwork)]
-    if len(networks) < len(members):
-        raise ExportError("only networks can be exported, and a fold model is none")
     feature_set = FeatureSetSpec.model_validate(request.feature_set)
-    ensemble = FoldEnsemble(feature_set, networks, request.temperatures)
+    ensemble = FoldEnsemble(feature_set, members, request.temperatures)
     return export(ensemble, Path(request.path), min_duration_s=request.min_duration_s)
 
 

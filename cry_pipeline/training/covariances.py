@@ -31,9 +31,14 @@ def log_covariances(rows: FeatureRows, bands: int, change_frames: int, ridge: fl
     return logarithms[:, *upper] * np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
 
 
+def band_means(mels: int, bands: int) -> np.ndarray:
+    """Return what takes mels to the means of at most ``bands`` equal bands, float64 ``[mels, bands]``."""
+    parts = np.array_split(np.eye(mels), min(bands, mels), axis=1)
+    return np.column_stack([part.mean(axis=1) for part in parts])
+
+
 def _covariance(mel: np.ndarray, bands: int, change_frames: int) -> np.ndarray:
-    parts = np.array_split(mel.astype(np.float64), min(bands, mel.shape[1]), axis=1)
-    levels = np.column_stack([part.mean(axis=1) for part in parts])
+    levels = mel.astype(np.float64) @ band_means(mel.shape[1], bands)
     if change_frames:
         change = np.zeros_like(levels)
         change[change_frames:-change_frames] = levels[2 * change_frames :] - levels[: -2 * change_frames]

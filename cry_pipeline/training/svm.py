@@ -42,7 +42,7 @@ class SupportVectorMachine(ValueModel[SvmSpec]):
         for code in range(classes) if classes > 2 else (1,):
             machine = SVC(
                 C=spec.penalty,
-                gamma=_gamma(spec, values.shape[1]),  # pyright: ignore[reportArgumentType] - a float too
+                gamma=gamma(spec, values.shape[1]),  # pyright: ignore[reportArgumentType] - a float too
                 class_weight=None if spec.class_weight == "none" else spec.class_weight,
             ).fit(standardised, codes == code)
             own = np.zeros(len(values))
@@ -65,11 +65,12 @@ class SupportVectorMachine(ValueModel[SvmSpec]):
 
         standardised = ((values - tensors["means"]) / tensors["scales"]).astype(np.float32)
         squares = cdist(standardised, tensors["support"], "sqeuclidean")
-        decisions = np.exp(-_gamma(spec, values.shape[1]) * squares) @ tensors["weights"].T + tensors["intercepts"]
+        decisions = np.exp(-gamma(spec, values.shape[1]) * squares) @ tensors["weights"].T + tensors["intercepts"]
         if decisions.shape[1] == 1:
             decisions = np.column_stack([np.zeros(len(decisions)), decisions])
         return softmax(decisions, axis=1)
 
 
-def _gamma(spec: SvmSpec, values: int) -> float:
+def gamma(spec: SvmSpec, values: int) -> float:
+    """Return what squared distances between rows of so many values are multiplied by in the kernel."""
     return 1 / (spec.width * values)

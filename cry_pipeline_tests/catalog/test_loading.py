@@ -108,7 +108,7 @@ def test_cold_or_hot_counts_as_discomfort():
         (
             "champion",
             lambda c: c.update(cry=["cleaned_majority_clip_stratified"]),
-            ["another target", "donors on both sides", "only networks can be exported"],
+            ["another target", "donors on both sides", "majority cannot be exported; networks can"],
         ),
     ],
 )

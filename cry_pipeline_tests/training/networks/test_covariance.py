@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import logm
 
 from cry_pipeline.catalog import LfebAttentionLstmSpec
-from cry_pipeline.training.networks.covariance import LogCovariance, logarithm, logarithm_by_eigenvalues
+from cry_pipeline.training.networks.covariance import EXACTLY, LogCovariance, logarithm, logarithm_by_eigenvalues
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
 
 
@@ -19,6 +19,9 @@ def test_the_logarithm_is_near_scipys() -> None:
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
     exact = logarithm(torch.from_numpy(matrix)[None])[0].numpy()
     np.testing.assert_allclose(found, exact, atol=2e-3)
+    wide = rotation @ np.diag(np.logspace(-1, 4, 12)) @ rotation.T
+    found = logarithm(torch.from_numpy(wide)[None], *EXACTLY)[0].numpy()
+    np.testing.assert_allclose(found, logm(wide), atol=1e-8)
 
 
 def test_what_training_sees_is_what_predicting_and_the_exported_graph_see() -> None:
