@@ -45,4 +45,5 @@ def track(
             said = now
             rate = done / (now - started)
             left = f", {(total - done) / rate:.0f} s left" if total else ""
-            LOG.info("%s: %s/%s %s, %.1f/s%s", description, done, total or "?", unit, rate, left)
+            pace = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+            LOG.info("%s: %s/%s %s, %s%s", description, done, total or "?", unit, pace, left)

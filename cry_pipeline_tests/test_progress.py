@@ -12,7 +12,7 @@ def test_log_gets_a_line_with_rate_and_time_left_every_interval(caplog, monkeypa
     with caplog.at_level(logging.INFO, logger="cry_pipeline"):
         assert list(progress.track(range(9), "decode")) == list(range(9))
     assert [record.message for record in caplog.records] == [
-        "decode: 3/9 recordings, 0.2/s, 24 s left",
-        "decode: 6/9 recordings, 0.2/s, 12 s left",
-        "decode: 9/9 recordings, 0.2/s, 0 s left",
+        "decode: 3/9 recordings, 4.0 s each, 24 s left",
+        "decode: 6/9 recordings, 4.0 s each, 12 s left",
+        "decode: 9/9 recordings, 4.0 s each, 0 s left",
     ]
