@@ -3,19 +3,16 @@
 from cry_pipeline.catalog.digests import canonical_json, digest
 from cry_pipeline.catalog.loading import CatalogError, load_catalog
 from cry_pipeline.catalog.models import (
-    AugmentationSpec,
     EnsembleSpec,
     GradientBoostingSpec,
-    LfebAttentionLstmSpec,
     LogisticRegressionSpec,
     MajoritySpec,
     MetadataSpec,
     ModelSpec,
-    NetworkSpec,
     RandomForestSpec,
-    ResNet50AttentionSpec,
     SvmSpec,
 )
+from cry_pipeline.catalog.networks import AugmentationSpec, LfebAttentionLstmSpec, NetworkSpec, ResNet50AttentionSpec
 from cry_pipeline.catalog.specs import Catalog, ChampionSpec, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
 
 __all__ = [

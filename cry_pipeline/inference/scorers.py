@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cry_pipeline.catalog.models import NetworkSpec, SvmSpec
+from cry_pipeline.catalog.models import SvmSpec
+from cry_pipeline.catalog.networks import NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser, plane_image
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.transforms import Features

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cry_pipeline.catalog.models import AugmentationSpec, Plane
+from cry_pipeline.catalog.networks import AugmentationSpec, Plane
 
 
 class Augmentation:

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from cry_pipeline.catalog.models import NetworkSpec
+from cry_pipeline.catalog.networks import NetworkSpec
 from cry_pipeline.training.augmentation import Augmentation
 from cry_pipeline.training.batches import Batch
 

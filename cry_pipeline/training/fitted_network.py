@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cry_pipeline.catalog.models import NetworkSpec
+from cry_pipeline.catalog.networks import NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.training.batches import Batches
 from cry_pipeline.training.calibration import HeldOut

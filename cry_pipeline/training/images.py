@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cry_pipeline.catalog.base import FeatureKind
-from cry_pipeline.catalog.models import BaseModelSpec, EnsembleSpec, NetworkSpec
+from cry_pipeline.catalog.base import BaseModelSpec, FeatureKind
+from cry_pipeline.catalog.models import EnsembleSpec
+from cry_pipeline.catalog.networks import NetworkSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

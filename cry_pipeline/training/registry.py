@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from cry_pipeline.catalog.models import (
-    BaseModelSpec,
-    EnsembleSpec,
-    LfebAttentionLstmSpec,
-    NetworkSpec,
-    ResNet50AttentionSpec,
-)
+from cry_pipeline.catalog.base import BaseModelSpec
+from cry_pipeline.catalog.models import EnsembleSpec
+from cry_pipeline.catalog.networks import LfebAttentionLstmSpec, NetworkSpec, ResNet50AttentionSpec
 from cry_pipeline.training.models import FittedModel, Model
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cry_pipeline.artefacts import table_digest
-from cry_pipeline.catalog.models import BaseModelSpec
+from cry_pipeline.catalog.base import BaseModelSpec
 from cry_pipeline.training.datasets import Rows, TrainingDataError, metadata_of, rows_of, select
 from cry_pipeline.training.images import resident_kinds, with_images
 

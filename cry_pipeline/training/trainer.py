@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
-from cry_pipeline.catalog.models import AugmentationSpec, NetworkSpec
+from cry_pipeline.catalog.networks import AugmentationSpec, NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training.augmentation import Augmentation

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from cry_pipeline.catalog.models import BaseModelSpec
+from cry_pipeline.catalog.base import BaseModelSpec
 from cry_pipeline.training.calibration import HeldOut
 from cry_pipeline.training.checkpoints import TEMPERATURE, Checkpoint, temperature_of, write_checkpoint
 from cry_pipeline.training.datasets import Rows

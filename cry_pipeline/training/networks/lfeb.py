@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cry_pipeline.catalog.models import LfebAttentionLstmSpec
+from cry_pipeline.catalog.networks import LfebAttentionLstmSpec
 from cry_pipeline.training.networks.base import Network, is_valid
 from cry_pipeline.training.networks.covariance import LogCovariance
 

@@ -12,7 +12,7 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from cry_pipeline.catalog.models import ResNet50AttentionSpec
+from cry_pipeline.catalog.networks import ResNet50AttentionSpec
 from cry_pipeline.training.networks.base import Network, is_valid
 
 LOG = logging.getLogger("cry_pipeline")
