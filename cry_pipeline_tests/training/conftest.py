@@ -1,13 +1,17 @@
 """A small cohort and a catalog whose network is shrunk to what a test can wait for."""
 
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
 from cry_pipeline.features.rows import FeatureRows
-from cry_pipeline_tests.training.made_up import make_features, make_folds_frame
+from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run
+from cry_pipeline_tests.training.made_up import REGRESSION, make_features, make_folds_frame
 
 
 @pytest.fixture
@@ -47,3 +51,17 @@ def changed(features: FeatureRows) -> Callable[[list[str]], FeatureRows]:
         return FeatureRows(features.recording_ids, features.offsets, arrays)
 
     return change
+
+
+@pytest.fixture
+def train(catalog: Catalog, folds: pd.DataFrame, features: FeatureRows, tmp_path: Path) -> Callable[..., RunResult]:
+    """Return train_run with defaults; any argument, and any setting, can be replaced."""
+
+    def run(name: str = REGRESSION, **changes: Any) -> RunResult:
+        arguments = {"catalog": catalog, "folds": folds, "features": features, "feature_digest": "f"}
+        names = {field.name for field in fields(TrainingSettings)} & set(changes)
+        settings: dict[str, Any] = {"accelerator": "cpu"} | {name: changes.pop(name) for name in names}
+        arguments |= {"runs": tmp_path / "runs", "settings": TrainingSettings(**settings)} | changes
+        return train_run(name, **arguments)
+
+    return run

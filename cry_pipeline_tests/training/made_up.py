@@ -5,6 +5,9 @@ import pandas as pd
 
 from cry_pipeline.features.rows import FeatureRows
 
+REGRESSION = "cleaned_logistic_regression_donor_grouped"
+NETWORK = "cleaned_lfeb_attention_lstm_donor_grouped"
+MAJORITY = "cleaned_majority_donor_grouped"
 CLASSES = ("hungry", "discomfort", "tired", "belly_pain", "burping")
 
 
