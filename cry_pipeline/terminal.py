@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog
     from cry_pipeline.settings import Settings
 
-WIDE = 200
-"""Columns of a table that is not written to a terminal."""
+WIDE = 100_000
+"""Columns of a table that is not written to a terminal: as many as its longest row takes."""
+LONG = 32
+"""Characters: columns with more are folded where a terminal is too narrow, so that no other is lost."""
 
 
 def settings() -> "Settings":
@@ -37,7 +39,9 @@ def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
 
     table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, value in rows[0].items():
-        table.add_column(column, justify="right" if isinstance(value, (int, float)) else "left", no_wrap=True)
+        longest = max(len(str(row[column])) for row in rows)
+        justify = "right" if isinstance(value, (int, float)) else "left"
+        table.add_column(column, justify=justify, no_wrap=longest <= LONG, overflow="fold")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     # A pipe or a file has no width to fit.
