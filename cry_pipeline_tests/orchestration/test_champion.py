@@ -14,8 +14,13 @@ SELECTION = 'key:"models/champion"'
 
 
 def test_champion_is_promoted_once_checked_and_not_made_from_a_damaged_run(installation):
-    candidates = {"cry": ["curation_lfeb_attention_lstm_donor_grouped"]}
-    (Path(installation.settings.catalog) / "champion.yaml").write_text(yaml.safe_dump(candidates))
+    # A candidate of the study, for which there are not even folds yet, is waited for by nobody.
+    study = {"cohort": "curation", "feature_set": "mel64_8k", "model": "svm_covariance", "tier": "study"}
+    experiments = Path(installation.settings.catalog) / "experiments.yaml"
+    with experiments.open("a") as file:
+        yaml.safe_dump({"studied": study | {"protocol": "donor_grouped_3x5"}}, file)
+    candidates = {"cry": ["curation_lfeb_attention_lstm_donor_grouped", "studied"]}
+    experiments.with_name("champion.yaml").write_text(yaml.safe_dump(candidates))
     assert materialize(installation.settings, SELECTION) == 1
     assert materialize(installation.settings, SELECTION) == 1
     with installation.instance() as instance:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.orchestration.assets.evidence import provenance_of
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
@@ -47,13 +46,13 @@ def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candi
     """Return the best candidate for each target, of those that have been run, with what is known of other models."""
     from cry_pipeline.inference.candidates import best
 
+    evidence = {found.provenance.experiment: found for found in find_evidence(catalog, workspace).evidence}
     taken: dict[Target, Candidate] = {
-        target: best(found for name in names if (found := candidate_of(name, catalog, workspace)))
+        target: best(candidate_of(evidence[name], catalog, workspace) for name in names if name in evidence)
         for target, names in candidate_names(catalog).items()
     }
-    evidence = find_evidence(catalog, workspace).evidence
     return {
-        target: replace(own, others=tuple(found for found in evidence if _same_cohort(found, own.evidence)))
+        target: replace(own, others=tuple(found for found in evidence.values() if _same_cohort(found, own.evidence)))
         for target, own in taken.items()
     }
 
@@ -62,26 +61,20 @@ def _same_cohort(found: "Evidence", own: "Evidence") -> bool:
     return found.provenance.cohort == own.provenance.cohort and found.digest != own.digest
 
 
-def candidate_of(name: str, catalog: Catalog, workspace: Workspace) -> "Candidate | None":
-    """Return experiment ``name`` with its run and evidence, as folds and parameters of now make them, or None."""
-    from cry_pipeline.evaluation.evidence import FILE, evidence_digest, evidence_folder, read_evidence
+def candidate_of(evidence: "Evidence", catalog: Catalog, workspace: Workspace) -> "Candidate":
+    """Return the experiment that ``evidence`` is of, with its run."""
     from cry_pipeline.inference.candidates import Candidate
     from cry_pipeline.training.runs import read_run
 
-    experiment, settings = catalog.experiments[name], workspace.settings
-    cohort, provenance = catalog.cohorts[experiment.cohort], provenance_of(name, catalog, workspace)
-    key = evidence_digest(provenance, cohort.classes, cohort.target)
-    folder = evidence_folder(settings.evidence, name, key)
-    if not (folder / FILE).exists():
-        return None
-    run, folds = provenance.run_digest, workspace.folds(experiment.folds_name)
+    name, run = evidence.provenance.experiment, evidence.provenance.run_digest
+    experiment, runs = catalog.experiments[name], workspace.settings.runs
     return Candidate(
         name,
-        cohort,
+        catalog.cohorts[experiment.cohort],
         catalog.feature_sets[experiment.feature_set],
-        settings.runs / name / run[:16],
-        read_run(name, run, folds, settings.runs),
-        read_evidence(folder),
+        runs / name / run[:16],
+        read_run(name, run, workspace.folds(experiment.folds_name), runs),
+        evidence,
     )
 
 
