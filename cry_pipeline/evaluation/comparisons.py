@@ -63,18 +63,24 @@ def compare_table(
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return ``comparisons``, in their order, with ``p_adjusted`` by Holm's step-down.
+    """Return ``comparisons``, in their order, with ``p_adjusted`` by :func:`holm_adjusted`."""
+    adjusted = holm_adjusted([each.p_value for each in comparisons])
+    return [each.model_copy(update={"p_adjusted": value}) for each, value in zip(comparisons, adjusted, strict=True)]
+
+
+def holm_adjusted(p_values: Sequence[float]) -> list[float]:
+    """Return ``p_values``, in their order, adjusted by Holm's step-down.
 
     The i-th smallest of m p-values is multiplied by m − i + 1; an adjusted value is at least the one before it
     and at most 1. The chance that any true null among them falls below α is then at most α (Holm 1979,
     Scandinavian Journal of Statistics 6:65).
     """
-    count = len(comparisons)
+    count = len(p_values)
     adjusted, least = [0.0] * count, 0.0
-    for rank, place in enumerate(sorted(range(count), key=lambda place: comparisons[place].p_value)):
-        least = max(least, min(1.0, (count - rank) * comparisons[place].p_value))
+    for rank, place in enumerate(sorted(range(count), key=p_values.__getitem__)):
+        least = max(least, min(1.0, (count - rank) * p_values[place]))
         adjusted[place] = least
-    return [each.model_copy(update={"p_adjusted": value}) for each, value in zip(comparisons, adjusted, strict=True)]
+    return adjusted
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cry_pipeline.evaluation.feature_set_plots import Imaged
     from cry_pipeline.features.store import FeatureStore
 
-REVISION = 3
+REVISION = 4
 """Raised when a change of code changes the table or the page."""
 PAGE, TABLE = "feature_sets.html", "feature_sets.parquet"
 PLACES = (1 / 6, 3 / 6, 5 / 6)

@@ -25,7 +25,7 @@ from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
 
-REVISION = 2
+REVISION = 3
 """Raised when a change of code changes the table or the page."""
 PAGE, TABLE = "leakage_ladder.html", "leakage_ladder.parquet"
 RUNGS = MappingProxyType(

@@ -20,7 +20,7 @@ from cry_pipeline.evaluation.pages import Picture, fill, picture, write_page
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 
-REVISION = 1
+REVISION = 2
 """Raised when a change of code changes the table or the page."""
 PAGE, TABLE = "model_comparison.html", "model_comparison.parquet"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.evaluation import REPORT_REVISION
+from cry_pipeline.evaluation.comparisons import holm_adjusted
+from cry_pipeline.evaluation.findings import SIGNIFICANCE
 from cry_pipeline.evaluation.pages import fill, write_page
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.report import arrange
@@ -20,7 +22,11 @@ QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the best donor-grouped run of a cohort says, of the models that listen, and how many of them were tried."""
+    """What the best donor-grouped run of a cohort says, of the models that listen, and how many of them were tried.
+
+    ``above`` of them are above chance, each by itself; ``p_adjusted`` is the best one's p of its permutation null by
+    Holm over all that were tried.
+    """
 
     cohort: str
     description: str
@@ -28,6 +34,12 @@ class Answer:
     found: Evidence
     tried: int
     above: int
+    p_adjusted: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the best is above chance even though so many were tried."""
+        return self.found.verdict == "above chance" and self.p_adjusted <= SIGNIFICANCE
 
 
 def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
@@ -43,9 +55,10 @@ def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
         if grouped:
             best = max(grouped, key=lambda found: found.headline.value)
             above = sum(found.verdict == "above chance" for found in grouped)
+            adjusted = holm_adjusted([found.null.p_value for found in grouped])[grouped.index(best)]
             description, question = catalog.cohorts[cohort].description, QUESTIONS[best.target]
-            made.append(Answer(cohort, description, question, best, len(grouped), above))
-    return sorted(made, key=lambda answer: (-answer.above, answer.cohort))
+            made.append(Answer(cohort, description, question, best, len(grouped), above, adjusted))
+    return sorted(made, key=lambda answer: (not answer.holds, answer.cohort))
 
 
 def site_html(catalog: Catalog, evidence: Sequence[Evidence], not_run: Sequence[str]) -> str:

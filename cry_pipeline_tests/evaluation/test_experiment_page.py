@@ -241,3 +241,26 @@ def test_overview_answers_with_the_best_that_listens_on_unseen_donors(made) -> N
     text = Page(site_html(CATALOG, found, [])).text
     assert text.count("donors on both sides of the split: not evidence about new babies") == 1
     assert "Not run" not in text
+
+
+def test_overview_takes_back_what_one_of_many_found(made) -> None:
+    found = [evidence for evidence, _ in made.values()]
+    best = answers(CATALOG, found)[0].found
+    null = best.null.model_copy(update={"p_value": 0.03})
+    best = best.model_copy(update={"verdict": "above chance", "nulls": best.nulls | {best.headline_metric: null}})
+    (alone,) = answers(CATALOG, [best])
+    assert (alone.holds, alone.p_adjusted) == (True, 0.03)
+    assert "by Holm" not in Page(site_html(CATALOG, [best], [])).text
+    lower = best.headline.model_copy(update={"value": 0.0})
+    worse = best.model_copy(
+        update={
+            "verdict": "not distinguishable from chance",
+            "metrics": best.metrics | {best.headline_metric: lower},
+            "nulls": best.nulls | {best.headline_metric: null.model_copy(update={"p_value": 0.9})},
+        }
+    )
+    (answer,) = answers(CATALOG, [worse, best, worse])
+    assert (answer.tried, answer.above, answer.holds) == (3, 1, False)
+    assert answer.p_adjusted == pytest.approx(0.09)
+    text = Page(site_html(CATALOG, [worse, best, worse], [])).text
+    assert "its p = 0.030 is 0.090 by Holm over all that were tried. That it is above chance is not shown." in text
