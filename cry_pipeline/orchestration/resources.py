@@ -3,6 +3,7 @@
 Belongs here: Dagster resources. Does not: anything an asset does with them.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -36,48 +37,19 @@ class Workspace(dg.ConfigurableResource):
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the workspace that ``settings`` describe."""
-        return cls(
-            data=str(settings.data),
-            corpus=str(settings.corpus) if settings.corpus else None,
-            feature_store=settings.feature_store,
-            workers=settings.workers,
-            batch_recordings=settings.batch_recordings,
-            accelerator=settings.accelerator,
-            device=settings.device,
-            deterministic=settings.deterministic,
-            memory_mib=settings.memory_mib,
-            tensorboard=settings.tensorboard,
-        )
+        return cls(**settings.model_dump(mode="json", exclude={"catalog"}))
 
     @property
     def settings(self) -> Settings:
         """The same as settings, for domain functions."""
-        return Settings(
-            data=Path(self.data),
-            corpus=Path(self.corpus) if self.corpus else None,
-            catalog=None,
-            feature_store=self.feature_store,
-            workers=self.workers,
-            batch_recordings=self.batch_recordings,
-            accelerator=self.accelerator,
-            device=self.device,
-            deterministic=self.deterministic,
-            memory_mib=self.memory_mib,
-            tensorboard=self.tensorboard,
-        )
+        own = {name: getattr(self, name) for name in Settings.model_fields if name != "catalog"}
+        return Settings(**own, catalog=None)
 
     def training(self) -> "TrainingSettings":
         """Return how much of the machine a run may use."""
         from cry_pipeline.training.runs import TrainingSettings
 
-        return TrainingSettings(
-            accelerator=self.accelerator,
-            device=self.device,
-            deterministic=self.deterministic,
-            workers=self.workers,
-            memory_mib=self.memory_mib,
-            tensorboard=self.tensorboard,
-        )
+        return TrainingSettings(**{field.name: getattr(self, field.name) for field in fields(TrainingSettings)})
 
     def roots(self) -> "Roots":
         """Return where the manifest's paths lead, as the last inventory found it."""

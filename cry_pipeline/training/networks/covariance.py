@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from cry_pipeline.training.networks.base import is_valid
 
-ROOTS = 5
-"""Square roots taken one after the other: log A ≈ 2ⁿ · (R − R⁻¹) / 2 with R = A^(1/2ⁿ), to 2 % at a ratio of 10⁴."""
 ITERATIONS = (22, 14, 10, 8, 7)
-"""Newton-Schulz steps for each of them: the roots come ever closer to the identity."""
+"""Newton-Schulz steps for each of the square roots taken one after the other, which come ever closer to the identity:
+log A ≈ 2ⁿ · (R − R⁻¹) / 2 with R = A^(1/2ⁿ), to 2 % at a ratio of 10⁴."""
+ROOTS = len(ITERATIONS)
 EXACTLY = (*ITERATIONS, 6, 6), 5
 """Iterations and terms of :func:`logarithm` that give it, in float64, to 1e-8 at a ratio of 10⁵."""
 ASINH = (1.0, -1 / 6, 3 / 40, -15 / 336, 105 / 3456)
