@@ -190,13 +190,15 @@ def leaderboard() -> None:
 
 
 def _leaderboard_row(found: "dict[Any, Any]") -> "dict[str, Any]":
-    low, high = found["low"], found["high"]
+    from cry_pipeline.evaluation.records import METRIC_NAMES
+
+    low, high, metric = found["low"], found["high"], METRIC_NAMES[found["metric"]]
     return {
         "cohort": found["cohort"],
         "model": found["model"],
         "feature set": found["feature_set"],
         "protocol": found["protocol"],
-        "headline [95 % interval]": f"{found['metric']} {found['value']:.3f} [{low:.3f}, {high:.3f}]",
+        "headline [95 % interval]": f"{metric} {found['value']:.3f} [{low:.3f}, {high:.3f}]",
         "chance": f"{found['chance']:.3f}",
         "accuracy": f"{found['accuracy']:.3f}",
         "majority": f"{found['majority_rate']:.3f}",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cry_pipeline import cli
 from cry_pipeline.catalog.loading import PACKAGED
 
 COMMAND = str(Path(sys.executable).with_name("cry-pipeline"))
@@ -109,3 +110,12 @@ def test_selection_that_names_nothing_is_an_error(tmp_path: Path):
     assert result.returncode == 1
     assert "mel99" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_leaderboard_names_metrics_as_the_reports_do():
+    found = {"cohort": "curation", "model": "svm", "feature_set": "mel64_8k", "protocol": "donor_grouped"}
+    found |= {"metric": "auc", "value": 0.946, "low": 0.923, "high": 0.967, "chance": 0.5, "accuracy": 0.883}
+    found |= {"majority_rate": 0.501, "verdict": "above chance", "qualification": "donors on both sides"}
+    row = cli._leaderboard_row(found)
+    assert row["headline [95 % interval]"] == "AUC 0.946 [0.923, 0.967]"
+    assert row["verdict"] == "above chance †"
