@@ -1,0 +1,80 @@
+"""What enters which key: the revision and the libraries of every stage, in one table.
+
+Belongs here: what all keys are made of, and :data:`STAGES`, from which ``docs/keys.md`` is made. Does not: a stage's
+spec and inputs (each stage gives its own), nor the one canonical form and hash (catalog/digests.py).
+
+*Equal digest ⇒ equal result* holds only if all that can change a result is in the digest. A key therefore has four
+parts: the spec (parameters), the inputs (digests of what was read), the stage's revision, and the versions of the
+libraries that can change its values. Dagster's ``code_version`` is the same less the inputs, so that the UI cannot call
+fresh what the cache calls changed.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from cry_pipeline.catalog.digests import digest
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kind of artefact: what its key holds.
+
+    ``revision`` is raised by hand when a change of code changes results; a guard in the tests notices that it should
+    be. Of ``libraries`` the minor version enters the key, of those in ``exact`` the whole version.
+    """
+
+    holds: str
+    """What spec and inputs are, in words, for ``docs/keys.md``."""
+    revision: int
+    libraries: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+
+
+STAGES: dict[str, Stage] = {
+    "probe": Stage("sha256 of the file's bytes", revision=2, exact=("av", "numpy", "soxr")),
+    "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=2),
+    "feature_set": Stage(
+        "the feature set's parameters, each kind's own revision; with each row its recording_id and samples_digest",
+        revision=2,
+    ),
+    "folds": Stage(
+        "the protocol; the cohort's rows (id, donor, label; the time for temporal)",
+        revision=1,
+        libraries=("scikit-learn",),
+    ),
+}
+"""Every stage that keeps something under a key."""
+
+
+def code_parts(stage: str, spec: Any) -> dict[str, Any]:
+    """Return what a key of ``stage`` holds besides the data: ``spec``, ``revision``, ``libraries``; JSON types.
+
+    Raises:
+        KeyError: there is no such stage.
+        PackageNotFoundError: a library of the stage is not installed.
+    """
+    own = STAGES[stage]
+    libraries = {name: minor_version(name) for name in own.libraries} | {name: _version(name) for name in own.exact}
+    return {"stage": stage, "spec": spec, "revision": own.revision, "libraries": libraries}
+
+
+def code_version(stage: str, spec: Any) -> str:
+    """Return the sha256 of :func:`code_parts`, for Dagster."""
+    return digest(**code_parts(stage, spec))
+
+
+def key(stage: str, spec: Any, inputs: Any) -> str:
+    """Return the sha256, as 64 hex digits, under which an artefact of ``stage`` is kept: code and data."""
+    return digest(**code_parts(stage, spec), inputs=inputs)
+
+
+def minor_version(library: str) -> str:
+    """Return ``major.minor`` of an installed distribution."""
+    return ".".join(_version(library).split(".")[:2])
+
+
+@cache
+def _version(library: str) -> str:
+    return version(library).partition("+")[0]
