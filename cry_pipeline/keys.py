@@ -33,6 +33,8 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
+    "hashes": Stage("folder, path, size and mtime of a file", revision=1),
+    "inventory": Stage("what the sources hold: path, size and sha256 of every file", revision=1),
     "probe": Stage("sha256 of the file's bytes", revision=2, exact=("av", "numpy", "soxr")),
     "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=2),
     "feature_set": Stage(

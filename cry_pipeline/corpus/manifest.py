@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from cry_pipeline import keys
 from cry_pipeline.artefacts import write_table
-from cry_pipeline.catalog.digests import digest
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
 from cry_pipeline.corpus.filenames import FilenameError, RecordingName, describe, find_sidecar
-from cry_pipeline.corpus.probing import Probe, Refusal, StaleInventoryError, probe_files, probe_revision
+from cry_pipeline.corpus.probing import Probe, Refusal, StaleInventoryError, probe_files
 from cry_pipeline.corpus.sources import CLEANED, Roots, fingerprint
 
 MIN_DURATION_S = 1.0
@@ -43,13 +43,14 @@ class Manifest:
     digest: str
 
 
+def manifest_spec() -> dict[str, Any]:
+    """Return what the manifest depends on besides the inventory and its own code: the shortest duration, the probes."""
+    return {"min_duration_s": MIN_DURATION_S, "probe": keys.code_parts("probe", None)}
+
+
 def manifest_digest(inventory: pd.DataFrame) -> str:
     """Return the digest of the manifest of ``inventory``, without making it."""
-    return digest(
-        spec={"min_duration_s": MIN_DURATION_S},
-        inputs={"inventory": fingerprint(inventory)},
-        revision=probe_revision(),
-    )
+    return keys.key("manifest", manifest_spec(), {"inventory": fingerprint(inventory)})
 
 
 def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: int = 1) -> Manifest:

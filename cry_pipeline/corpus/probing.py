@@ -9,14 +9,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current, write_table
-from cry_pipeline.catalog.digests import digest
-from cry_pipeline.corpus import MANIFEST_REVISION
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes
 from cry_pipeline.corpus.quality import Quality, measure
 from cry_pipeline.progress import track
@@ -40,11 +39,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Probe(Quality):
-    """What one file holds; ``samples`` per channel."""
+    """What one file holds; ``samples`` per channel, and ``samples_digest`` of what was decoded of them."""
 
     duration_s: float
     sample_rate_hz: int
     samples: int
+    samples_digest: str
     codec: str
     channels: int
 
@@ -53,11 +53,12 @@ TYPES = {"str": "str", "int": "Int64", "float": "float64"}
 COLUMNS = {field.name: TYPES[getattr(field.type, "__name__", str(field.type))] for field in fields(Probe)}
 
 
-def probe_revision() -> str:
-    """Return the digest of what, besides a file's bytes, a probe depends on: this code, PyAV (libav) and soxr."""
-    return digest(
-        table="probes", revision=MANIFEST_REVISION, libraries={name: version(name) for name in ("av", "soxr")}
-    )
+def samples_digest(samples: np.ndarray) -> str:
+    """Return the sha256, as 64 hex digits, of mono ``samples`` ``[samples]`` as little-endian float32.
+
+    A decoder that comes to the same samples changes nothing that is made of them; one that does not shows here.
+    """
+    return hashlib.sha256(np.ascontiguousarray(samples, dtype="<f4").data).hexdigest()
 
 
 def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tuple[dict[str, Probe | Refusal], int]:
@@ -100,13 +101,14 @@ def _probe(item: tuple[str, Path]) -> tuple[str, Probe | Refusal]:
         duration_s=samples / audio.sample_rate_hz,
         sample_rate_hz=audio.sample_rate_hz,
         samples=samples,
+        samples_digest=samples_digest(audio.samples),
         codec=audio.codec,
         channels=audio.channels,
     )
 
 
 def _read_cache(path: Path) -> dict[str, Probe | Refusal]:
-    if not is_current(path, probe_revision()):
+    if not is_current(path, keys.code_version("probe", None)):
         if path.exists():
             LOG.warning("%s is damaged or of another revision: all files are decoded again", path)
         return {}
@@ -121,4 +123,4 @@ def _outcome(row: dict) -> Probe | Refusal:
 def _write_cache(path: Path, outcomes: Mapping[str, Probe | Refusal]) -> None:
     rows: Iterable[dict] = ({"sha256": sha256, **asdict(outcome)} for sha256, outcome in sorted(outcomes.items()))
     types = {"sha256": "str", **COLUMNS, "reason": "str", "detail": "str"}
-    write_table(path, pd.DataFrame(list(rows), columns=list(types)).astype(types), probe_revision())
+    write_table(path, pd.DataFrame(list(rows), columns=list(types)).astype(types), keys.code_version("probe", None))

@@ -99,6 +99,7 @@ RECORDINGS = pa.DataFrameSchema(
         "duration_s": _number("length", 0, float("inf")),
         "sample_rate_hz": _integer("of the file", 1),
         "samples": _integer("decoded, per channel", 1),
+        "samples_digest": _sha256("sha256 of the decoded mono samples, float32, at the file's own rate"),
         "codec": _text("libav's name of the decoder"),
         "channels": _integer("of the file", 1),
         "peak": _number("max |x|, full scale is 1", 0, 1),

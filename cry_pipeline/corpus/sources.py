@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current, write_table
 from cry_pipeline.catalog.digests import digest
 from cry_pipeline.corpus.filenames import find_sidecar
@@ -32,7 +33,6 @@ LAYOUT = {
 CORPUS_NOTE = "corpus.json"
 UNFINISHED = (".part", ".tmp")
 HASHES = "hashes.parquet"
-HASHES_DIGEST = digest(table="hashes", revision=1)
 SETTLED_S = 2.0
 
 
@@ -197,10 +197,10 @@ class _Hashes:
         self.computed = 0
         self._seen: dict[tuple[str, str, int, int], str] = {}
         self._known: dict[tuple[str, str, int, int], str] = {}
-        if is_current(self.path, HASHES_DIGEST):
+        if is_current(self.path, keys.code_version("hashes", None)):
             table = pd.read_parquet(self.path)
-            keys = zip(table["folder"], table["path"], table["bytes"], table["mtime_ns"], strict=True)
-            self._known = dict(zip(keys, table["sha256"], strict=True))
+            files = zip(table["folder"], table["path"], table["bytes"], table["mtime_ns"], strict=True)
+            self._known = dict(zip(files, table["sha256"], strict=True))
         elif self.path.exists():
             LOG.warning("%s is damaged or of another version: all files are hashed again", self.path)
 
@@ -221,4 +221,4 @@ class _Hashes:
         if keep != self._known:
             rows: list[tuple[Any, ...]] = [(*key, sha256) for key, sha256 in sorted(keep.items())]
             table = pd.DataFrame(rows, columns=["folder", "path", "bytes", "mtime_ns", "sha256"])
-            write_table(self.path, table, HASHES_DIGEST)
+            write_table(self.path, table, keys.code_version("hashes", None))

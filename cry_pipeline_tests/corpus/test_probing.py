@@ -1,11 +1,16 @@
 """A file's bytes are decoded once; what is reused is what would be computed."""
 
 import hashlib
+import struct
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
+from cry_pipeline import keys
 from cry_pipeline.corpus import probing
 from cry_pipeline.corpus.probing import Probe, Refusal, StaleInventoryError, probe_files
 from cry_pipeline_tests.corpus.conftest import tone
@@ -53,16 +58,31 @@ def test_only_new_bytes_are_decoded_wherever_they_lie(files, tmp_path):
 
 def test_other_revision_decodes_again(files, tmp_path, monkeypatch, caplog):
     probe_files(files, tmp_path / "probes")
-    monkeypatch.setattr(probing, "MANIFEST_REVISION", "another")
+    monkeypatch.setitem(keys.STAGES, "probe", replace(keys.STAGES["probe"], revision=99))
     _, computed = probe_files(files, tmp_path / "probes")
     assert computed == 3
     assert "of another revision" in caplog.text
 
 
-def test_other_libav_is_another_revision(monkeypatch):
-    before = probing.probe_revision()
-    monkeypatch.setattr(probing, "version", {"av": "99.0", "soxr": "1.0"}.__getitem__)
-    assert probing.probe_revision() != before
+@pytest.mark.parametrize("library", ["av", "numpy", "soxr"])
+def test_other_library_that_decodes_or_measures_decodes_again(files, tmp_path, monkeypatch, library):
+    probe_files(files, tmp_path / "probes")
+    installed = keys._version
+    monkeypatch.setattr(keys, "_version", lambda name: "99.0" if name == library else installed(name))
+    assert probe_files(files, tmp_path / "probes")[1] == 3
+
+
+def test_samples_digest_is_that_of_the_decoded_samples_and_not_of_the_bytes(small, tmp_path):
+    """16-bit and float files of the same samples are other bytes, and the same sound."""
+    stored = np.round(tone() * 2**15).astype(np.int16)
+    samples, files = stored.astype(np.float32) / np.float32(2**15), {}
+    for subtype, content in (("PCM_16", stored), ("FLOAT", samples)):
+        file = small.write(f"inbox/{subtype}.wav")
+        soundfile.write(file, content, 8000, subtype=subtype)
+        files[hashlib.sha256(file.read_bytes()).hexdigest()] = file
+    probes, _ = probe_files(files, tmp_path / "probes")
+    expected = hashlib.sha256(struct.pack(f"<{samples.size}f", *samples)).hexdigest()
+    assert [getattr(probe, "samples_digest", probe) for probe in probes.values()] == [expected, expected]
 
 
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])

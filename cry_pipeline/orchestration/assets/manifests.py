@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
-from cry_pipeline.corpus import MANIFEST_REVISION
+from cry_pipeline.corpus.manifest import manifest_spec
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -20,7 +21,7 @@ QUARANTINE = dg.AssetKey(["manifests", "quarantine"])
     kinds={"parquet"},
     owners=OWNERS,
     description="Path, size and sha256 of every file of the corpus and the inbox.",
-    code_version="1",
+    code_version=keys.code_version("inventory", None),
 )
 def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Find the corpus, list its files and those of the inbox, hash what is new."""
@@ -54,7 +55,7 @@ def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mat
             kinds={"parquet", "pandas"},
             owners=OWNERS,
             description="The manifest: one validated row for each recording that can be used.",
-            code_version=MANIFEST_REVISION,
+            code_version=keys.code_version("manifest", manifest_spec()),
         ),
         dg.AssetSpec(
             QUARANTINE,
@@ -63,7 +64,7 @@ def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mat
             kinds={"parquet", "pandas"},
             owners=OWNERS,
             description="Files refused, each with the reason. Every file of the inventory is here or in the manifest.",
-            code_version=MANIFEST_REVISION,
+            code_version=keys.code_version("manifest", manifest_spec()),
         ),
     ]
 )
