@@ -1,0 +1,30 @@
+"""Other processes, for tests that start, kill and wait for them."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process is there; one that has ended and that nobody has asked after yet is not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+    """Return once ``happened``; fail, saying ``what`` did not happen, after ``timeout_s``."""
+    until = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < until, f"after {timeout_s:.0f} s: {what}: has not happened"
+        time.sleep(0.05)
+
+
+def say_pid_and_last(seconds: float) -> None:
+    """Print which process this is, and take ``seconds``."""
+    print(os.getpid(), flush=True)  # noqa: T201 - whoever started the process reads it
+    time.sleep(seconds)
