@@ -12,7 +12,7 @@ Containers that state no length (Ogg, raw AMR or AAC) are held against libav's e
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def _by_libav(data: bytes) -> Audio:
     from av.error import FFmpegError
 
     try:
-        with av.open(io.BytesIO(data), "r", metadata_errors="replace", options=_probing(data)) as container:
+        with av.open(io.BytesIO(data), "r", options=_probing(data), **_tags_of_any_encoding()) as container:
             if not container.streams.audio:
                 raise NotAudioError("holds no audio stream")
             pcm = _decode_stream(container)
@@ -163,6 +163,13 @@ def _probing(data: bytes) -> dict[str, str]:
     """Return libav's options for a file: a WAV's header says all, so that 4 KiB do, where by default libav reads
     ahead for 1.5 ms of the 2 ms that a cleaned recording takes."""
     return {"probesize": "4096"} if data.startswith(b"RIFF") else {}
+
+
+def _tags_of_any_encoding() -> dict[str, Any]:
+    """Return the argument that keeps PyAV before 19 from raising for a tag that is not UTF-8; later ones never do."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _decode_stream(container: "InputContainer") -> "av.AudioFrame":
