@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cry_pipeline import __version__
+from cry_pipeline.table_digests import table_digest as table_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +42,6 @@ def write_json(path: Path, content: Any) -> None:
     """Write ``content`` to ``path`` as indented JSON, atomically."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def table_digest(table: "pd.DataFrame") -> str:
-    """Return the sha256, as 64 hex digits, of a table's column names and values, in the order they are in."""
-    text = table.to_json(orient="split", index=False, date_format="iso", date_unit="ns", double_precision=15)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def provenance_path(path: Path) -> Path:
