@@ -4,28 +4,54 @@ Belongs here: the frozen base of all specs, and the names and kinds they share. 
 (specs.py, models.py, networks.py).
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
 
 from cry_pipeline.catalog.digests import digest
 
 FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
 ClassWeight = Literal["balanced", "none"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+NEUTRAL = "neutral"
+
+
+def neutral(value: Any) -> Any:
+    """Return what marks a field, in ``Field(default=…, json_schema_extra=neutral(…))``, as added later.
+
+    While it has this value the entry means what it meant before the field was there, and its digest stays what it was.
+    A new field that is not marked changes all digests, and everything is computed anew. The value is written apart from
+    the default: if that is changed one day, digests change with it.
+    """
+    return {NEUTRAL: value}
 
 
 class Spec(BaseModel):
-    """A frozen catalog entry; an unknown key is an error. ``description`` never enters a digest."""
+    """A frozen catalog entry; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    uncounted: ClassVar[frozenset[str]] = frozenset({"description"})
+    """Fields that decide no result and enter no digest."""
 
     description: str = ""
 
     @property
+    def parts(self) -> dict[str, Any]:
+        """What of the entry decides results, as JSON types: what enters digests.
+
+        At every depth without what is ``uncounted``, and without fields that have their :func:`neutral` value.
+        """
+        return {
+            name: _parts(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if name not in self.uncounted and not _is_neutral(getattr(self, name), field.json_schema_extra)
+        }
+
+    @property
     def digest(self) -> str:
-        """sha256 of everything in the entry but its description."""
-        return digest(spec=self.model_dump(mode="json", exclude={"description"}))
+        """sha256 of the ``parts``."""
+        return digest(spec=self.parts)
 
 
 class BaseModelSpec(Spec):
@@ -52,3 +78,22 @@ class BaseModelSpec(Spec):
     def kind_name(self) -> str:
         """The ``kind``, of whatever class the spec is."""
         return str(self.model_dump(include={"kind"})["kind"])
+
+
+def _parts(value: Any) -> Any:
+    match value:
+        case Spec():
+            return value.parts
+        case tuple() | list():
+            return [_parts(each) for each in value]
+        case dict():
+            return {str(key): _parts(each) for key, each in value.items()}
+        case _:
+            return to_jsonable_python(value)
+
+
+def _is_neutral(value: Any, declared: Any) -> bool:
+    if not isinstance(declared, dict) or NEUTRAL not in declared:
+        return False
+    own = declared[NEUTRAL]
+    return type(own) is type(value) and own == value

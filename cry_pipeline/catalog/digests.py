@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        # A catalog's entry says itself what of it counts, see catalog/base.py.
+        return getattr(value, "parts", None) or value.model_dump(mode="json")
     raise TypeError(f"a digest cannot take in a {type(value).__name__}: convert it to JSON types first")
 
 

@@ -10,7 +10,6 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cry_pipeline.catalog.base import Name, Spec
-from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.models import ModelSpec, with_members
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
@@ -161,17 +160,14 @@ class ExperimentSpec(Spec):
     It decides no number and does not enter the digest.
     """
 
+    uncounted = frozenset({"description", "tier"})
+
     cohort: Name
     feature_set: Name
     model: Name
     protocol: Name
     seed: int = 0
     tier: Tier = "default"
-
-    @property
-    def digest(self) -> str:
-        """sha256 of everything in the entry but its description and tier."""
-        return digest(spec=self.model_dump(mode="json", exclude={"description", "tier"}))
 
     @property
     def folds_name(self) -> str:

@@ -1,10 +1,15 @@
 """Digests depend on what was said, not on how, and never on a description."""
 
 import hashlib
+from typing import Any
 
 import pytest
+from pydantic import Field
 
 from cry_pipeline.catalog import canonical_json, digest, load_catalog
+from cry_pipeline.catalog.base import Spec, neutral
+from cry_pipeline.catalog.models import EnsembleSpec
+from cry_pipeline.catalog.networks import NetworkSpec
 
 
 def test_digest_is_the_sha256_of_sorted_compact_json():
@@ -33,3 +38,71 @@ def test_description_does_not_change_a_digest_and_every_parameter_does():
     assert set(changed) == set(type(spec).model_fields) - {"description"}
     digests = {spec.model_copy(update={field: value}).digest for field, value in changed.items()}
     assert len(digests | {spec.digest}) == len(changed) + 1
+
+
+def test_a_description_does_not_count_at_any_depth():
+    models = load_catalog().models
+    network = models["lfeb_augmented"]
+    assert isinstance(network, NetworkSpec)
+    reworded = network.augmentation.model_copy(update={"description": "other"})
+    assert network.model_copy(update={"augmentation": reworded}).digest == network.digest
+    ensemble = models["lfeb_and_svm_covariance"]
+    assert isinstance(ensemble, EnsembleSpec)
+    first, *rest = ensemble.specs
+    assert isinstance(first, NetworkSpec)
+    reworded = first.model_copy(update={"augmentation": reworded, "description": "other"})
+    assert ensemble.model_copy(update={"specs": (reworded, *rest)}).digest != ensemble.digest  # another augmentation
+    reworded = first.model_copy(
+        update={"augmentation": first.augmentation.model_copy(update={"description": "o"}), "description": "o"}
+    )
+    assert ensemble.model_copy(update={"specs": (reworded, *rest)}).digest == ensemble.digest
+    assert canonical_json({"x": network}) == canonical_json({"x": network.parts})
+
+
+class Inner(Spec):
+    size: int = 1
+
+
+class Before(Spec):
+    """An entry as it was when digests were made."""
+
+    inner: Inner = Inner()
+    names: tuple[str, ...] = ("a",)
+
+
+def test_a_field_added_with_its_neutral_value_keeps_digests_and_any_other_value_shows():
+    class Wider(Inner):
+        depth: int = Field(default=0, json_schema_extra=neutral(0))
+
+    class Added(Spec):
+        inner: Wider = Wider()
+        names: tuple[str, ...] = ("a",)
+        flag: bool = Field(default=False, json_schema_extra=neutral(False))
+
+    assert Added().digest == Before().digest
+    digests = {Added(flag=True).digest, Added(inner=Wider(depth=2)).digest, Added(inner=Wider(size=2)).digest}
+    assert len(digests | {Added().digest}) == 4
+
+
+def test_a_field_that_is_not_marked_changes_all_digests():
+    class Added(Before):
+        flag: bool = False
+
+    assert Added().digest != Before().digest
+
+
+def test_a_default_changed_later_shows_though_the_old_one_was_neutral():
+    class Changed(Before):
+        flag: int = Field(default=1, json_schema_extra=neutral(0))
+
+    assert Changed().digest != Before().digest
+    assert Changed(flag=0).digest == Before().digest
+    assert Changed(flag=1).digest == Changed().digest
+
+
+@pytest.mark.parametrize(("own", "like"), [(False, 0), (0, False), (1.0, 1)])
+def test_a_neutral_value_is_of_one_type(own: Any, like: Any):
+    class Added(Before):
+        flag: Any = Field(default=own, json_schema_extra=neutral(like))
+
+    assert "flag" in Added().parts
