@@ -1,17 +1,36 @@
-"""Tables are found current only when digest and bytes are the ones that were written."""
+"""Files are whole, and found current only when digest and bytes are the ones that were written, whoever else writes."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cry_pipeline.artefacts import (
-    DamagedTableError,
+    DamagedFileError,
+    MissingFileError,
+    current_table,
     is_current,
-    provenance_path,
+    leftovers,
+    provenance,
+    read_json,
     read_table,
+    remove_leftovers,
     table_digest,
     write_atomically,
+    write_html,
+    write_json,
     write_table,
 )
+
+SEVERAL = 6
+TURNS = 25
 
 
 @pytest.fixture
@@ -21,38 +40,139 @@ def written(tmp_path):
     return path
 
 
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "page.html"
+    write_html(path, "<!doctype html>\n<p>UAR 0.170</p>", "digest -- 1")
+    return path
+
+
+@pytest.fixture
+def note(tmp_path):
+    path = tmp_path / "note.json"
+    write_json(path, {"accuracy": 0.17, "über": [1, None]})
+    return path
+
+
+def flips(data: bytes):
+    """Yield ``data`` with one bit of every tenth byte flipped."""
+    for place in range(0, len(data), 10):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        yield bytes(flipped)
+
+
 def test_table_is_current_under_its_digest_only(written):
     assert is_current(written, "digest-1")
     assert not is_current(written, "digest-2")
+    assert current_table(written, "digest-2") is None
+    found = current_table(written, "digest-1")
+    assert found is not None
+    assert found["recording_id"].tolist() == ["a", "b"]
 
 
-def test_changed_bytes_are_noticed(written):
-    damaged = bytearray(written.read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    written.write_bytes(damaged)
-    assert not is_current(written, "digest-1")
+def test_a_table_says_what_it_was_made_from_in_its_own_file(written):
+    said = provenance(written)
+    assert (said["digest"], said["rows"], said["inputs"]) == ("digest-1", 2, {"cohort": "cleaned"})
+    assert {"cry_pipeline", "written_at", "libraries"} <= set(said)
+    assert [path.name for path in written.parent.iterdir()] == ["table.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(written), read_table(written))
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]"])
-def test_unreadable_provenance_means_made_again_and_is_said(written, content, caplog):
-    provenance_path(written).write_text(content)
+def test_any_flipped_bit_of_a_table_is_noticed(written):
+    for damaged in flips(written.read_bytes()):
+        written.write_bytes(damaged)
+        assert not is_current(written, "digest-1")
+        with pytest.raises(DamagedFileError, match="is not what was written: materialize table again"):
+            read_table(written)
+
+
+def test_a_torn_table_is_noticed(written):
+    data = written.read_bytes()
+    for length in range(0, len(data), 50):
+        written.write_bytes(data[:length])
+        assert current_table(written, "digest-1") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"{}", b"[]", b"NaN", b"null", b"\xff\xfe\x00binary", b'{"sealed": "sha256:', b'"sealed": "sha256:"'],
+)
+def test_garbage_in_the_place_of_a_table_means_made_again_and_is_said(written, content, caplog):
+    written.write_bytes(content)
     assert not is_current(written, "digest-1")
     assert "made again" in caplog.text
+    with pytest.raises(DamagedFileError):
+        provenance(written)
 
 
-def test_table_is_read_only_as_it_was_written(written):
-    assert read_table(written)["recording_id"].tolist() == ["a", "b"]
-    written.write_bytes(written.read_bytes().replace(b"PAR1", b"PAR2"))
-    with pytest.raises(DamagedTableError, match="is not what was written: materialize table again"):
+def test_attributes_of_a_table_are_kept_as_pandas_keeps_them(tmp_path):
+    table = pd.DataFrame({"a": [1]})
+    table.attrs["seeds"] = [0, 7]
+    write_table(tmp_path / "a.parquet", table, "own")
+    assert read_table(tmp_path / "a.parquet").attrs == {"seeds": [0, 7]}
+
+
+def test_a_table_of_another_hand_is_not_taken_for_ours(written):
+    pd.read_parquet(written).to_parquet(written)
+    assert not is_current(written, "digest-1")
+    with pytest.raises(DamagedFileError, match="materialize table again"):
         read_table(written)
-    provenance_path(written).unlink()
-    with pytest.raises(DamagedTableError, match=r"provenance\.json cannot be read"):
-        read_table(written)
 
 
-def test_missing_file_is_not_current(written):
+def test_a_missing_file_is_said_to_be_missing(written):
     written.unlink()
     assert not is_current(written, "digest-1")
+    with pytest.raises(FileNotFoundError, match="materialize table"):
+        read_table(written)
+    with pytest.raises(MissingFileError, match=r"there is no .*note\.json: evaluate again"):
+        read_json(written.with_name("note.json"), "evaluate again")
+
+
+def test_a_table_without_rows_or_with_seals_in_its_cells_is_read_as_it_was(tmp_path):
+    seal = '{"sealed": "sha256:' + "0" * 64 + '", "digest": "other"}'
+    for table in (pd.DataFrame({"a": pd.Series([], dtype="str")}), pd.DataFrame({"a": [seal, "b"]})):
+        write_table(tmp_path / "a.parquet", table, "own")
+        pd.testing.assert_frame_equal(read_table(tmp_path / "a.parquet"), table)
+        assert is_current(tmp_path / "a.parquet", "own")
+
+
+def test_json_is_read_only_as_it_was_written(note):
+    assert read_json(note) == {"accuracy": 0.17, "über": [1, None]}
+    whole = note.read_bytes()
+    for damaged in [*flips(whole), *(whole[:length] for length in range(0, len(whole), 7))]:
+        note.write_bytes(damaged)
+        with pytest.raises(DamagedFileError, match=r"note\.json is not what was written: evaluate again"):
+            read_json(note, "evaluate again")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"NaN", b"3", b'{"accuracy": 0.97}', b"\xff\xfe"])
+def test_json_of_another_hand_is_refused(note, content):
+    note.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="is not what was written"):
+        read_json(note)
+
+
+def test_json_holds_no_number_that_is_none_and_no_seal_of_its_own(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "a.json", {"value": float("nan")})
+    with pytest.raises(ValueError, match="name of the file's checksum"):
+        write_json(tmp_path / "a.json", {"sealed": "x"})
+    nested = {"inner": {"sealed": "sha256:" + "0" * 64}}
+    write_json(tmp_path / "a.json", nested)
+    assert read_json(tmp_path / "a.json") == nested
+
+
+def test_page_is_current_by_key_and_by_bytes(page):
+    assert is_current(page, "digest -- 1")
+    assert not is_current(page, "digest -- 2")
+    assert provenance(page)["digest"] == "digest -- 1"
+    whole = page.read_bytes()
+    comment = whole.decode().rpartition("<!--")[2]
+    assert comment.count("--") == 1, "the digest must not end the comment"
+    for damaged in [*flips(whole), whole[:-9], b""]:
+        page.write_bytes(damaged)
+        assert not is_current(page, "digest -- 1")
 
 
 def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -67,6 +187,116 @@ def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def contend(path: Path, name: str, turns: int) -> list[str]:
+    """Write tables of ``name``, and read between; return what was read that no writer wrote."""
+    wrong = []
+    for turn in range(turns):
+        write_table(path, pd.DataFrame({"writer": [name] * (1 + turn)}), name)
+        found, mine = read_table(path), current_table(path, name)
+        if len(set(found["writer"])) != 1:
+            wrong.append(f"a mix: {set(found['writer'])}")
+        if mine is not None and set(mine["writer"]) != {name}:
+            wrong.append(f"{set(mine['writer'])} under the digest of {name}")
+    return wrong
+
+
+def test_tables_of_several_threads_are_never_mixed(tmp_path):
+    path = tmp_path / "table.parquet"
+    with ThreadPoolExecutor(SEVERAL) as pool:
+        wrong = list(pool.map(lambda number: contend(path, f"writer-{number}", TURNS), range(SEVERAL)))
+    assert wrong == [[]] * SEVERAL
+    assert list(tmp_path.iterdir()) == [path]
+
+
+CONTENDER = f"""
+import sys, time
+from pathlib import Path
+
+import pandas as pd
+from cry_pipeline.artefacts import current_table, read_table, write_table
+
+{inspect.getsource(contend)}
+
+folder, name, other, turns = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+(folder / name).touch()
+while not (folder / other).exists():
+    time.sleep(0.01)
+print(contend(folder / "table.parquet", name, turns))
+"""
+"""Waits for the other to begin, so that two do write side by side."""
+
+
+def test_tables_of_several_processes_are_never_mixed(tmp_path):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONTENDER, tmp_path, own, other, str(TURNS)], stdout=subprocess.PIPE, text=True
+        )
+        for own, other in (("a", "b"), ("b", "a"))
+    ]
+    ended = [(writer.communicate(timeout=120)[0].strip(), writer.returncode) for writer in writers]
+    assert ended == [("[]", 0), ("[]", 0)]
+    assert {each.name for each in tmp_path.iterdir()} == {"table.parquet", "a", "b"}
+
+
+KILLED = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from cry_pipeline import artefacts
+
+    path, step = Path(sys.argv[1]), int(sys.argv[2])
+    steps = []
+
+    def watched(function, before):
+        def call(*arguments):
+            if not before:
+                function(*arguments)
+            steps.append(function)
+            if len(steps) == step:
+                os._exit(9)
+            return function(*arguments) if before else None
+        return call
+
+    os.fsync = watched(os.fsync, True)
+    Path.replace = watched(Path.replace, False)
+    Path.write_bytes = watched(Path.write_bytes, False)
+    artefacts.write_json(path, {"state": "new"})
+    print(len(steps))
+""")
+"""Ends as a killed process does at the n-th of: bytes written, file synced, renamed, folder synced."""
+
+
+def test_a_writer_killed_at_any_step_leaves_the_old_file_or_the_new_one(tmp_path):
+    states, path = [], tmp_path / "state.json"
+    for step in range(1, 6):
+        write_json(path, {"state": "old"})
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, path, str(step)], capture_output=True, text=True, check=False
+        )
+        states.append((ended.returncode, read_json(path)["state"]))
+    assert states == [(9, "old"), (9, "old"), (9, "new"), (9, "new"), (0, "new")], "four steps, then it is done"
+
+
+def test_what_killed_writers_left_is_known_by_its_name_and_age(tmp_path):
+    folder = tmp_path / "reports"
+    write_json(folder / "kept.json", {})
+    names = [f".kept.json.{'0a' * 16}.tmp", ".table.parquet.4711.tmp"]
+    for name in [*names, ".other.tmp", "notes.tmp", f".young.json.{'0b' * 16}.tmp"]:
+        (folder / name).write_text("{")
+    for name in [*names, ".other.tmp", "notes.tmp", "kept.json"]:
+        os.utime(folder / name, (0, 0))
+    assert [path.name for path in leftovers(tmp_path, age_s=3600)] == sorted(names)
+    assert [path.name for path in remove_leftovers(tmp_path, age_s=3600)] == sorted(names)
+    assert leftovers(tmp_path, age_s=3600) == []
+    assert {"kept.json", ".other.tmp", "notes.tmp", f".young.json.{'0b' * 16}.tmp"} == {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_json_stays_readable_for_people_and_other_tools(note):
+    assert note.read_text(encoding="utf-8").startswith('{\n  "accuracy": 0.17,\n  "über"')
+    assert json.loads(note.read_text(encoding="utf-8"))["accuracy"] == 0.17
 
 
 def test_table_digest_takes_in_names_values_and_order():

@@ -4,14 +4,13 @@ Belongs here: the order of these, and saying and recording which it was. Does no
 (synthetic.py).
 """
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from cry_pipeline.artefacts import write_json
+from cry_pipeline.artefacts import read_json, write_json
 from cry_pipeline.corpus.download import CorpusError, NoNetworkError, fetch_corpus
 from cry_pipeline.corpus.sources import CORPUS_NOTE, LAYOUT
 from cry_pipeline.corpus.synthetic import generate_corpus
@@ -74,8 +73,9 @@ def read_resolution(folder: Path) -> ResolvedCorpus:
     """
     note = folder / RESOLUTION
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
-        return ResolvedCorpus(**content | {"path": Path(content["path"])})
+        content = read_json(note)
+        content["path"] = Path(content["path"])
+        return ResolvedCorpus(**content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CorpusError(f"{note} does not say which corpus is used ({error}): materialize raw/inventory") from error
 

@@ -139,7 +139,7 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: there is none at ``path``.
-        DamagedTableError: it is not, byte for byte, what was written.
+        DamagedFileError: it is not, byte for byte, what was written.
         TableError: it is not what ``schema`` says.
     """
     return conforming(artefacts.read_table(path), schema, str(path))

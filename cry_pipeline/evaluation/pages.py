@@ -4,15 +4,13 @@ Belongs here: what all reports' pages share, their navigation among it. Does not
 and shows (its module).
 """
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from cry_pipeline import __version__
-from cry_pipeline.artefacts import is_current, provenance_path, write_atomically, write_json
+from cry_pipeline.artefacts import is_current, write_html
 from cry_pipeline.evaluation.style import DARK, DPI, LIGHT, Theme
 
 CSS_DPI = 96
@@ -69,17 +67,14 @@ def fill(template: str, *, page: str = "", root: str = "", **values: Any) -> str
 
 
 def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
-    """Write the page that ``make`` returns, and its provenance, unless it is current; returns whether it was.
+    """Write the page that ``make`` returns, with its provenance, unless it is current; returns whether it was.
 
     A page whose own file was changed, or that was made from anything else than what ``digest`` stands for, is made
     again.
     """
     if is_current(path, digest):
         return True
-    text = make()
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    write_json(provenance_path(path), {"digest": digest, "sha256": sha256, "cry_pipeline": __version__})
+    write_html(path, make(), digest)
     return False
 
 

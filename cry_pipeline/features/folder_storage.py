@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cry_pipeline.artefacts import make_folder, sync
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.shards import ShardedArray
 from cry_pipeline.features.storage import INDEX, PARTS, QUARANTINE, READERS_S, TEMPORARY
@@ -121,24 +122,6 @@ class FolderStorage:
     def open_array(self, path: str) -> ShardedArray:
         """Return the array at ``path``."""
         return ShardedArray(self.root / path)
-
-
-def sync(path: Path) -> None:
-    """Bring a file's bytes, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_folder(folder: Path) -> None:
-    """Make ``folder``, with the folders above it, so that it outlives a power failure."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync(folder.parent)
 
 
 def replace_file(path: Path, content: bytes, temporary: Path) -> None:

@@ -13,12 +13,12 @@ from cry_pipeline.orchestration.resources import Workspace
 @dg.asset_check(asset=RECORDINGS, blocking=True, description="The manifest on disk is what its strict schema says.")
 def schema(workspace: Workspace) -> dg.AssetCheckResult:
     """Read the manifest back and validate it."""
-    from cry_pipeline.artefacts import DamagedTableError
+    from cry_pipeline.artefacts import DamagedFileError
     from cry_pipeline.corpus.schemas import TableError
 
     try:
         rows = len(workspace.recordings())
-    except (DamagedTableError, TableError) as error:
+    except (DamagedFileError, TableError) as error:
         return dg.AssetCheckResult(passed=False, description=str(error))
     return dg.AssetCheckResult(passed=rows > 0, metadata={"rows": rows}, description=f"{rows} recordings")
 

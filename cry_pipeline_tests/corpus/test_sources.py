@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cry_pipeline.artefacts import DamagedTableError
+from cry_pipeline.artefacts import DamagedFileError
 from cry_pipeline.corpus.schemas import INVENTORY
 from cry_pipeline.corpus.sources import (
     Roots,
@@ -226,7 +226,7 @@ def test_damaged_inventory_is_told(filled, tmp_path):
     path = tmp_path / "inventory.parquet"
     write_inventory(inventory(filled), path)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DamagedTableError, match=r"inventory\.parquet is not what was written"):
+    with pytest.raises(DamagedFileError, match=r"inventory\.parquet is not what was written"):
         read_inventory(path)
 
 

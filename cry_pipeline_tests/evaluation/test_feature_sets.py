@@ -216,7 +216,6 @@ def test_what_is_current_is_not_written_again(report, catalog, stores, recording
     assert sorted(each.name for each in folder.iterdir()) == [
         "feature_sets.html",
         "feature_sets.parquet",
-        "feature_sets.parquet.provenance.json",
     ]
 
 

@@ -169,7 +169,7 @@ def test_files_are_written_whole_and_equal_for_equal_evidence(evidence, tmp_path
     assert write_leaderboard(found[::-1], tmp_path / "reports").reused
     assert write_leaderboard(found[::-1], tmp_path / "others").page.read_bytes() == first
     assert not write_leaderboard(found[:1], tmp_path / "reports").reused
-    names = ["leaderboard.html", "leaderboard.parquet", "leaderboard.parquet.provenance.json"]
+    names = ["leaderboard.html", "leaderboard.parquet"]
     assert sorted(each.name for each in report.page.parent.iterdir()) == names
     pd.testing.assert_frame_equal(read_leaderboard(tmp_path / "others"), leaderboard(found))
 

@@ -156,7 +156,7 @@ def test_folds_survive_a_file_with_the_seeds_they_were_made_with(tmp_path: Path)
     assert not reused
     pd.testing.assert_frame_equal(kept, make_folds(rows, GROUPED))
     assert kept.attrs == {"seeds": [0, 1]}
-    assert sorted(each.name for each in path.parent.iterdir()) == ["a.parquet", "a.parquet.provenance.json"]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["a.parquet"]
 
 
 def test_folds_are_made_again_only_for_another_cohort_or_protocol(tmp_path: Path) -> None:
