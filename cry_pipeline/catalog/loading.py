@@ -1,20 +1,25 @@
 """Read the catalog's YAML files into specs.
 
-Belongs here: files, and errors that name file, key and allowed values. Does not: the rules
-themselves (specs.py).
+Belongs here: which files there are, and errors that name file, key and allowed values. Does not: the rules
+themselves (specs.py), and what YAML leaves open (yaml_files.py).
 """
 
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from cry_pipeline.catalog.matrix import Expanded, expand
 from cry_pipeline.catalog.specs import Catalog
+from cry_pipeline.catalog.yaml_files import YamlError, read_yaml
 
 SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments", "champion")
 PACKAGED = Path(__file__).parent
+LONGEST_FOUND = 80
+"""Characters of a wrong value that an error shows."""
 
 
 class CatalogError(ValueError):
@@ -24,58 +29,101 @@ class CatalogError(ValueError):
 def load_catalog(folder: Path | None = None) -> Catalog:
     """Read ``<section>.yaml`` for each section from ``folder``, the packaged catalog by default.
 
+    Values are taken as they are written: a number is not made of text or of ``true``, nor text of a number. A
+    ``champion.yaml`` that names nothing means that there is no champion yet.
+
     Raises:
-        CatalogError: a file is missing or is not YAML, a key is unknown, a value is not allowed, or an
-            experiment names something the catalog does not have. All faults of a file are reported at once.
+        CatalogError: a file is missing or is not YAML, a key is there twice or unknown, a value is not allowed, or an
+            experiment names something the catalog does not have. The faults of all files are reported at once, one
+            to a line; what refers from one file to another is looked at when each is right by itself.
     """
     folder = folder or PACKAGED
     paths = {section: folder / f"{section}.yaml" for section in SECTIONS}
-    contents = {section: _read(path) for section, path in paths.items()}
-    expanded = expand(contents["experiments"])
-    if expanded.faults:
-        raise CatalogError("\n".join(f"{paths['experiments']}: {fault}" for fault in expanded.faults))
-    contents["experiments"] = expanded.experiments
-    sections = {section: _validated(contents[section], section, path, expanded) for section, path in paths.items()}
+    faults = _strangers(folder)
+    contents: dict[str, dict[str, Any]] = {}
+    for section, path in paths.items():
+        try:
+            contents[section] = _read(path, may_be_empty=section == "champion")
+        except YamlError as error:
+            faults.append(str(error))
+    expanded = expand(contents.get("experiments", {}))
+    faults += [f"{paths['experiments']}: {fault}" for fault in expanded.faults]
+    sections: dict[str, Any] = {}
+    for section, content in contents.items():
+        own = expanded.experiments if section == "experiments" else content
+        sections[section], found = _validated(own, section, paths[section], expanded)
+        faults += found
+    if faults:
+        raise CatalogError("\n".join(faults))
     try:
         catalog = Catalog(**sections)
     except ValidationError as error:
-        faults = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
-        raise CatalogError("\n".join(faults).replace("Value error, ", "")) from None
-    _check_references(catalog, paths["experiments"], expanded)
-    _check_champion(catalog, paths["champion"])
+        said = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
+        raise CatalogError("\n".join(said).replace("Value error, ", "")) from None
+    faults = _references(catalog, paths["experiments"], expanded) + _champion(catalog, paths["champion"])
+    if faults:
+        raise CatalogError("\n".join(faults))
     return catalog
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _strangers(folder: Path) -> list[str]:
+    """Return a fault for each YAML file of ``folder`` that is no section: what it says would not be heard."""
+    if not folder.is_dir():
+        return []
+    names = (path.name for path in folder.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+    return [
+        f"{folder / name}: a catalog has no such file{_meant(name.rpartition('.')[0], SECTIONS, '.yaml')}; "
+        f"it has {', '.join(f'{section}.yaml' for section in SECTIONS)}"
+        for name in sorted(names)
+        if not name.startswith(".") and name not in {f"{section}.yaml" for section in SECTIONS}
+    ]
+
+
+def _meant(name: str, known: tuple[str, ...], suffix: str = "") -> str:
+    nearest = get_close_matches(name, known, n=1)
+    return f" (is {nearest[0]}{suffix} meant?)" if nearest else ""
+
+
+def _read(path: Path, *, may_be_empty: bool) -> dict[str, Any]:
+    """Return the entries of the file at ``path``; those that say nothing are left out where it may be empty."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError:
-        raise CatalogError(
-            f"{path}: no such file; a catalog has {', '.join(f'{name}.yaml' for name in SECTIONS)}"
-        ) from None
-    except yaml.YAMLError as error:
-        raise CatalogError(f"{path}: not YAML: {error}") from None
+        files = ", ".join(f"{name}.yaml" for name in SECTIONS)
+        raise YamlError(f"{path}: no such file; a catalog has {files}") from None
+    if may_be_empty and (content is None or isinstance(content, dict)):
+        return {key: value for key, value in (content or {}).items() if value is not None}
     if not isinstance(content, dict) or not content:
-        raise CatalogError(f"{path}: expected names with their parameters, found {type(content).__name__}")
+        raise YamlError(f"{path}: expected names with their parameters, found {_called(content)}")
     return content
 
 
-def _validated(content: dict[str, Any], section: str, path: Path, expanded: Expanded) -> Any:
+def _called(content: Any) -> str:
+    return {dict: "no entry", list: "a list", type(None): "nothing"}.get(type(content), f"{content!r:.{LONGEST_FOUND}}")
+
+
+def _validated(content: Mapping[str, Any], section: str, path: Path, expanded: Expanded) -> tuple[Any, list[str]]:
+    """Return a section's specs, or None with what is wrong."""
     adapter = TypeAdapter(get_type_hints(Catalog, include_extras=True)[section])
     try:
-        return adapter.validate_python(content)
+        # As JSON, where a strict reader takes a list for a tuple and a date from text, but no number from either.
+        return adapter.validate_json(json.dumps(content), strict=True), []
     except ValidationError as error:
         # One fault of a matrix is one of each of its experiments; its first is enough.
-        faults = {}
+        faults: dict[tuple[str, ...], str] = {}
         for fault in error.errors():
-            name, *keys = [str(part) for part in fault["loc"] if part != "[key]"]
+            keys = [str(part) for part in fault["loc"] if part != "[key]"]
+            if section == "models":
+                del keys[1:2]  # the kind, which nobody has written as a key
+            name, *rest = keys or [""]
             written = expanded.origins.get(name, (name,))[0] if section == "experiments" else name
-            where = expanded.where(name, ".".join(keys)) if written != name else ".".join([name, *keys])
-            faults.setdefault((written, *keys), f"{path}: {where}: {_say(fault)}")
-        raise CatalogError("\n".join(faults.values())) from None
+            where = expanded.where(name, ".".join(rest)) if written != name else ".".join(keys)
+            faults.setdefault((written, *rest), f"{path}: {where}: {_say(fault)}")
+        return None, list(faults.values())
 
 
 def _say(fault: Any) -> str:
+    found = f" (found {fault['input']!r:.{LONGEST_FOUND}})"
     match fault["type"]:
         case "extra_forbidden":
             return "no such key; remove it or check its spelling"
@@ -84,13 +132,28 @@ def _say(fault: Any) -> str:
         case "literal_error" | "union_tag_invalid":
             allowed = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags")
             given = fault["input"].get("kind") if isinstance(fault["input"], dict) else fault["input"]
-            return f"{given!r} is not allowed; allowed: {allowed}"
+            return f"{given!r:.{LONGEST_FOUND}} is not allowed; allowed: {allowed}"
+        case "union_tag_not_found":
+            return "kind is missing"
+        case "int_type":
+            return f"expected a whole number, in decimal and without leading zeros{found}"
+        case "float_type":
+            return f"expected a number, in decimal and without leading zeros{found}"
+        case "bool_type":
+            return f"expected true or false{found}"
+        case "string_type":
+            return f"expected text; put it in quotes if it is meant so{found}"
+        case "tuple_type":
+            return f"expected a list, [a, b]{found}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f"expected keys with their values{found}"
         case _:
             message = fault["msg"].removeprefix("Value error, ")
-            return message + ("" if isinstance(fault["input"], dict) else f" (found {fault['input']!r})")
+            return message + ("" if isinstance(fault["input"], dict) else found)
 
 
-def _check_references(catalog: Catalog, path: Path, expanded: Expanded) -> None:
+def _references(catalog: Catalog, path: Path, expanded: Expanded) -> list[str]:
+    """Return what experiments name and the catalog does not have."""
     faults: dict[tuple[str, str, str], str] = {}
     for name, experiment in catalog.experiments.items():
         for field in ("cohort", "feature_set", "model", "protocol"):
@@ -101,12 +164,11 @@ def _check_references(catalog: Catalog, path: Path, expanded: Expanded) -> None:
                 allowed = ", ".join(sorted(known))
                 said = f"{path}: {where}: {named!r} is not in the catalog; allowed: {allowed}"
                 faults.setdefault((expanded.origins[name][0], field, named), said)
-    if faults:
-        raise CatalogError("\n".join(faults.values()))
+    return list(faults.values())
 
 
-def _check_champion(catalog: Catalog, path: Path) -> None:
-    """Refuse candidates that cannot be exported, or whose evidence is not about new babies."""
+def _champion(catalog: Catalog, path: Path) -> list[str]:
+    """Return which candidates cannot be exported, or have evidence that is not about new babies."""
     faults = []
     for target, names in (("cry", catalog.champion.cry), ("reason", catalog.champion.reason)):
         for name in names:
@@ -114,14 +176,15 @@ def _check_champion(catalog: Catalog, path: Path) -> None:
             if experiment is None:
                 faults.append(f"{name!r} is not in the catalog; allowed: {', '.join(sorted(catalog.experiments))}")
                 continue
-            if catalog.cohorts[experiment.cohort].target != target:
+            cohort, protocol = catalog.cohorts.get(experiment.cohort), catalog.protocols.get(experiment.protocol)
+            model = catalog.models.get(experiment.model)
+            if cohort is not None and cohort.target != target:
                 faults.append(f"{target}: {name}: its cohort {experiment.cohort} has another target")
-            if not catalog.protocols[experiment.protocol].grouped:
+            if protocol is not None and not protocol.grouped:
                 faults.append(f"{target}: {name}: its protocol {experiment.protocol} has donors on both sides")
-            if not catalog.models[experiment.model].exportable:
+            if model is not None and not model.exportable:
                 faults.append(
                     f"{target}: {name}: {experiment.model} cannot be exported; networks can, support vector machines "
                     "on covariances, and ensembles of these"
                 )
-    if faults:
-        raise CatalogError("\n".join(f"{path}: {fault}" for fault in faults))
+    return [f"{path}: {fault}" for fault in faults]

@@ -113,7 +113,7 @@ class FeatureSetSpec(Spec):
     fmin_hz: float = Field(default=0.0, ge=0)
     fmax_hz: float = Field(gt=0)
     mfcc: int = Field(default=20, ge=2)
-    mfcc_deltas: Literal[0, 1, 2] = 0
+    mfcc_deltas: int = Field(default=0, ge=0, le=2)
     reference: Literal["full_scale_sine", "one"] = "full_scale_sine"
     floor_db: float = Field(default=-100.0, ge=-120, le=-40)
     extra_kinds: tuple[Name, ...] = ()
