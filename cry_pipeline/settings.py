@@ -5,17 +5,33 @@ result (that is the catalog's), and any read of the environment at import time.
 """
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "CRY_PIPELINE_"
+OF_TESTS = ("CRY_PIPELINE_FAULTS", "CRY_PIPELINE_WITHOUT_TORCH")
+"""Variables of the same beginning that are no settings: how much is tested."""
+ALIKE = 0.85
+"""How much the name of another variable is like a setting's where it is taken for a misspelt one; 1: equal."""
+
+
+def _default_workers() -> int:
+    from cry_pipeline.side_by_side import cores
+
+    return min(cores(), 8)
 
 
 class Settings(BaseSettings):
     """Settings of one installation; each field is set by ``CRY_PIPELINE_<FIELD>``."""
 
-    model_config = SettingsConfigDict(env_prefix="CRY_PIPELINE_", env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, validate_default=True
+    )
 
     data: Path = Field(default=Path("data"), description="Folder for everything the pipeline produces.")
     corpus: Path | None = Field(default=None, description="A donateacry-corpus; unset: found, fetched or generated.")
@@ -24,14 +40,31 @@ class Settings(BaseSettings):
         default=None, description="Root of the feature store, a folder or s3://bucket/prefix; unset: <data>/features."
     )
     workers: int = Field(
-        default=min(os.cpu_count() or 1, 8), ge=1, description="Threads that decode audio, processes that train folds."
+        default_factory=_default_workers, ge=1, description="Threads that decode audio, processes that train folds."
     )
     batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
-    accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="Where networks are trained.")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
+        default="auto",
+        description="Where networks are trained; auto: on a CUDA GPU if there is one, else on the CPU, on a Mac, too.",
+    )
     device: int = Field(default=0, ge=0, description="Number of the GPU that networks are trained on.")
     deterministic: bool = Field(default=False, description="Whether a GPU must give the same bits every time.")
     memory_mib: int = Field(default=2048, ge=0, description="Images of a run larger than this are mapped from a file.")
     tensorboard: bool = Field(default=False, description="Whether learning curves are written for TensorBoard.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_misspelt(cls, values: Any) -> Any:
+        faults = _misspelt(os.environ, [f"{PREFIX}{name.upper()}" for name in cls.model_fields])
+        if faults:
+            raise ValueError("\n".join(faults))
+        return values
+
+    @field_validator("data", "corpus", "catalog", "feature_store", mode="before")
+    @classmethod
+    def _are_places(cls, place: Any) -> Any:
+        """No shell stands between a unit file, or a container's, and these: see :func:`_located`."""
+        return _located(place) if isinstance(place, (str, Path)) else place
 
     @property
     def inbox(self) -> Path:
@@ -97,10 +130,57 @@ def load_settings() -> Settings:
     """Return the settings that the environment gives.
 
     Raises:
-        SettingsError: a value is not allowed.
+        SettingsError: a value is not allowed, or a variable's name is like a setting's and is none.
     """
     try:
         return Settings()
     except ValidationError as error:
-        faults = (f"CRY_PIPELINE_{str(e['loc'][0]).upper()}: {e['msg']} (found {e['input']!r})" for e in error.errors())
-        raise SettingsError("\n".join(faults)) from None
+        raise SettingsError("\n".join(_say(fault) for fault in error.errors())) from None
+
+
+def _say(fault: Any) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    return f"{PREFIX}{str(fault['loc'][0]).upper()}: {message} (found {str(fault['input'])!r})"
+
+
+def _misspelt(names: Iterable[str], settings: list[str]) -> list[str]:
+    """Return a sentence for each name that is meant for a setting and would be ignored."""
+    faults = []
+    for name in sorted(names):
+        written = name.upper()
+        if written in settings or written in OF_TESTS:
+            continue
+        ours = written.startswith(PREFIX)
+        alike = get_close_matches(written, settings, n=1, cutoff=0.0 if ours else ALIKE)
+        if ours or (alike and written.startswith("CRY")):
+            faults.append(f"{name}: there is no such setting; the nearest is {alike[0]} (unset it, or rename it)")
+    return faults
+
+
+def _located(place: str | Path) -> str:
+    """Return where ``place`` lies, wherever the process goes: absolute, with ``~`` and ``$NAME`` filled in.
+
+    Raises:
+        ValueError: there is no such home folder or variable, or the place is in quotes.
+    """
+    written = str(place).strip()
+    if "://" in written:
+        return written
+    if not written:
+        raise ValueError("is blank; unset it, or name a folder")
+    if written[0] == written[-1] and written[0] in "'\"":
+        raise ValueError("is in quotes, which nothing takes off here; leave them out")
+    found = os.path.expandvars(os.path.expanduser(written))  # noqa: PTH111 - pathlib's raises where there is no home
+    if found.startswith("~"):
+        raise ValueError("the home folder that ~ stands for is not known; write the whole path")
+    if "$" in found:
+        raise ValueError("names a variable that is not set; write the whole path")
+    try:
+        found.encode()
+        return str(Path(found).absolute())
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8; tables and links cannot name it") from None
+    except FileNotFoundError:
+        raise ValueError("is not absolute, and the folder that this runs in is gone") from None

@@ -28,7 +28,7 @@ class Workspace(dg.ConfigurableResource):
     feature_store: str | None = None
     workers: int
     batch_recordings: int
-    accelerator: Literal["auto", "cpu", "gpu"]
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
     device: int = 0
     deterministic: bool = False
     memory_mib: int = 2048
