@@ -32,6 +32,8 @@ class Stage:
     exact: tuple[str, ...] = ()
 
 
+DRAWN = ("matplotlib", "numpy")
+"""Of what shows figures and resampled differences."""
 STAGES: dict[str, Stage] = {
     "hashes": Stage("folder, path, size and mtime of a file", revision=1),
     "inventory": Stage("what the sources hold: path, size and sha256 of every file", revision=1),
@@ -45,6 +47,40 @@ STAGES: dict[str, Stage] = {
         "the protocol; the cohort's rows (id, donor, label; the time for temporal)",
         revision=1,
         libraries=("scikit-learn",),
+    ),
+    "evidence": Stage(
+        "the cohort's classes and target, resamples, seed; digests of the run, its features and the runs that probe "
+        "shortcuts; where the recordings come from",
+        revision=2,
+        libraries=("numpy",),
+    ),
+    "leaderboard": Stage(
+        "the page's templates; digests of all evidence; what there is no evidence of", revision=5, libraries=DRAWN
+    ),
+    "experiment_page": Stage(
+        "the page's templates; digests of the evidence and of its twin's; descriptions in the catalog",
+        revision=5,
+        libraries=DRAWN,
+    ),
+    "site": Stage(
+        "the page's templates; digests of all evidence; what there is no evidence of; descriptions of the cohorts",
+        revision=5,
+        libraries=DRAWN,
+    ),
+    "leakage_ladder": Stage(
+        "the page's templates; which experiments are its rungs; digests of their evidence", revision=3, libraries=DRAWN
+    ),
+    "hybrid_ablation": Stage(
+        "the page's templates; which experiments are compared; digests of their evidence", revision=3, libraries=DRAWN
+    ),
+    "model_comparison": Stage(
+        "the page's templates; which models have a network; digests of their evidence", revision=2, libraries=DRAWN
+    ),
+    "feature_sets_report": Stage(
+        "the page's templates; digests and descriptions of the feature sets; the recordings shown, and how many were "
+        "resampled; digests of all evidence",
+        revision=4,
+        libraries=DRAWN,
     ),
 }
 """Every stage that keeps something under a key."""

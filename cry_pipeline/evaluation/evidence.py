@@ -5,6 +5,7 @@ Belongs here: putting evidence together, and its files. Does not: the record its
 (report.py).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from cry_pipeline.artefacts import table_digest
-from cry_pipeline.catalog.digests import digest
+from cry_pipeline import keys
+from cry_pipeline.artefacts import DamagedFileError, MissingFileError, read_json, table_digest, write_json
 from cry_pipeline.evaluation.calibration import calibration_of
 from cry_pipeline.evaluation.findings import SHORTCUTS, Interval, Neighbours, Shortcut
 from cry_pipeline.evaluation.measures import confusion, measure_all
@@ -25,8 +26,8 @@ from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, 
 from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
 from cry_pipeline.folds.splitting import leaking_donors
 
-REVISION = 2
-"""Raise when a change of code changes evidence."""
+LOG = logging.getLogger("cry_pipeline")
+STAGE = "evidence"
 RESAMPLES = 1000
 """Resamples of the donors, and permutations of their labels."""
 FEWEST_RESAMPLES = 100
@@ -37,8 +38,15 @@ def evidence_digest(
     provenance: Provenance, classes: Sequence[str], target: Target, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> str:
     """Return the digest of all that goes into evidence; run digests stand for the predictions."""
-    spec = {"classes": list(classes), "target": target, "resamples": resamples, "seed": seed}
-    return digest(spec=spec, inputs=provenance.model_dump(mode="json", exclude={"details"}), revision=REVISION)
+    spec = evidence_spec(classes, target, resamples=resamples, seed=seed)
+    return keys.key(STAGE, spec, provenance.model_dump(mode="json", exclude={"details"}))
+
+
+def evidence_spec(
+    classes: Sequence[str], target: Target, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, object]:
+    """Return the parameters of evidence, as they enter its key."""
+    return {"classes": list(classes), "target": target, "resamples": resamples, "seed": seed}
 
 
 def evaluate(
@@ -130,11 +138,18 @@ def evidence_of_run(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Evidence, bool]:
-    """Return (evidence, whether it was reused), kept under ``root/<experiment>/<first 16 digits of its digest>``."""
+    """Return (evidence, whether it was reused), kept under ``root/<experiment>/<first 16 digits of its digest>``.
+
+    What is damaged is made again, and that is said.
+    """
     key = evidence_digest(provenance, classes, target, resamples=resamples, seed=seed)
     folder = evidence_folder(root, provenance.experiment, key)
-    if (folder / FILE).exists():
-        return read_evidence(folder), True
+    try:
+        return read_evidence(folder, key), True
+    except MissingFileError:
+        pass
+    except EvidenceError as error:
+        LOG.warning("%s", error)
     evidence = evaluate(
         predictions,
         classes,
@@ -156,24 +171,38 @@ def evidence_folder(root: Path, experiment: str, digest: str) -> Path:
 
 
 def write_evidence(evidence: Evidence, folder: Path) -> Path:
-    """Write ``folder/evidence.json`` atomically and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``folder/evidence.json`` atomically, with its checksum, and return its path."""
     path = folder / FILE
-    temporary = path.with_name(f".{FILE}.tmp")
-    temporary.write_text(evidence.model_dump_json(indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, evidence.model_dump(mode="json"))
     return path
 
 
-def read_evidence(folder: Path) -> Evidence:
-    """Read ``folder/evidence.json``; what is no evidence, or contradicts itself, raises EvidenceError."""
-    path = folder / FILE
+def read_evidence(folder: Path, digest: str | None = None) -> Evidence:
+    """Read ``folder/evidence.json``.
+
+    Args:
+        folder: where :func:`write_evidence` wrote it.
+        digest: that it must have; None for any.
+
+    Raises:
+        MissingFileError: there is none.
+        EvidenceError: it is not, byte for byte, what was written; is no evidence, or of another digest; or
+            contradicts itself.
+    """
+    path, way_out = folder / FILE, "it is made again when its evidence is materialized"
     try:
-        return Evidence.model_validate_json(path.read_text(encoding="utf-8"))
+        found = Evidence.model_validate(read_json(path, way_out))
+    except MissingFileError:
+        raise
+    except DamagedFileError as error:
+        raise EvidenceError(str(error)) from None
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "whole"
-        raise EvidenceError(f"{path}: not evidence ({where}: {fault['msg']}); delete it, and evaluate again.") from None
+        raise EvidenceError(f"{path}: not evidence ({where}: {fault['msg']}); {way_out}") from None
+    if digest not in (None, found.digest):
+        raise EvidenceError(f"{path} is the evidence of {found.digest[:16]}, not of {digest[:16]}; {way_out}")
+    return found
 
 
 def _intervals(rows: OutOfFold, resamples: int, seed: int) -> tuple[dict[str, Interval], int]:

@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.evaluation import REPORT_REVISION, experiment_plots, plots
-from cry_pipeline.evaluation.pages import EXPERIMENTS, Picture, data_uri, fill, is_current, picture, write_page
+from cry_pipeline import keys
+from cry_pipeline.artefacts import is_current
+from cry_pipeline.catalog import Catalog
+from cry_pipeline.evaluation import experiment_plots, plots
+from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
+from cry_pipeline.evaluation.pages import EXPERIMENTS, Picture, data_uri, fill, picture, write_page
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.report import NO_TWIN, twins
 from cry_pipeline.evaluation.run_details import RunDetails
@@ -20,6 +23,7 @@ from cry_pipeline.features.kinds import parameters
 from cry_pipeline.progress import track
 from cry_pipeline.side_by_side import in_processes
 
+STAGE = "experiment_page"
 PROBE_WORDS = {
     "platform": "Only whether the phone was an Android or an iPhone",
     "metadata": "Only what the file name tells: age, sex, app version, hour",
@@ -54,11 +58,10 @@ def write_experiments(
     stale: list[_Page] = []
     for found in evidence:
         twin = others.get(names[found.provenance.experiment])
-        key = digest(
-            evidence=found.digest,
-            twin=twin.digest if twin else None,
-            descriptions=_descriptions(catalog, found),
-            revision=REPORT_REVISION,
+        key = keys.key(
+            STAGE,
+            page_spec(STAGE, descriptions=_descriptions(catalog, found)),
+            {"evidence": found.digest, "twin": twin.digest if twin else None},
         )
         path = experiment_path(folder, found.provenance.experiment)
         if not is_current(path, key):
@@ -90,7 +93,7 @@ def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin
     experiment = catalog.experiments[of.experiment]
     model = catalog.models[experiment.model]
     return fill(
-        "experiment.html.j2",
+        TEMPLATES[STAGE],
         root="../",
         title=of.experiment,
         synthetic=found.synthetic,

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, write_atomically, write_table
-from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline import keys
+from cry_pipeline.artefacts import write_html, write_table
+from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.feature_set_costs import ARRAYS, machine, measure, resampled
+from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 
 if TYPE_CHECKING:
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from cry_pipeline.evaluation.feature_set_plots import Imaged
     from cry_pipeline.features.store import FeatureStore
 
-REVISION = 4
-"""Raised when a change of code changes the table or the page."""
+STAGE = "feature_sets_report"
 PAGE, TABLE = "feature_sets.html", "feature_sets.parquet"
 PLACES = (1 / 6, 3 / 6, 5 / 6)
 
@@ -78,30 +79,32 @@ def write_feature_sets(
         FeatureStoreError, DecodeError, OSError: features or an audio file of an example cannot be read.
     """
     from cry_pipeline.evaluation.feature_set_plots import Imaged, overview
+    from cry_pipeline.evaluation.pages import kept_table
 
     examples = pick_examples(recordings, stores)
     ids = examples["recording_id"].tolist()
-    key = digest(
-        feature_sets={name: store.digest for name, store in stores.items()},
-        descriptions={name: store.spec.description for name, store in stores.items()},
-        examples=[ids, synthetic(examples, evidence)],
-        resampled=[resampled(recordings, store.spec) for store in stores.values()],
-        evidence=sorted(found.digest for found in evidence),
-        revision=REVISION,
-    )
-    page = folder / PAGE
-    reused = page.exists() and is_current(folder / TABLE, key)
+    inputs = {
+        "feature_sets": {name: store.digest for name, store in stores.items()},
+        "examples": [ids, synthetic(examples, evidence)],
+        "resampled": [resampled(recordings, store.spec) for store in stores.values()],
+        "evidence": sorted(found.digest for found in evidence),
+    }
+    key, page = keys.key(STAGE, feature_sets_spec(catalog), inputs), folder / PAGE
+    kept = kept_table(page, folder / TABLE, key)
     sets = [Imaged(name, store.spec, store.read(ids, ARRAYS)) for name, store in stores.items()]
-    if reused:
-        table = pd.read_parquet(folder / TABLE)
-    else:
-        table = measure(sets, examples, recordings, roots)
-        text = feature_sets_html(table, sets, examples, catalog, evidence)
-        write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    table = measure(sets, examples, recordings, roots) if kept is None else kept
+    if kept is None:
+        write_html(page, feature_sets_html(table, sets, examples, catalog, evidence), key)
         write_table(folder / TABLE, table, key, machine=machine())
     middle = len(ids) // 2
     picture = overview(sets, middle, captions(examples)[middle])
-    return FeatureSetsReport(key, table, evidence_table(catalog, evidence), page, picture, reused)
+    return FeatureSetsReport(key, table, evidence_table(catalog, evidence), page, picture, kept is not None)
+
+
+def feature_sets_spec(catalog: Catalog) -> dict[str, object]:
+    """Return what, besides features, recordings and evidence, the report is made of, as it enters its key."""
+    descriptions = {name: spec.description for name, spec in catalog.feature_sets.items()}
+    return page_spec(STAGE, descriptions=descriptions)
 
 
 def pick_examples(recordings: pd.DataFrame, stores: "Mapping[str, FeatureStore]") -> pd.DataFrame:
@@ -195,7 +198,7 @@ def feature_sets_html(
         for one in sets
     }
     return fill(
-        "feature_sets.html.j2",
+        TEMPLATES[STAGE],
         page=PAGE,
         title="Feature sets",
         synthetic=synthetic(examples, evidence),

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, write_atomically, write_table
+from cry_pipeline import keys
+from cry_pipeline.artefacts import write_html, write_table
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.comparisons import compare, holm
 from cry_pipeline.evaluation.findings import Comparison
-from cry_pipeline.evaluation.pages import Picture, fill, picture
+from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
+from cry_pipeline.evaluation.pages import Picture, fill, kept_table, picture
 from cry_pipeline.evaluation.predictions import OutOfFold
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
 
-REVISION = 3
-"""Raised when a change of code changes the table or the page."""
+STAGE = "hybrid_ablation"
 PAGE, TABLE = "hybrid_ablation.html", "hybrid_ablation.parquet"
 KIND = "lfeb_attention_lstm"
 PLANES = ("spectrogram", "mel", "mfcc")
@@ -172,16 +173,23 @@ COLUMNS = [
 ]
 
 
+def ablation_spec(catalog: Catalog) -> dict[str, object]:
+    """Return what, besides evidence, the report is made of, as it enters its key."""
+    return page_spec(STAGE, experiments=[list(each) for each in ablation_experiments(catalog)])
+
+
 def ablation_html(found: Sequence[Ablation]) -> str:
     """Return the page: a table, a sentence and a figure for each ablation."""
     shown = [variant.found for each in found for variant in each.variants if variant.found]
     return fill(
-        "hybrid_ablation.html.j2",
+        TEMPLATES[STAGE],
         page=PAGE,
         title="Hybrid ablation",
         synthetic=any(one.synthetic for one in shown),
         ablations=[(each, _picture(each)) for each in found],
-        not_run=sorted({one.experiment for each in found for one in each.variants if not one.found}),
+        not_run=dict.fromkeys(
+            sorted({one.experiment for each in found for one in each.variants if not one.found}), NOT_RUN
+        ),
         metric_names=METRIC_NAMES,
     )
 
@@ -191,16 +199,17 @@ def write_ablation(
 ) -> AblationReport:
     """Write ``hybrid_ablation.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current."""
     names, page = set(ablation_names(catalog)), folder / PAGE
-    key = digest(
-        experiments=[list(each) for each in ablation_experiments(catalog)],
-        evidence=sorted(found.digest for found in evidence if found.provenance.experiment in names),
-        revision=REVISION,
+    key = keys.key(
+        STAGE,
+        ablation_spec(catalog),
+        {"evidence": sorted(found.digest for found in evidence if found.provenance.experiment in names)},
     )
-    if page.exists() and is_current(folder / TABLE, key):
-        return AblationReport(key, pd.read_parquet(folder / TABLE), page, reused=True)
+    kept = kept_table(page, folder / TABLE, key)
+    if kept is not None:
+        return AblationReport(key, kept, page, reused=True)
     found = ablations(catalog, evidence, runs)
-    table, text = ablation_table(found), ablation_html(found)
-    write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    table = ablation_table(found)
+    write_html(page, ablation_html(found), key)
     write_table(folder / TABLE, table, key)
     return AblationReport(key, table, page, reused=False)
 

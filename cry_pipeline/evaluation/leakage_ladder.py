@@ -14,19 +14,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, write_atomically, write_table
-from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
+from cry_pipeline import keys
+from cry_pipeline.artefacts import write_html, write_table
+from cry_pipeline.catalog import Catalog, ExperimentSpec
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.findings import Interval
 from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
-from cry_pipeline.evaluation.pages import fill, picture
+from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
+from cry_pipeline.evaluation.pages import fill, kept_table, picture
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
 from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
 
-REVISION = 3
-"""Raised when a change of code changes the table or the page."""
+STAGE = "leakage_ladder"
 PAGE, TABLE = "leakage_ladder.html", "leakage_ladder.parquet"
 RUNGS = MappingProxyType(
     {
@@ -181,19 +182,27 @@ COLUMNS = [
 ]
 
 
+def ladder_spec(catalog: Catalog) -> dict[str, object]:
+    """Return what, besides evidence, the report is made of, as it enters its key."""
+    rungs = [[list(key), by_kind] for key, by_kind in rung_experiments(catalog).items()]
+    return page_spec(STAGE, rungs=rungs)
+
+
 def ladder_html(found: Sequence[Ladder]) -> str:
     """Return the page: one table and one figure, and what is missing of LFEB and random forest."""
     shown = [ladder for ladder in found if ladder.shown]
     words = "Headline metric and accuracy of each model under each protocol; the table holds the same numbers."
     return fill(
-        "leakage_ladder.html.j2",
+        TEMPLATES[STAGE],
         page=PAGE,
         title="Leakage ladder",
         synthetic=any(rung.found.synthetic for ladder in shown for rung in ladder.rungs if rung.found),
         ladders=shown,
         figure=picture(lambda theme: comparison_plots.ladder(shown, theme), words) if shown else None,
         rungs=RUNGS,
-        not_run=[rung.experiment for ladder in found for rung in ladder.rungs if rung.experiment and not rung.found],
+        not_run={
+            rung.experiment: NOT_RUN for ladder in found for rung in ladder.rungs if rung.experiment and not rung.found
+        },
         absent=[kind for kind in FIRST_MODELS if kind not in {ladder.kind for ladder in found}],
         metric_names=METRIC_NAMES,
     )
@@ -204,16 +213,17 @@ def write_ladder(
 ) -> LadderReport:
     """Write ``leakage_ladder.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current."""
     names, page = set(ladder_names(catalog)), folder / PAGE
-    key = digest(
-        rungs=[[list(key), by_kind] for key, by_kind in rung_experiments(catalog).items()],
-        evidence=sorted(found.digest for found in evidence if found.provenance.experiment in names),
-        revision=REVISION,
+    key = keys.key(
+        STAGE,
+        ladder_spec(catalog),
+        {"evidence": sorted(found.digest for found in evidence if found.provenance.experiment in names)},
     )
-    if page.exists() and is_current(folder / TABLE, key):
-        return LadderReport(key, pd.read_parquet(folder / TABLE), page, reused=True)
+    kept = kept_table(page, folder / TABLE, key)
+    if kept is not None:
+        return LadderReport(key, kept, page, reused=True)
     found = ladders(catalog, evidence, runs)
-    table, text = ladder_table(found), ladder_html(found)
-    write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    table = ladder_table(found)
+    write_html(page, ladder_html(found), key)
     write_table(folder / TABLE, table, key)
     return LadderReport(key, table, page, reused=False)
 

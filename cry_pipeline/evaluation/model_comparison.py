@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, write_table
-from cry_pipeline.catalog import Catalog, EnsembleSpec, digest
+from cry_pipeline import keys
+from cry_pipeline.artefacts import write_html, write_table
+from cry_pipeline.catalog import Catalog, EnsembleSpec
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.comparisons import compare_table
 from cry_pipeline.evaluation.findings import Comparison
-from cry_pipeline.evaluation.pages import Picture, fill, picture, write_page
+from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
+from cry_pipeline.evaluation.pages import Picture, fill, kept_table, picture
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 
-REVISION = 2
-"""Raised when a change of code changes the table or the page."""
+STAGE = "model_comparison"
 PAGE, TABLE = "model_comparison.html", "model_comparison.parquet"
 
 
@@ -143,10 +144,16 @@ COLUMNS = [
 ]
 
 
+def comparison_spec(catalog: Catalog) -> dict[str, object]:
+    """Return what, besides evidence, the report is made of, as it enters its key."""
+    networks = {name: has_network(catalog, catalog.experiments[name].model) for name in comparison_names(catalog)}
+    return page_spec(STAGE, networks=networks)
+
+
 def comparison_html(found: Sequence[Contest], *, synthetic: bool = False) -> str:
     """Return the page: a sentence, a table and a figure for each contest; ``synthetic`` is said in the title."""
     return fill(
-        "model_comparison.html.j2",
+        TEMPLATES[STAGE],
         page=PAGE,
         title="Model comparison",
         synthetic=synthetic,
@@ -161,18 +168,16 @@ def write_comparison(
     """Write ``model_comparison.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current."""
     names = set(comparison_names(catalog))
     shown = [found for found in evidence if found.provenance.experiment in names]
-    key = digest(
-        networks={found.provenance.model: has_network(catalog, found.provenance.model) for found in shown},
-        evidence=sorted(found.digest for found in shown),
-        revision=REVISION,
-    )
-    table, page = folder / TABLE, folder / PAGE
-    if is_current(table, key) and is_current(page, key):
-        return ComparisonReport(key, pd.read_parquet(table), page, reused=True)
+    key = keys.key(STAGE, comparison_spec(catalog), {"evidence": sorted(found.digest for found in shown)})
+    page = folder / PAGE
+    kept = kept_table(page, folder / TABLE, key)
+    if kept is not None:
+        return ComparisonReport(key, kept, page, reused=True)
     found = contests(catalog, shown, runs)
-    write_page(page, key, lambda: comparison_html(found, synthetic=any(one.synthetic for one in shown)))
-    write_table(table, comparison_table(found), key)
-    return ComparisonReport(key, comparison_table(found), page, reused=False)
+    table = comparison_table(found)
+    write_html(page, comparison_html(found, synthetic=any(one.synthetic for one in shown)), key)
+    write_table(folder / TABLE, table, key)
+    return ComparisonReport(key, table, page, reused=False)
 
 
 def _where(found: Evidence) -> tuple[str, str, str, int]:

@@ -8,10 +8,13 @@ from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cry_pipeline.artefacts import is_current, write_html
+from cry_pipeline.artefacts import current_table, is_current, write_html
 from cry_pipeline.evaluation.style import DARK, DPI, LIGHT, Theme
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CSS_DPI = 96
 PAGES = MappingProxyType(
@@ -76,6 +79,11 @@ def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
         return True
     write_html(path, make(), digest)
     return False
+
+
+def kept_table(page: Path, table: Path, digest: str) -> "pd.DataFrame | None":
+    """Return the table of a report if it and its page are current under ``digest``, else None: both are made again."""
+    return current_table(table, digest) if is_current(page, digest) else None
 
 
 def data_uri(png: bytes) -> str:

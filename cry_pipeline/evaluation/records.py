@@ -22,6 +22,8 @@ from cry_pipeline.evaluation.findings import (
     Shortcut,
 )
 
+NOT_RUN, DAMAGED = "not run", "its evidence is damaged: materialize it again"
+"""Why there is no evidence of an experiment."""
 CLIP_LEVEL = "donors on both sides of the split: not evidence about new babies"
 HEADLINES = {"reason": "uar", "cry": "auc"}
 METRIC_NAMES = {

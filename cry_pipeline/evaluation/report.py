@@ -4,21 +4,25 @@ Belongs here: the order of experiments, the table, and filling the page's templa
 evidence (evidence.py) or drawing it (plots.py); the page's words and looks are in ``templates/``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, read_table, write_atomically, write_table
-from cry_pipeline.catalog.digests import digest
-from cry_pipeline.evaluation import REPORT_REVISION, plots
+from cry_pipeline import keys
+from cry_pipeline.artefacts import read_table, write_html, write_table
+from cry_pipeline.evaluation import plots
 from cry_pipeline.evaluation.evidence import EvidenceError
-from cry_pipeline.evaluation.pages import fill, picture
+from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
+from cry_pipeline.evaluation.pages import fill, kept_table, picture
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 
+STAGE = "leaderboard"
 PAGE, TABLE = "leaderboard.html", "leaderboard.parquet"
+NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 NO_TWIN = "no donor-grouped twin: run one before quoting this"
 
 
@@ -75,10 +79,12 @@ def leaderboard(evidence: Sequence[Evidence]) -> pd.DataFrame:
     return pd.DataFrame([_row(found, read_with[found.provenance.experiment]) for found in arrange(evidence)])
 
 
-def leaderboard_html(evidence: Sequence[Evidence], not_run: Sequence[str] = (), title: str = "Leaderboard") -> str:
+def leaderboard_html(
+    evidence: Sequence[Evidence], not_run: Mapping[str, str] = NOTHING_ELSE, title: str = "Leaderboard"
+) -> str:
     """Return a self-contained page: tables, a figure for light and dark, provenance, and how to read it all.
 
-    ``not_run`` are the experiments of the catalog that there is no evidence of; the page lists them.
+    ``not_run`` are the experiments of the catalog that there is no evidence of, and why; the page lists them.
     Equal evidence gives an equal page. A page with any generated recordings says so first thing in its title.
 
     Raises:
@@ -89,7 +95,7 @@ def leaderboard_html(evidence: Sequence[Evidence], not_run: Sequence[str] = (), 
     entries = [Entry(found, read_with[found.provenance.experiment]) for found in arranged]
     words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
     return fill(
-        "leaderboard.html.j2",
+        TEMPLATES[STAGE],
         page=PAGE,
         title=title,
         not_run=not_run,
@@ -103,17 +109,17 @@ def leaderboard_html(evidence: Sequence[Evidence], not_run: Sequence[str] = (), 
     )
 
 
-def write_leaderboard(evidence: Sequence[Evidence], folder: Path, not_run: Sequence[str] = ()) -> Report:
+def write_leaderboard(evidence: Sequence[Evidence], folder: Path, not_run: Mapping[str, str] = NOTHING_ELSE) -> Report:
     """Write ``leaderboard.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current.
 
-    ``not_run`` are the experiments that there is no evidence of.
+    ``not_run`` are the experiments that there is no evidence of, and why.
     """
     table, page = leaderboard(evidence), folder / PAGE
-    key = digest(inputs=sorted(found.digest for found in evidence), not_run=sorted(not_run), revision=REPORT_REVISION)
-    reused = page.exists() and is_current(folder / TABLE, key)
+    inputs = {"evidence": sorted(found.digest for found in evidence), "not_run": dict(not_run)}
+    key = keys.key(STAGE, page_spec(STAGE), inputs)
+    reused = kept_table(page, folder / TABLE, key) is not None
     if not reused:
-        text = leaderboard_html(evidence, not_run)
-        write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_html(page, leaderboard_html(evidence, not_run), key)
         write_table(folder / TABLE, table, key)
     return Report(key, table, page, reused)
 

@@ -3,19 +3,21 @@
 Belongs here: the overview of all reports. Does not: the reports (their modules), and what pages share (pages.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.evaluation import REPORT_REVISION
+from cry_pipeline import keys
+from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.comparisons import holm_adjusted
 from cry_pipeline.evaluation.findings import SIGNIFICANCE
+from cry_pipeline.evaluation.page_keys import TEMPLATES, site_spec
 from cry_pipeline.evaluation.pages import fill, write_page
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.report import arrange
 
+STAGE = "site"
 PAGE = "index.html"
 QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 
@@ -61,11 +63,11 @@ def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
     return sorted(made, key=lambda answer: (not answer.holds, answer.cohort))
 
 
-def site_html(catalog: Catalog, evidence: Sequence[Evidence], not_run: Sequence[str]) -> str:
+def site_html(catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[str, str]) -> str:
     """Return the overview page."""
     arranged = arrange(evidence)
     return fill(
-        "index.html.j2",
+        TEMPLATES[STAGE],
         page=PAGE,
         title="Infant cries: what models find, and what of it holds",
         synthetic=any(found.synthetic for found in evidence),
@@ -77,14 +79,10 @@ def site_html(catalog: Catalog, evidence: Sequence[Evidence], not_run: Sequence[
 
 
 def write_site(
-    catalog: Catalog, evidence: Sequence[Evidence], not_run: Sequence[str], folder: Path
+    catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[str, str], folder: Path
 ) -> tuple[str, Path, bool]:
     """Write ``index.html`` to ``folder`` unless it is current; returns (digest, page, whether it was current)."""
-    key = digest(
-        evidence=sorted(found.digest for found in evidence),
-        not_run=sorted(not_run),
-        cohorts={name: cohort.description for name, cohort in catalog.cohorts.items()},
-        revision=REPORT_REVISION,
-    )
+    inputs = {"evidence": sorted(found.digest for found in evidence), "not_run": dict(not_run)}
+    key = keys.key(STAGE, site_spec(catalog), inputs)
     page = folder / PAGE
     return key, page, write_page(page, key, lambda: site_html(catalog, evidence, not_run))

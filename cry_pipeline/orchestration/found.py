@@ -4,10 +4,12 @@ Belongs here: looking up, for the recordings and parameters of now, what was eva
 (assets/evidence.py), or what a report does with it (evaluation).
 """
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from cry_pipeline.artefacts import MissingFileError
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.assets.evidence import provenance_of
 from cry_pipeline.orchestration.resources import Workspace
@@ -17,35 +19,40 @@ if TYPE_CHECKING:
     from cry_pipeline.evaluation.records import Evidence
     from cry_pipeline.evaluation.run_details import RunDetails
 
+LOG = logging.getLogger("cry_pipeline")
+
 
 class Found(NamedTuple):
-    """Evidence of the catalog's experiments, in its order, and the names of those that there is none of."""
+    """Evidence of the catalog's experiments, in its order, and why there is none of the others, by name."""
 
     evidence: "list[Evidence]"
-    not_run: list[str]
+    not_run: dict[str, str]
 
 
 def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
     """Return the evidence of all experiments, as the folds and parameters of now make it.
 
-    What was not materialized, or only for folds or parameters of before, is ``not_run``.
-
-    Raises:
-        EvidenceError: evidence is there but cannot be read.
+    What was not materialized, or only for folds or parameters of before, is ``not_run``, and so is damaged evidence:
+    it stops no report.
     """
-    from cry_pipeline.evaluation.evidence import FILE, evidence_digest, evidence_folder, read_evidence
+    from cry_pipeline.evaluation.evidence import evidence_digest, evidence_folder, read_evidence
+    from cry_pipeline.evaluation.predictions import EvidenceError
+    from cry_pipeline.evaluation.records import DAMAGED, NOT_RUN
 
-    found, not_run, once = [], [], cast(Workspace, _Once(workspace))
+    found, not_run, once = [], {}, cast(Workspace, _Once(workspace))
     for name, experiment in catalog.experiments.items():
-        folder = None
-        if workspace.folds_path(experiment.folds_name).exists():
-            cohort = catalog.cohorts[experiment.cohort]
-            key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
-            folder = evidence_folder(workspace.settings.evidence, name, key)
-        if folder and (folder / FILE).exists():
-            found.append(read_evidence(folder))
-        else:
-            not_run.append(name)
+        if not workspace.folds_path(experiment.folds_name).exists():
+            not_run[name] = NOT_RUN
+            continue
+        cohort = catalog.cohorts[experiment.cohort]
+        key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
+        try:
+            found.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key), key))
+        except MissingFileError:
+            not_run[name] = NOT_RUN
+        except EvidenceError as error:
+            LOG.warning("%s", error)
+            not_run[name] = DAMAGED
     return Found(found, not_run)
 
 

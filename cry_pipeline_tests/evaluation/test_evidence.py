@@ -1,6 +1,8 @@
 """Evidence: numbers, verdicts, refusals and files."""
 
+import dataclasses
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
+from cry_pipeline import keys
+from cry_pipeline.artefacts import read_json, write_json
 from cry_pipeline.catalog import load_catalog
-from cry_pipeline.evaluation import evidence as module
 from cry_pipeline.evaluation.evidence import (
     evaluate,
     evidence_digest,
@@ -190,9 +193,64 @@ def test_evidence_survives_its_file_and_the_seed_decides(predict, provenance, tm
 def test_a_file_that_contradicts_itself_is_refused(predict, provenance, tmp_path: Path) -> None:
     predictions, folds = predict(effect=0.0)
     path = write_evidence(evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance()), tmp_path)
-    path.write_text(path.read_text().replace("not distinguishable from chance", "above chance"))
-    with pytest.raises(EvidenceError, match=r"evidence.json: not evidence .*does not follow from auc.*delete it"):
+    write_json(path, read_json(path) | {"verdict": "above chance"})
+    with pytest.raises(EvidenceError, match=r"evidence.json: not evidence .*does not follow from auc.*made again"):
         read_evidence(tmp_path)
+
+
+def damages(whole: bytes) -> dict[str, bytes]:
+    """Return what a disk, a crash or a hand may make of the file."""
+    flipped = bytearray(whole)
+    flipped[whole.index(b'"accuracy"') + 30] ^= 1
+    return {
+        "flipped": bytes(flipped),
+        "another figure": whole.replace(b'"value": 0.', b'"value": 0.9', 1),
+        "torn": whole[: len(whole) // 2],
+        "empty": b"",
+        "a list": b"[]",
+        "binary": b"\xff\x00",
+        "not a number": b'{"digest": NaN}',
+    }
+
+
+@pytest.mark.parametrize("damage", damages(b'"accuracy"' + bytes(40)))
+def test_damaged_evidence_is_noticed_and_made_again(predict, provenance, tmp_path: Path, caplog, damage: str) -> None:
+    predictions, folds = predict(effect=1.0)
+    given = {"folds": folds, "root": tmp_path, "provenance": provenance(), "resamples": 100}
+    first, _ = evidence_of_run(predictions, CRY, "cry", **given)
+    (path,) = tmp_path.rglob("evidence.json")
+    whole = path.read_bytes()
+    path.write_bytes(damages(whole)[damage])
+    assert path.read_bytes() != whole
+    with pytest.raises(EvidenceError, match="is not what was written: it is made again when its evidence"):
+        read_evidence(path.parent)
+    again, reused = evidence_of_run(predictions, CRY, "cry", **given)
+    assert not reused
+    assert again == first
+    assert path.read_bytes() == whole
+    assert "is not what was written" in caplog.text
+
+
+def test_evidence_of_another_digest_is_not_taken_for_it(predict, provenance, tmp_path: Path) -> None:
+    predictions, folds = predict(effect=1.0)
+    found = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance(), resamples=100)
+    write_evidence(found, tmp_path)
+    assert read_evidence(tmp_path, found.digest) == found
+    with pytest.raises(EvidenceError, match=rf"is the evidence of {found.digest[:16]}, not of ccc"):
+        read_evidence(tmp_path, "c" * 64)
+
+
+def test_writers_of_one_evidence_all_end_and_readers_see_it_whole(predict, provenance, tmp_path: Path) -> None:
+    predictions, folds = predict(effect=1.0)
+    found = evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance(), resamples=100)
+
+    def write_and_read(_: int) -> bool:
+        write_evidence(found, tmp_path)
+        return read_evidence(tmp_path, found.digest) == found
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(write_and_read, range(64)))
+    assert [path.name for path in tmp_path.iterdir()] == ["evidence.json"]
 
 
 def test_equal_digests_reuse_evidence_and_a_new_run_does_not(predict, provenance, tmp_path: Path) -> None:
@@ -222,8 +280,9 @@ def test_everything_that_changes_evidence_changes_its_digest(provenance, monkeyp
         evidence_digest(provenance(), CRY, "cry", resamples=2000),
         evidence_digest(provenance(), CRY, "cry", seed=1),
     ]
-    monkeypatch.setattr(module, "REVISION", module.REVISION + 1)
-    others.append(evidence_digest(provenance(), CRY, "cry"))
+    for change in ({"revision": keys.STAGES["evidence"].revision + 1}, {"libraries": ("numpy", "pandas")}):
+        monkeypatch.setitem(keys.STAGES, "evidence", dataclasses.replace(keys.STAGES["evidence"], **change))
+        others.append(evidence_digest(provenance(), CRY, "cry"))
     assert len({base, *others}) == len(others) + 1
 
 

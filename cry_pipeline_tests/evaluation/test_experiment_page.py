@@ -19,7 +19,7 @@ from cry_pipeline.evaluation.leakage_ladder import write_ladder
 from cry_pipeline.evaluation.model_comparison import write_comparison
 from cry_pipeline.evaluation.pages import PAGES
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
 from cry_pipeline.evaluation.report import NO_TWIN, write_leaderboard
 from cry_pipeline.evaluation.run_details import Mistake, RunDetails, read_details, surest_mistakes
 from cry_pipeline.evaluation.site import answers, site_html, write_site
@@ -156,14 +156,37 @@ def test_what_a_model_does_not_have_is_said(made) -> None:
 
 
 @pytest.mark.usefixtures("without_figures")
+@pytest.mark.usefixtures("without_figures")
+def test_a_page_that_was_changed_or_torn_is_made_again(made, details, tmp_path: Path) -> None:
+    found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
+
+    def write() -> None:
+        write_leaderboard(found, tmp_path)
+        write_comparison(CATALOG, found, runs, tmp_path)
+        write_ladder(CATALOG, found, runs, tmp_path)
+        write_ablation(CATALOG, found, runs, tmp_path)
+        write_experiments(CATALOG, found, lambda one: details, tmp_path)
+        write_site(CATALOG, found, {}, tmp_path)
+
+    write()
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*.html")}
+    assert len(first) == len(PAGES) - 1 + len(found), "all but the feature sets'"
+    for path, content in first.items():
+        path.write_bytes(
+            content[: len(content) // 2] if "experiments" in path.parts else content.replace(b"0.", b"9.", 1)
+        )
+    write()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.html")} == first
+
+
 def test_all_links_of_the_site_lead_to_a_page(made, details, tmp_path: Path) -> None:
     found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
-    write_leaderboard(found, tmp_path, ["not_run_yet"])
+    write_leaderboard(found, tmp_path, {"not_run_yet": NOT_RUN})
     write_comparison(CATALOG, found, runs, tmp_path)
     write_ladder(CATALOG, found, runs, tmp_path)
     write_ablation(CATALOG, found, runs, tmp_path)
     write_experiments(CATALOG, found, lambda one: details, tmp_path)
-    write_site(CATALOG, found, ["not_run_yet"], tmp_path)
+    write_site(CATALOG, found, {"not_run_yet": NOT_RUN}, tmp_path)
     (tmp_path / "feature_sets.html").touch()  # made from features, which are not there; its test follows its links
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) == len(PAGES) + 3
@@ -238,7 +261,7 @@ def test_overview_answers_with_the_best_that_listens_on_unseen_donors(made) -> N
     (answer,) = answers(CATALOG, found)
     assert answer.found.provenance.experiment == GROUPED, "neither the clip-level run nor the constant answer"
     assert answer.tried == 1
-    text = Page(site_html(CATALOG, found, [])).text
+    text = Page(site_html(CATALOG, found, {})).text
     assert text.count("donors on both sides of the split: not evidence about new babies") == 1
     assert "Not run" not in text
 
@@ -250,7 +273,7 @@ def test_overview_takes_back_what_one_of_many_found(made) -> None:
     best = best.model_copy(update={"verdict": "above chance", "nulls": best.nulls | {best.headline_metric: null}})
     (alone,) = answers(CATALOG, [best])
     assert (alone.holds, alone.p_adjusted) == (True, 0.03)
-    assert "by Holm" not in Page(site_html(CATALOG, [best], [])).text
+    assert "by Holm" not in Page(site_html(CATALOG, [best], {})).text
     lower = best.headline.model_copy(update={"value": 0.0})
     worse = best.model_copy(
         update={
@@ -262,5 +285,5 @@ def test_overview_takes_back_what_one_of_many_found(made) -> None:
     (answer,) = answers(CATALOG, [worse, best, worse])
     assert (answer.tried, answer.above, answer.holds) == (3, 1, False)
     assert answer.p_adjusted == pytest.approx(0.09)
-    text = Page(site_html(CATALOG, [worse, best, worse], [])).text
+    text = Page(site_html(CATALOG, [worse, best, worse], {})).text
     assert "its p = 0.030 is 0.090 by Holm over all that were tried. That it is above chance is not shown." in text

@@ -18,6 +18,7 @@ import cry_pipeline
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
 from cry_pipeline.evaluation.pages import PAGES
+from cry_pipeline.evaluation.report import read_leaderboard
 from cry_pipeline.orchestration.jobs import by_default
 from cry_pipeline.orchestration.launch import QUIET, materialize
 from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS
@@ -132,6 +133,9 @@ def test_report_of_synthetic_data_says_so_in_its_title(first_run):
 def test_reports_show_what_there_is_and_list_what_was_not_run(installation):
     gone = "cleaned_logistic_regression_donor_grouped"
     shutil.rmtree(installation.settings.evidence / gone)
+    damaged = "cleaned_majority_donor_grouped"
+    (torn,) = (installation.settings.evidence / damaged).glob("*/evidence.json")
+    torn.write_bytes(torn.read_bytes()[:1000])
     graph = installation.definitions
     with installation.instance() as instance:
         result = graph.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -142,6 +146,10 @@ def test_reports_show_what_there_is_and_list_what_was_not_run(installation):
     for page in ("index", "leaderboard", "leakage_ladder"):
         assert re.search(rf"{gone}</code> <span class=\"muted\">not run", (reports / f"{page}.html").read_text()), page
     assert not (reports / "experiments" / f"{gone}.html").exists()
+    assert f'{damaged}</code> <span class="muted">its evidence is damaged: materialize it again' in (
+        (reports / "index.html").read_text()
+    ), "named, and no report stops for it"
+    assert damaged not in read_leaderboard(reports)["experiment"].tolist()
     assert (
         "no donor-grouped twin"
         in (reports / "experiments" / "cleaned_logistic_regression_clip_stratified.html").read_text()

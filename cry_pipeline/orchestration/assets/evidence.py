@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline import keys
+from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
@@ -87,7 +88,7 @@ def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.Da
 
 def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that holds metrics, intervals and verdict of experiment ``name``."""
-    from cry_pipeline.evaluation.evidence import REVISION
+    from cry_pipeline.evaluation.evidence import STAGE, evidence_spec
 
     experiment = catalog.experiments[name]
     cohort = catalog.cohorts[experiment.cohort]
@@ -101,7 +102,9 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         kinds={"scikitlearn"},
         owners=OWNERS,
         description=f"What the out-of-fold predictions of {name} show: intervals over donors, nulls, probes, verdict.",
-        code_version=digest(spec=[list(cohort.classes), cohort.target, protocol.grouped, probes], revision=REVISION),
+        code_version=keys.code_version(
+            STAGE, {**evidence_spec(cohort.classes, cohort.target), "grouped": protocol.grouped, "probes": probes}
+        ),
         automation_condition=when_stale(),
     )
     def evidence(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:

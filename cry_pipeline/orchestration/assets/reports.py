@@ -12,8 +12,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.evaluation import REPORT_REVISION
+from cry_pipeline import keys
+from cry_pipeline.catalog import Catalog
+from cry_pipeline.evaluation.page_keys import page_spec, site_spec
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
@@ -114,13 +115,13 @@ def leaderboard_asset(catalog: Catalog) -> dg.AssetsDefinition:
         deps=evidence_keys(catalog.experiments),
         description="Evidence of all experiments; accuracy stands beside the majority rate, a clip-level result "
         "beside its donor-grouped twin.",
-        revision=str(REPORT_REVISION),
+        revision=keys.code_version("leaderboard", page_spec("leaderboard")),
     )
 
 
 def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that compares all feature sets of the catalog."""
-    from cry_pipeline.evaluation.feature_sets import REVISION
+    from cry_pipeline.evaluation.feature_sets import STAGE, feature_sets_spec
 
     def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.feature_sets import write_feature_sets
@@ -143,13 +144,13 @@ def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
         deps=[*(["features", name] for name in catalog.feature_sets), *evidence_keys(catalog.experiments)],
         description="The same recordings in every feature set, what a second of audio takes in each, and each model's "
         "evidence by feature set.",
-        revision=str(REVISION),
+        revision=keys.code_version(STAGE, feature_sets_spec(catalog)),
     )
 
 
 def model_comparison_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that holds each model against the best baseline on the same folds."""
-    from cry_pipeline.evaluation.model_comparison import REVISION, comparison_names, write_comparison
+    from cry_pipeline.evaluation.model_comparison import STAGE, comparison_names, comparison_spec, write_comparison
 
     return paired_asset(
         "model_comparison",
@@ -158,13 +159,13 @@ def model_comparison_asset(catalog: Catalog) -> dg.AssetsDefinition:
         write_comparison,
         "Models on the same donor-grouped folds, each against the best one without a network, in pairs, with Holm's "
         "correction.",
-        REVISION,
+        keys.code_version(STAGE, comparison_spec(catalog)),
     )
 
 
 def leakage_ladder_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that shows what a leaking split adds to one model's figure."""
-    from cry_pipeline.evaluation.leakage_ladder import REVISION, ladder_names, write_ladder
+    from cry_pipeline.evaluation.leakage_ladder import STAGE, ladder_names, ladder_spec, write_ladder
 
     return paired_asset(
         "leakage_ladder",
@@ -173,13 +174,13 @@ def leakage_ladder_asset(catalog: Catalog) -> dg.AssetsDefinition:
         write_ladder,
         "One model under three protocols, augment then split, clip stratified and donor grouped, with the step from "
         "each to the honest one.",
-        REVISION,
+        keys.code_version(STAGE, ladder_spec(catalog)),
     )
 
 
 def hybrid_ablation_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that compares the hybrid image with its single planes."""
-    from cry_pipeline.evaluation.hybrid_ablation import REVISION, ablation_names, write_ablation
+    from cry_pipeline.evaluation.hybrid_ablation import STAGE, ablation_names, ablation_spec, write_ablation
 
     return paired_asset(
         "hybrid_ablation",
@@ -188,12 +189,12 @@ def hybrid_ablation_asset(catalog: Catalog) -> dg.AssetsDefinition:
         write_ablation,
         "The network on the hybrid image against the same on spectrogram, mel or MFCC only, in pairs, with Holm's "
         "correction.",
-        REVISION,
+        keys.code_version(STAGE, ablation_spec(catalog)),
     )
 
 
 def paired_asset(
-    name: str, catalog: Catalog, names: list[str], write: Callable[..., Any], description: str, revision: int
+    name: str, catalog: Catalog, names: list[str], write: Callable[..., Any], description: str, revision: str
 ) -> dg.AssetsDefinition:
     """Return the asset of a report that ``write`` makes of the out-of-fold predictions of experiments ``names``."""
 
@@ -209,7 +210,7 @@ def paired_asset(
         written,
         deps=evidence_keys(names),
         description=description,
-        revision=digest(spec=names, revision=revision),
+        revision=revision,
     )
 
 
@@ -225,7 +226,7 @@ def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
         made, reused = write_experiments(
             catalog, found, lambda one: details_of(one, catalog, workspace), reports, workspace.workers
         )
-        key = digest(evidence=sorted(one.digest for one in found), revision=REPORT_REVISION)
+        key = keys.key("experiment_page", page_spec("experiment_page"), sorted(one.digest for one in found))
         return Made(key, reports / EXPERIMENTS, made, reused, shown={"not_run": not_run})
 
     return report_asset(
@@ -234,7 +235,7 @@ def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
         deps=evidence_keys(catalog.experiments),
         description="A page for each experiment: verdict, null test, shortcuts, confusions, calibration, learning "
         "curves, its surest mistakes, lineage.",
-        revision=str(REPORT_REVISION),
+        revision=keys.code_version("experiment_page", page_spec("experiment_page")),
         kinds={"html"},
     )
 
@@ -253,7 +254,7 @@ def site_asset(catalog: Catalog, others: Iterable[dg.AssetKey]) -> dg.AssetsDefi
         write,
         deps=others,
         description="The site's first page: what was asked, what came out, what was not run. Open this one.",
-        revision=str(REPORT_REVISION),
+        revision=keys.code_version("site", site_spec(catalog)),
         kinds={"html"},
         despite_missing=False,
     )

@@ -1,0 +1,39 @@
+"""What keys of pages hold besides the data: their templates, in the bytes that they have.
+
+Belongs here: which page is made of which templates. Does not: filling them (pages.py), nor anything that draws: Dagster
+asks for these when it loads the code, and drawing is slow to import.
+"""
+
+import hashlib
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cry_pipeline.catalog import Catalog
+
+TEMPLATES = MappingProxyType(
+    {
+        "leaderboard": "leaderboard.html.j2",
+        "experiment_page": "experiment.html.j2",
+        "site": "index.html.j2",
+        "leakage_ladder": "leakage_ladder.html.j2",
+        "hybrid_ablation": "hybrid_ablation.html.j2",
+        "model_comparison": "model_comparison.html.j2",
+        "feature_sets_report": "feature_sets.html.j2",
+    }
+)
+"""The template of each stage of :data:`cry_pipeline.keys.STAGES` that makes a page."""
+SHARED = ("base.html.j2", "macros.html.j2")
+"""Templates that all others are made with."""
+
+
+def page_spec(stage: str, **more: Any) -> dict[str, Any]:
+    """Return the spec of a page for its key: the sha256 of its templates, and ``more`` that it is made of."""
+    folder = Path(__file__).parent / "templates"
+    content = b"".join((folder / name).read_bytes() for name in (*SHARED, TEMPLATES[stage]))
+    return {"templates": hashlib.sha256(content).hexdigest(), **more}
+
+
+def site_spec(catalog: Catalog) -> dict[str, Any]:
+    """Return the spec of the site's first page: it shows the cohorts' descriptions."""
+    return page_spec("site", cohorts={name: cohort.description for name, cohort in catalog.cohorts.items()})
