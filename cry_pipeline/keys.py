@@ -35,10 +35,12 @@ class Stage:
 DRAWN = ("matplotlib", "numpy")
 """Of what shows figures and resampled differences."""
 STAGES: dict[str, Stage] = {
-    "hashes": Stage("folder, path, size and mtime of a file", revision=1),
-    "inventory": Stage("what the sources hold: path, size and sha256 of every file", revision=1),
-    "probe": Stage("sha256 of the file's bytes", revision=2, exact=("av", "numpy", "soxr")),
-    "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=2),
+    "hashes": Stage("folder, path, size, mtime, ctime and inode of a file", revision=2),
+    "inventory": Stage(
+        "what the sources hold: path, size and sha256 of every file, or why it was not read", revision=2
+    ),
+    "probe": Stage("sha256 of the file's bytes", revision=3, exact=("av", "numpy", "soxr")),
+    "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=3),
     "feature_set": Stage(
         "the feature set's parameters, each kind's own revision; with each row its recording_id and samples_digest",
         revision=2,

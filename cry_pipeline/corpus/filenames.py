@@ -4,9 +4,10 @@ Belongs here: the corpus' file-name convention, sidecars, and the words for ages
 where files lie (sources.py) and what they sound like (decoding.py, quality.py).
 """
 
+import json
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +27,7 @@ AGE_BANDS = {"04": "0-4 weeks", "48": "4-8 weeks", "26": "2-6 months", "72": "7 
 GENDERS = {"m": "male", "f": "female"}
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_FAULTS = 5
 CONVENTION = "<uuid>-<epoch>-<app version>-<m|f>-<age>-<reason>.<extension>"
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -44,6 +46,7 @@ def _plausible(moment: datetime) -> datetime:
 
 
 Donor = Annotated[str, Field(pattern=rf"^(?i:{_UUID})$"), AfterValidator(str.lower)]
+Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z .+_-]{1,32}$")]
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 ReasonCode = Literal["hu", "bu", "bp", "dc", "ti", "lo", "ch", "sc", "dk"]
 Reason = Literal["hungry", "burping", "belly_pain", "discomfort", "tired", "lonely", "cold_hot", "scared", "unknown"]
@@ -82,7 +85,7 @@ class Sidecar(BaseModel):
     donor: Donor | None = None
     recorded_at: Moment | None = None
     platform: Literal["android", "ios"] | None = None
-    app_version: str | None = None
+    app_version: Version | None = None
     gender: Literal["male", "female"] | None = None
     age_band: AgeBand | None = None
     reason_code: ReasonCode | None = None
@@ -140,12 +143,6 @@ def parse_filename(name: str) -> RecordingName:
     return _validated(RecordingName.model_validate, fields, name)
 
 
-def find_sidecar(file: Path) -> Path | None:
-    """Return the sidecar of an inbox file, ``<file>.json`` or else ``<stem>.json``; ``None`` where there is none."""
-    candidates = (file.with_name(f"{file.name}.json"), file.with_suffix(".json"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
-
-
 def describe(name: str, sidecar: bytes | None = None) -> RecordingName:
     """Return what ``name`` says, each part replaced by what the JSON text ``sidecar`` says of it.
 
@@ -156,7 +153,8 @@ def describe(name: str, sidecar: bytes | None = None) -> RecordingName:
     """
     if sidecar is None:
         return parse_filename(name)
-    told = _validated(Sidecar.model_validate_json, sidecar, f"sidecar of {name}").told()
+    where = f"sidecar of {name}"
+    told = _validated(Sidecar.model_validate, _read_json(sidecar, where), where).told()
     try:
         fields = parse_filename(name).model_dump()
     except FilenameError:
@@ -164,9 +162,37 @@ def describe(name: str, sidecar: bytes | None = None) -> RecordingName:
     return _validated(RecordingName.model_validate, fields | told, f"{name} with its sidecar")
 
 
+def _read_json(content: bytes, where: str) -> dict[str, Any]:
+    """Return what the JSON text says, in UTF-8, -16 or -32, with the mark in front that editors on Windows write.
+
+    Refused is what readers disagree about, and would take for one thing or another without a word: a key that comes
+    twice, and numbers that JSON has not (NaN, Infinity).
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} comes more than once")
+        return dict(pairs)
+
+    def refuse(number: str) -> float:
+        raise ValueError(f"{number} is no number of JSON")
+
+    try:
+        told = json.loads(content, object_pairs_hook=once, parse_constant=refuse)
+    except RecursionError:
+        raise FilenameError(f"{where}: Invalid JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise FilenameError(f"{where}: Invalid JSON: {error}") from None
+    if not isinstance(told, dict):
+        raise FilenameError(f"{where}: it is a {type(told).__name__}, and not an object, {{…}}")
+    return told
+
+
 def _validated(validate: Any, content: Any, where: str) -> Any:
     try:
         return validate(content)
     except ValidationError as error:
-        faults = (": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
-        raise FilenameError(f"{where}: {'; '.join(faults)}") from None
+        faults = [": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors()]
+        rest = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        raise FilenameError(f"{where}: {'; '.join(faults[:MOST_FAULTS])}{rest}") from None

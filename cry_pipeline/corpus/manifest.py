@@ -5,7 +5,9 @@ Belongs here: what is refused, in which order, and joining names, curation and p
 """
 
 import hashlib
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,10 +16,16 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.artefacts import write_table
+from cry_pipeline.corpus.contradictions import find_contradictions
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
-from cry_pipeline.corpus.filenames import FilenameError, RecordingName, describe, find_sidecar
-from cry_pipeline.corpus.probing import Probe, Refusal, StaleInventoryError, probe_files
-from cry_pipeline.corpus.sources import CLEANED, Roots, fingerprint
+from cry_pipeline.corpus.filenames import FilenameError, RecordingName, describe
+from cry_pipeline.corpus.listing import SIDECAR_MAX_BYTES
+from cry_pipeline.corpus.probing import CHANGED, Probe, probe_files
+from cry_pipeline.corpus.reading import read_regular
+from cry_pipeline.corpus.refusals import Refusal
+from cry_pipeline.corpus.sources import CLEANED, Roots, SourceError, fingerprint
+
+LOG = logging.getLogger("cry_pipeline")
 
 MIN_DURATION_S = 1.0
 NEVER_KEPT = frozenset({"lonely", "scared", "unknown"})
@@ -33,7 +41,8 @@ class Manifest:
     """``recordings`` (RECORDINGS, by recording_id) and ``quarantine`` (QUARANTINE, by root and path).
 
     ``probed`` files were decoded and ``reused`` ones taken from the cache; ``digest`` says from which inventory
-    and by which code the tables were made.
+    and by which code the tables were made, and which files had changed since. ``contradictions`` are sentences on
+    labels that do not agree: see contradictions.py.
     """
 
     recordings: pd.DataFrame
@@ -41,6 +50,7 @@ class Manifest:
     probed: int
     reused: int
     digest: str
+    contradictions: tuple[str, ...] = ()
 
 
 def manifest_spec() -> dict[str, Any]:
@@ -48,31 +58,39 @@ def manifest_spec() -> dict[str, Any]:
     return {"min_duration_s": MIN_DURATION_S, "probe": keys.code_parts("probe", None)}
 
 
-def manifest_digest(inventory: pd.DataFrame) -> str:
-    """Return the digest of the manifest of ``inventory``, without making it."""
-    return keys.key("manifest", manifest_spec(), {"inventory": fingerprint(inventory)})
+def manifest_digest(inventory: pd.DataFrame, changed: Iterable[str] = ()) -> str:
+    """Return the digest of the manifest of ``inventory``, without making it.
+
+    ``changed`` are the files that could not be taken as the inventory says. A manifest without them is not that of the
+    inventory, so that whoever compares asks for another.
+    """
+    inputs: dict[str, Any] = {"inventory": fingerprint(inventory)}
+    if missing := sorted(changed):
+        inputs["changed"] = missing
+    return keys.key("manifest", manifest_spec(), inputs)
 
 
 def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: int = 1) -> Manifest:
     """Name, decode and measure the files of ``inventory``; only bytes that ``cache`` does not know are decoded.
 
-    A file is refused for the first of these that applies: ``empty``, ``not_audio`` (by its extension, or no
-    audio stream), ``odd_name`` (or a malformed sidecar), ``duplicate`` (of an earlier file, the corpus before the
-    inbox, then by path), ``undecodable``, ``truncated``, ``too_short`` (under :data:`MIN_DURATION_S`).
+    A file is refused for the first of these that applies: what the inventory says of it, ``empty``, ``not_audio`` (by
+    its extension, or no audio stream), ``odd_name`` (or a malformed sidecar), ``duplicate`` (of an earlier file, the
+    corpus before the inbox, then by path), ``changed`` (since the inventory), ``undecodable``, ``truncated``,
+    ``defect`` (of this code, or of a library), ``too_short`` (under :data:`MIN_DURATION_S`). No file raises.
 
     Raises:
-        StaleInventoryError: a file is not what the inventory says.
         ManifestError: a file would be in neither table, or in both.
         TableError: a table is not what its schema says.
     """
     from cry_pipeline.corpus.schemas import INVENTORY, conforming
 
     ordered = conforming(inventory, INVENTORY, "the inventory").sort_values(["root", "path"], ignore_index=True)
-    rows: list[dict[str, Any]] = ordered.to_dict("records")  # type: ignore[assignment]
-    cleaned = frozenset(PurePosixPath(row["path"]).stem for row in rows if row["processing"] == "cleaned")
+    plain = ordered.astype(object).where(ordered.notna(), None)
+    rows: list[dict[str, Any]] = plain.to_dict("records")  # type: ignore[assignment]
     named, quarantine = _triage(rows, roots)
     files = {row["sha256"]: roots.locate(row["root"], row["path"]) for row, _ in named}
     probes, probed = probe_files(files, cache, workers)
+    cleaned = frozenset(PurePosixPath(row["path"]).stem for row in rows if row["processing"] == "cleaned")
     recordings = []
     for row, name in named:
         outcome = _long_enough(probes[row["sha256"]])
@@ -80,9 +98,15 @@ def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: 
             quarantine.append(row | asdict(outcome))
         else:
             recordings.append(_recording(row, name, outcome, cleaned))
-    manifest = _tables(recordings, quarantine)
-    _account_for_every_file(ordered, *manifest)
-    return Manifest(*manifest, probed=probed, reused=len(files) - probed, digest=manifest_digest(inventory))
+    tables = _tables(recordings, quarantine)
+    _account_for_every_file(ordered, *tables)
+    changed = [f"{row['root']}/{row['path']}" for row in quarantine if row["reason"] == CHANGED.reason]
+    twins = [f"{row['path']}: {row['detail']}" for row in quarantine if row.get("contradicts")]
+    said = (*find_contradictions(tables[0]), *twins)
+    for sentence in said:
+        LOG.warning("%s", sentence)
+    digest = manifest_digest(inventory, changed)
+    return Manifest(*tables, probed=probed, reused=len(files) - probed, digest=digest, contradictions=said)
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
@@ -116,44 +140,57 @@ def _triage(
     """Split ``rows`` into those worth decoding, with what their names say, and those to quarantine."""
     named, quarantine, firsts = [], [], {}
     for row in rows:
-        suffix = PurePosixPath(row["path"]).suffix.lower()
-        first = firsts.get(row["sha256"])
-        try:
-            if not row["bytes"]:
-                refusal = Refusal("empty", "The file has no bytes.")
-            elif suffix not in AUDIO_SUFFIXES:
-                refusal = Refusal(
-                    "not_audio", f"{suffix or 'no extension'} is not one of {' '.join(sorted(AUDIO_SUFFIXES))}."
-                )
-            else:
-                name = _name(row, roots)
-                if first is None:
-                    firsts[row["sha256"]] = f"{row['root']}/{row['path']}"
-                    named.append((row, name))
-                    continue
-                refusal = Refusal("duplicate", f"The file has the same bytes as {first}.")
-        except FilenameError as error:
-            refusal = Refusal("odd_name", f"{error}.")
-        quarantine.append(row | asdict(refusal))
+        name = _refused_by_name(row) or _name(row, roots)
+        if isinstance(name, Refusal):
+            quarantine.append(row | asdict(name))
+        elif row["sha256"] in firsts:
+            quarantine.append(row | _duplicate(name, *firsts[row["sha256"]]))
+        else:
+            firsts[row["sha256"]] = row, name
+            named.append((row, name))
     return named, quarantine
 
 
-def _name(row: Mapping[str, Any], roots: Roots) -> RecordingName:
-    name = PurePosixPath(row["path"]).name
-    if not isinstance(row["sidecar_sha256"], str):
-        return describe(name)
-    file = roots.locate(row["root"], row["path"])
-    sidecar = find_sidecar(file)
-    content = sidecar.read_bytes() if sidecar else b""
-    if hashlib.sha256(content).hexdigest() != row["sidecar_sha256"]:
-        raise StaleInventoryError(f"the sidecar of {file} has changed since the inventory was taken: take it again")
-    return describe(name, content)
+def _refused_by_name(row: Mapping[str, Any]) -> Refusal | None:
+    suffix = PurePosixPath(row["path"]).suffix.lower()
+    if row["refused"] is not None:
+        return Refusal(row["refused"], row["detail"])
+    if not row["bytes"]:
+        return Refusal("empty", "The file has no bytes.")
+    if suffix not in AUDIO_SUFFIXES:
+        return Refusal("not_audio", f"{suffix or 'no extension'} is not one of {' '.join(sorted(AUDIO_SUFFIXES))}.")
+    return None
+
+
+def _duplicate(name: RecordingName, first: Mapping[str, Any], other: RecordingName) -> dict[str, Any]:
+    """Return reason and detail, and whether the labels of the two contradict each other."""
+    told = ((other.reason, name.reason), (f"donor {other.donor}", f"donor {name.donor}"))
+    unlike = [f", which says {there} where this one says {here}" for there, here in told if there != here]
+    detail = f"The file has the same bytes as {first['root']}/{first['path']}{''.join(unlike)}."
+    return asdict(Refusal("duplicate", detail)) | {"contradicts": bool(unlike)}
+
+
+def _name(row: Mapping[str, Any], roots: Roots) -> RecordingName | Refusal:
+    name, content = PurePosixPath(row["path"]).name, None
+    try:
+        if row["sidecar_sha256"] is not None:
+            content = read_regular(roots.locate(row["root"], row["sidecar"]), SIDECAR_MAX_BYTES)
+            if hashlib.sha256(content).hexdigest() != row["sidecar_sha256"]:
+                return CHANGED
+        roots.locate(row["root"], row["path"])
+        return describe(name, content)
+    except FilenameError as error:
+        return Refusal("odd_name", f"{error}.")
+    except (OSError, SourceError) as error:
+        LOG.info("%s or its sidecar cannot be read any more: %s", row["path"], error)
+        return CHANGED
 
 
 def _long_enough(outcome: Probe | Refusal) -> Probe | Refusal:
-    if isinstance(outcome, Probe) and outcome.duration_s < MIN_DURATION_S:
-        return Refusal("too_short", f"The recording has {outcome.duration_s:.3f} s, less than {MIN_DURATION_S} s.")
-    return outcome
+    if isinstance(outcome, Refusal) or outcome.duration_s >= MIN_DURATION_S:
+        return outcome
+    needed = math.ceil(MIN_DURATION_S * outcome.sample_rate_hz)
+    return Refusal("too_short", f"The recording has {outcome.samples} samples, {needed} needed for {MIN_DURATION_S} s.")
 
 
 def _recording(row: Mapping[str, Any], name: RecordingName, probe: Probe, cleaned: frozenset[str]) -> dict[str, Any]:

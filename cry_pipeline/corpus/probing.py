@@ -6,35 +6,31 @@ Belongs here: decoding and measuring many files, and the cache. Does not: names,
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from threading import Condition
 
 import numpy as np
 import pandas as pd
 
 from cry_pipeline import keys
-from cry_pipeline.artefacts import is_current, write_table
+from cry_pipeline.artefacts import current_table, write_table
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes
 from cry_pipeline.corpus.quality import Quality, measure
+from cry_pipeline.corpus.reading import MAX_BYTES, read_regular
+from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.progress import track
 
 LOG = logging.getLogger("cry_pipeline")
 
 PROBES = "probes.parquet"
-
-
-class StaleInventoryError(RuntimeError):
-    """A file is not what the inventory says it is; a new inventory is needed."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a file cannot be used: one of schemas.REFUSALS, and a sentence."""
-
-    reason: str
-    detail: str
+NO_MEMORY = Refusal("defect", "Reading it needs more memory than there is.")
+CHANGED = Refusal("changed", "The file has changed since the inventory was taken; the next one takes it in.")
+READ_AT_ONCE_BYTES = 2 * MAX_BYTES
+"""How much of files may be in memory at once, however many threads there are."""
 
 
 @dataclass(frozen=True)
@@ -65,38 +61,73 @@ def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tup
     """Probe ``files``, given by the sha256 of their bytes, in ``workers`` threads; libav and numpy free the GIL.
 
     Returns the probes and how many were computed; the others came from ``cache/probes.parquet``, which is made
-    again where it is damaged or of another revision. What was computed is kept even if a later file fails.
+    again where it is damaged or of another revision. What was computed is kept even if the work is cut short.
 
-    Raises:
-        StaleInventoryError: a file that has to be read is gone or has other bytes.
+    Whatever a file does to its probe, it is refused and the others go on: ``changed`` where it is gone or has other
+    bytes, ``defect`` (with the traceback in the log) where reading it ends in an error that nobody thought of.
     """
     known = _read_cache(cache / PROBES)
     missing = [item for item in files.items() if item[0] not in known]
     fresh: dict[str, Probe | Refusal] = {}
+    room = _Room(READ_AT_ONCE_BYTES)
     try:
         with ThreadPoolExecutor(workers) as pool:
-            for sha256, outcome in track(pool.map(_probe, missing), "probing", total=len(missing)):
+            probed = pool.map(lambda item: (item[0], _probe(item[0], item[1], room)), missing)
+            for sha256, outcome in track(probed, "probing", total=len(missing)):
                 fresh[sha256] = outcome
     finally:
-        if fresh:
-            _write_cache(cache / PROBES, known | fresh)
+        lasting = {sha256: outcome for sha256, outcome in fresh.items() if not _is_passing(outcome)}
+        if lasting:
+            _write_cache(cache / PROBES, known | lasting)
     return {sha256: fresh.get(sha256) or known[sha256] for sha256 in files}, len(fresh)
 
 
-def _probe(item: tuple[str, Path]) -> tuple[str, Probe | Refusal]:
-    sha256, path = item
+class _Room:
+    """Memory for files being read: who asks for more than is left waits, unless nobody else has any."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._taken, self._change = most, 0, Condition()
+
+    @contextmanager
+    def of(self, size: int) -> Iterator[None]:
+        with self._change:
+            self._change.wait_for(lambda: not self._taken or self._taken + size <= self._most)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._change:
+                self._taken -= size
+                self._change.notify_all()
+
+
+def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
     try:
-        data = path.read_bytes()
+        with room.of(path.stat().st_size):
+            data = read_regular(path)
+            return _measured(data) if hashlib.sha256(data).hexdigest() == sha256 else CHANGED
     except OSError as error:
-        raise StaleInventoryError(f"{path} cannot be read ({error.strerror}): take the inventory again") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise StaleInventoryError(f"{path} has changed since the inventory was taken: take it again")
-    try:
-        audio = decode_bytes(data)
+        LOG.info("%s cannot be read any more: %s", path, error)
+        return CHANGED
     except DecodeError as error:
-        return sha256, Refusal(error.reason, f"The file {error}.")
+        return Refusal(error.reason, f"The file {error}.")
+    except MemoryError:
+        LOG.exception("%s needs more memory than there is", path)
+        return NO_MEMORY
+    except Exception as error:  # whatever one file does, the others go on
+        LOG.exception("%s makes its probe fail", path)
+        return Refusal("defect", f"Reading it fails with {type(error).__name__}: {error}. The log says where.")
+
+
+def _is_passing(outcome: Probe | Refusal) -> bool:
+    """Return whether the next look at the same bytes may come to something else."""
+    return outcome in (CHANGED, NO_MEMORY)
+
+
+def _measured(data: bytes) -> Probe:
+    audio = decode_bytes(data)
     samples = audio.samples.size
-    return sha256, Probe(
+    return Probe(
         **asdict(measure(audio.samples, audio.sample_rate_hz)),
         duration_s=samples / audio.sample_rate_hz,
         sample_rate_hz=audio.sample_rate_hz,
@@ -108,11 +139,12 @@ def _probe(item: tuple[str, Path]) -> tuple[str, Probe | Refusal]:
 
 
 def _read_cache(path: Path) -> dict[str, Probe | Refusal]:
-    if not is_current(path, keys.code_version("probe", None)):
+    table = current_table(path, keys.code_version("probe", None))
+    if table is None:
         if path.exists():
             LOG.warning("%s is damaged or of another revision: all files are decoded again", path)
         return {}
-    return {row.pop("sha256"): _outcome(row) for row in pd.read_parquet(path).to_dict("records")}
+    return {row.pop("sha256"): _outcome(row) for row in table.to_dict("records")}
 
 
 def _outcome(row: dict) -> Probe | Refusal:

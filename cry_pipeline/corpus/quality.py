@@ -57,7 +57,7 @@ def measure(samples: np.ndarray, sample_rate_hz: int) -> Quality:
 
 def silent_fraction(samples: np.ndarray, sample_rate_hz: int) -> float:
     """Return the share of whole 20 ms frames below :data:`SILENT_DBFS`; a shorter recording is one frame."""
-    frame = min(round(SILENCE_FRAME_S * sample_rate_hz), samples.size)
+    frame = max(1, min(round(SILENCE_FRAME_S * sample_rate_hz), samples.size))
     frames = samples[: samples.size // frame * frame].reshape(-1, frame)
     return float(np.mean(_dbfs(np.mean(np.square(frames, dtype=np.float64), axis=1)) < SILENT_DBFS))
 

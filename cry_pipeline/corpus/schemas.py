@@ -14,8 +14,7 @@ from cry_pipeline import artefacts
 from cry_pipeline.catalog.specs import Source
 from cry_pipeline.corpus.filenames import AGE_BANDS, GENDERS, REASONS
 from cry_pipeline.corpus.quality import FLOOR_DBFS
-
-REFUSALS = ("empty", "not_audio", "odd_name", "duplicate", "undecodable", "truncated", "too_short")
+from cry_pipeline.corpus.refusals import REFUSALS
 
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
@@ -51,8 +50,11 @@ _FILE = {
 INVENTORY = pa.DataFrameSchema(
     {
         **{name: _FILE[name] for name in ("root", "path", "source", "processing", "bytes")},
-        "sha256": _sha256("sha256 of the file's bytes"),
-        "sidecar_sha256": _sha256("sha256 of the sidecar beside an inbox file", nullable=True),
+        "sha256": _sha256("sha256 of the file's bytes; none where they were not read", nullable=True),
+        "sidecar": _text("POSIX path of the sidecar beside an inbox file", nullable=True),
+        "sidecar_sha256": _sha256("sha256 of the sidecar's bytes", nullable=True),
+        "refused": _text("why it was not read, in one word", pa.Check.isin(REFUSALS), nullable=True),
+        "detail": _text("why it was not read, in a sentence", nullable=True),
     },
     unique=["root", "path"],
     strict=True,
@@ -62,7 +64,7 @@ INVENTORY = pa.DataFrameSchema(
 QUARANTINE = pa.DataFrameSchema(
     {
         **{name: _FILE[name] for name in ("root", "path", "source", "bytes")},
-        "sha256": _sha256("sha256 of the file's bytes"),
+        "sha256": _sha256("sha256 of the file's bytes; none where they were not read", nullable=True),
         "reason": _text("why it was refused, in one word", pa.Check.isin(REFUSALS)),
         "detail": _text("why it was refused, in a sentence", pa.Check.str_length(min_value=1)),
     },

@@ -1,14 +1,12 @@
 """Which audio files there are: the corpus' layout, the inbox, and the inventory of both.
 
-Belongs here: listing, hashing, and finding a listed file again. Does not: reading names (filenames.py) or
-audio (decoding.py).
+Belongs here: which folders, the inventory, and finding a listed file again. Does not: walking (listing.py), hashing
+(hashes.py), reading names (filenames.py) or audio (decoding.py).
 """
 
-import hashlib
 import json
 import logging
 import os
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +15,13 @@ from typing import Any
 
 import pandas as pd
 
-from cry_pipeline import keys
-from cry_pipeline.artefacts import is_current, write_table
+from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog.digests import digest
-from cry_pipeline.corpus.filenames import find_sidecar
+from cry_pipeline.corpus.hashes import KeptHashes, settled
+from cry_pipeline.corpus.listing import SIDECAR_MAX_BYTES, Found, LeftAside, SourceError, list_files
+from cry_pipeline.corpus.paths import printable, unprintable
+from cry_pipeline.corpus.reading import ChangedError, hash_regular, identity, read_regular
+from cry_pipeline.corpus.refusals import Refusal
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -31,13 +32,23 @@ LAYOUT = {
     "donateacry-ios-upload-bucket": ("donateacry_ios", "raw"),
 }
 CORPUS_NOTE = "corpus.json"
-UNFINISHED = (".part", ".tmp")
-HASHES = "hashes.parquet"
-SETTLED_S = 2.0
+SECOND_LOOK_S = 0.1
+"""How long a file that was written just now is watched, if there is one: who copies writes more often than that."""
 
 
-class SourceError(RuntimeError):
-    """A source cannot be listed or read; the message names the folder or file and says what to do."""
+class UnfinishedInventoryError(SourceError):
+    """There was not time enough to hash all files; the message says how many are left."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that will be a row: its root, that root's printable path, source, processing, and what was found."""
+
+    root: str
+    home: str
+    source: str
+    processing: str
+    found: Found
 
 
 @dataclass(frozen=True)
@@ -50,49 +61,51 @@ class Roots:
     def locate(self, root: str, path: str) -> Path:
         """Return the file at ``path``, relative to the root ``"corpus"`` or ``"inbox"``, with links resolved.
 
+        ``path`` is as tables hold it: see paths.py.
+
         Raises:
             SourceError: there is no such root, or the path leads out of it.
         """
         base = {"corpus": self.corpus, "inbox": self.inbox}.get(root)
         if base is None:
             raise SourceError(f"{path}: there is no root {root!r} here")
-        resolved = (base / path).resolve()
-        if not resolved.is_relative_to(base.resolve()):
+        resolved = Path(os.path.realpath(base / unprintable(path)))
+        if not resolved.is_relative_to(os.path.realpath(base)):
             raise SourceError(f"{path} leads out of {base}: put the file itself there, not a link to it")
         return resolved
 
 
-def take_inventory(roots: Roots, cache: Path) -> pd.DataFrame:
-    """List and hash every file of the corpus and the inbox: INVENTORY, sorted by root and path.
+def take_inventory(roots: Roots, cache: Path, budget_s: float | None = None) -> pd.DataFrame:
+    """List every entry of the corpus and the inbox, and hash what can be a recording: INVENTORY, by root and path.
 
-    Left out are hidden files, unfinished ones (``.part``, ``.tmp``), JSON sidecars, and the corpus' own
-    README.md. Hashes are kept in ``cache/hashes.parquet`` under (folder, path, size, mtime); how many were
-    computed and reused is in the table's ``attrs``.
+    A file that cannot be read, that should not be (a pipe, a link out of its root, more than MAX_BYTES) or whose
+    sidecar cannot, is a row that says so in ``refused`` and ``detail``; none of them raises. What is no recording, or
+    none yet (hidden, ``.part``, still being copied, a sidecar of nothing), is left aside.
+
+    Hashes are kept in ``cache``. The table's ``attrs`` say how many were ``computed`` and ``reused``, and what was
+    ``left_aside``: a list of root, path and why.
+
+    Args:
+        roots: the folders to look in.
+        cache: folder for the hashes.
+        budget_s: how long files may be hashed; at least one is. A call that is cut short is gone on with by the next.
 
     Raises:
-        SourceError: a folder or file cannot be read, or leads out of its root. Never taken for an empty one.
+        SourceError: a root cannot be listed. Never taken for an empty one.
+        UnfinishedInventoryError: ``budget_s`` was not enough.
     """
     from cry_pipeline.corpus.schemas import INVENTORY, conforming, with_types
 
-    hashes = _Hashes(cache)
-    records = [
-        {
-            "root": root,
-            "path": _printable(path),
-            "source": source,
-            "processing": processing,
-            "bytes": size,
-            "sha256": sha256,
-            "sidecar_sha256": sidecar,
-        }
-        for root, folder, source, processing in _listed(roots)
-        for path, size, sha256, sidecar in _read(roots, root, folder, hashes)
-    ]
-    hashes.save()
+    found, aside = _listed(roots)
+    with KeptHashes(cache) as hashes:
+        records = _look_again(found, list(_hashed(found, hashes, aside, budget_s)), aside)
     table = with_types(records, INVENTORY).sort_values(["root", "path"], ignore_index=True)
     table = conforming(table, INVENTORY, "the inventory")
-    table.attrs = {"computed": hashes.computed, "reused": len(table) - hashes.computed}
-    LOG.info("inventory: %d files, computed=%d reused=%d", len(table), hashes.computed, table.attrs["reused"])
+    reused = int(table["sha256"].notna().sum()) - hashes.computed
+    table.attrs = {"computed": hashes.computed, "reused": reused, "left_aside": aside}
+    LOG.info("inventory: %d files, computed=%d reused=%d", len(table), hashes.computed, reused)
+    for row in aside:
+        LOG.info("inventory: %s of the %s is left aside: %s", row["path"], row["root"], row["why"])
     return table
 
 
@@ -119,106 +132,127 @@ def read_inventory(path: Path) -> pd.DataFrame:
     return read_table(path, INVENTORY)
 
 
-def _listed(roots: Roots) -> Iterator[tuple[str, Path, str, str]]:
-    """Yield (root, folder, source, processing) of each folder to walk."""
+def _listed(roots: Roots) -> tuple[list[_Candidate], list[dict[str, str]]]:
+    """Return what will be rows, and what is left aside, of all folders."""
     synthetic = _is_synthetic(roots.corpus)
+    candidates, aside = [], []
+    for root, folder, base, source, processing in _folders(roots, synthetic):
+        home = printable(os.path.realpath(base))
+        for entry in list_files(folder, base, sidecars=root == "inbox"):
+            if isinstance(entry, LeftAside):
+                aside.append({"root": root, "path": entry.path, "why": entry.why})
+            elif root == "corpus" and entry.file.name == "README.md":
+                aside.append({"root": root, "path": entry.path, "why": "about the corpus"})
+            else:
+                candidates.append(_Candidate(root, home, source, processing, entry))
+    return candidates, aside
+
+
+def _folders(roots: Roots, synthetic: bool) -> Iterator[tuple[str, Path, Path, str, str]]:
+    """Yield (root, folder to walk, what its paths are relative to, source, processing)."""
     for name, (source, processing) in LAYOUT.items():
-        yield "corpus", roots.corpus / name, "synthetic" if synthetic else source, processing
+        yield "corpus", roots.corpus / name, roots.corpus, "synthetic" if synthetic else source, processing
     if roots.inbox is not None:
-        yield "inbox", roots.inbox, "inbox", "raw"
+        yield "inbox", roots.inbox, roots.inbox, "inbox", "raw"
 
 
 def _is_synthetic(corpus: Path) -> bool:
     note = corpus / CORPUS_NOTE
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(note, SIDECAR_MAX_BYTES))
     except FileNotFoundError:
         return False
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{note} cannot be read ({error}): generate the corpus again, or remove the file") from error
     if not isinstance(content, dict) or content.get("source") != "synthetic":
         raise SourceError(f'{note} must say {{"source": "synthetic"}}; a real corpus has no such file')
     return True
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise SourceError(f"{error.filename} cannot be listed ({error.strerror}): make or mount it") from error
-
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in folders:
-            if (Path(parent) / name).is_symlink():
-                raise SourceError(f"{Path(parent) / name} is a link to a folder: put the files themselves there")
-        for name in sorted(files):
-            if not name.startswith(".") and not name.lower().endswith((*UNFINISHED, ".json")):
-                yield Path(parent) / name
-
-
-def _read(roots: Roots, root: str, folder: Path, hashes: "_Hashes") -> Iterator[tuple[str, int, str, str | None]]:
-    """Yield (path below the root, bytes, sha256, sha256 of the sidecar) of each file under ``folder``."""
-    base = roots.corpus if root == "corpus" else folder
-    for file in _walk(folder):
-        path = file.relative_to(base).as_posix()
-        if root == "corpus" and file.name == "README.md":
-            continue
-        roots.locate(root, path)
+def _hashed(
+    candidates: list[_Candidate], hashes: KeptHashes, aside: list[dict[str, str]], budget_s: float | None
+) -> Iterator[dict[str, Any]]:
+    """Yield a row of each file; one that changes or goes meanwhile is put ``aside``."""
+    started = time.monotonic()
+    for one in candidates:
+        if budget_s is not None and hashes.computed and time.monotonic() - started > budget_s:
+            _stop_unless_known(candidates, hashes)
         try:
-            status = file.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceError(f"{file} is not a file but a pipe, a socket or a device: take it away")
-            sidecar = find_sidecar(file) if root == "inbox" else None
-            yield path, status.st_size, hashes.of(base, path, status), _hash(sidecar) if sidecar else None
-        except FileNotFoundError:
-            LOG.info("%s was taken away while it was listed", file)
-        except OSError as error:
-            raise SourceError(f"{file} cannot be read ({error.strerror}): see to its permissions") from error
+            yield _row(one, hashes)
+        except (ChangedError, FileNotFoundError) as error:
+            aside.append({"root": one.root, "path": one.found.path, "why": _why(error)})
 
 
-def _hash(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def _stop_unless_known(candidates: list[_Candidate], hashes: KeptHashes) -> None:
+    files = [one for one in candidates if one.found.status is not None and one.found.refusal is None]
+    done = sum(hashes.knows(one.home, one.found.path, one.found.status) for one in files if one.found.status)
+    if done < len(files):
+        raise UnfinishedInventoryError(f"{done} of {len(files)} files are hashed; the next look goes on from there")
 
 
-def _printable(path: str) -> str:
-    """A name that is not UTF-8 has bytes that no table can hold; such a name is odd anyway."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _why(error: OSError) -> str:
+    return "being written" if isinstance(error, ChangedError) else "taken away while it was listed"
 
 
-class _Hashes:
-    """Hashes of files by folder, path, size and mtime; a damaged cache is made again.
+def _row(one: _Candidate, hashes: KeptHashes) -> dict[str, Any]:
+    """Return the row of a file.
 
-    A file changed within the last :data:`SETTLED_S` is hashed but not kept: it could change again within the
-    resolution of its mtime.
+    Raises:
+        ChangedError, FileNotFoundError: it, or its sidecar, is not what it was when it was listed.
     """
+    found, beside = one.found, one.found.sidecar
+    sha256, told, refusal = None, None, found.refusal
+    if found.status is not None and refusal is None:
+        try:
+            sha256 = hashes.of(one.home, found.path, found.file, found.status)
+            if beside is not None:
+                told, refusal = _sidecar(beside)
+        except (ChangedError, FileNotFoundError):
+            raise
+        except OSError as error:
+            refusal = Refusal("unreadable", f"It cannot be read: {error.strerror or error}.")
+    return {
+        "root": one.root,
+        "path": found.path,
+        "source": one.source,
+        "processing": one.processing,
+        "bytes": found.status.st_size if found.status is not None else 0,
+        "sha256": sha256,
+        "sidecar": beside.path if beside is not None else None,
+        "sidecar_sha256": told,
+        "refused": refusal.reason if refusal is not None else None,
+        "detail": refusal.detail if refusal is not None else None,
+    }
 
-    def __init__(self, cache: Path) -> None:
-        self.path = cache / HASHES
-        self.computed = 0
-        self._seen: dict[tuple[str, str, int, int], str] = {}
-        self._known: dict[tuple[str, str, int, int], str] = {}
-        if is_current(self.path, keys.code_version("hashes", None)):
-            table = pd.read_parquet(self.path)
-            files = zip(table["folder"], table["path"], table["bytes"], table["mtime_ns"], strict=True)
-            self._known = dict(zip(files, table["sha256"], strict=True))
-        elif self.path.exists():
-            LOG.warning("%s is damaged or of another version: all files are hashed again", self.path)
 
-    def of(self, folder: Path, path: str, status: os.stat_result) -> str:
-        key = (str(folder.resolve()), _printable(path), status.st_size, status.st_mtime_ns)
-        sha256 = self._known.get(key)
-        if sha256 is None:
-            sha256 = _hash(folder / path)
-            self.computed += 1
-        if time.time() - status.st_mtime > SETTLED_S:
-            self._seen[key] = sha256
-        return sha256
+def _sidecar(beside: Found) -> tuple[str | None, Refusal | None]:
+    """Return the sha256 of a sidecar, or why the file that it tells of is refused."""
+    if beside.status is None or beside.refusal is not None:
+        why = beside.refusal.detail if beside.refusal is not None else "It is no file."
+        return None, Refusal("odd_name", f"Its sidecar {beside.path} is of no use. {why}")
+    try:
+        return hash_regular(beside.file, beside.status), None
+    except (ChangedError, FileNotFoundError):
+        raise
+    except OSError as error:
+        return None, Refusal("odd_name", f"Its sidecar {beside.path} cannot be read: {error.strerror or error}.")
 
-    def save(self) -> None:
-        """Keep what was seen, and what is known of folders that were not looked at."""
-        folders = {folder for folder, *_ in self._seen}
-        keep = {key: sha256 for key, sha256 in self._known.items() if key[0] not in folders} | self._seen
-        if keep != self._known:
-            rows: list[tuple[Any, ...]] = [(*key, sha256) for key, sha256 in sorted(keep.items())]
-            table = pd.DataFrame(rows, columns=["folder", "path", "bytes", "mtime_ns", "sha256"])
-            write_table(self.path, table, keys.code_version("hashes", None))
+
+def _look_again(
+    candidates: list[_Candidate], records: list[dict[str, Any]], aside: list[dict[str, str]]
+) -> list[dict[str, Any]]:
+    """Return ``records`` less those of files that are being copied: written just now, and changing while one waits."""
+    young = [one for one in candidates if one.found.status is not None and not settled(one.found.status)]
+    if not young:
+        return records
+    time.sleep(SECOND_LOOK_S)
+    changing = {(one.root, one.found.path) for one in young if _has_changed(one.found)}
+    aside += [{"root": root, "path": path, "why": "being written"} for root, path in sorted(changing)]
+    return [row for row in records if (row["root"], row["path"]) not in changing]
+
+
+def _has_changed(found: Found) -> bool:
+    try:
+        return found.status is None or identity(found.file.stat()) != identity(found.status)
+    except OSError:
+        return True

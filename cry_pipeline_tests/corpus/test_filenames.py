@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cry_pipeline.corpus.filenames import AGE_BANDS, REASONS, FilenameError, describe, find_sidecar, parse_filename
+from cry_pipeline.corpus.filenames import AGE_BANDS, REASONS, FilenameError, describe, parse_filename
 from cry_pipeline_tests.corpus.conftest import DONOR, android
 
 IOS = "0D1AD73E-4C5E-45F3-85C4-9A3CB71E8856-1430742197-1.0-m-04-hu.caf"
@@ -100,7 +100,19 @@ def test_sidecar_stands_in_for_an_odd_name():
     ("content", "fault"),
     [
         ("{", "Invalid JSON"),
-        ("[]", "object"),
+        ("[]", "it is a list, and not an object"),
+        ('{"reason": "tired", "reason": "hungry"}', "'reason' comes more than once"),
+        ('{"mood": {"a": 1, "a": 2}}', "'a' comes more than once"),
+        ('{"recorded_at": NaN}', "NaN is no number"),
+        ('{"recorded_at": -Infinity}', "-Infinity is no number"),
+        ('{"recorded_at": 1e999}', "recorded_at"),
+        ('{"recorded_at": ' + "9" * 5000 + "}", "Invalid JSON"),
+        ('{"recorded_at": ' + "9" * 400 + "}", "recorded_at"),
+        ("[" * 50_000, "nested too deeply"),
+        ('{"app_version": "' + "x" * 33 + '"}', "app_version"),
+        (r'{"app_version": "\ud800"}', "app_version"),
+        (r'{"app_version": "1.0\n"}', "app_version"),
+        ('{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1}', "e: Extra.*; and 2 more"),
         ('{"mood": "bad"}', "mood: Extra inputs"),
         ('{"reason": "hungry", "reason_code": "ti"}', "contradict each other"),
         ('{"recorded_at": "2026-01-02T03:04:05"}', "recorded_at: .*timezone"),
@@ -118,15 +130,6 @@ def test_malformed_sidecar_is_refused_also_beside_a_good_name(content, fault):
 def test_odd_name_needs_a_sidecar_that_tells_enough():
     with pytest.raises(FilenameError, match=r"donor: Field required.*recorded_at: Field required"):
         describe("baby.wav", b'{"reason": "tired", "platform": "ios"}')
-
-
-def test_sidecar_of_the_whole_name_comes_before_that_of_the_stem(tmp_path):
-    file = tmp_path / "baby.wav"
-    assert find_sidecar(file) is None
-    (tmp_path / "baby.json").touch()
-    assert find_sidecar(file) == tmp_path / "baby.json"
-    (tmp_path / "baby.wav.json").touch()
-    assert find_sidecar(file) == tmp_path / "baby.wav.json"
 
 
 def test_small_corpus_names_follow_the_convention():

@@ -1,7 +1,9 @@
 """A file's bytes are decoded once; what is reused is what would be computed."""
 
 import hashlib
+import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import soundfile
 
 from cry_pipeline import keys
 from cry_pipeline.corpus import probing
-from cry_pipeline.corpus.probing import Probe, Refusal, StaleInventoryError, probe_files
+from cry_pipeline.corpus.decoding import decode_bytes
+from cry_pipeline.corpus.probing import CHANGED, Probe, Refusal, probe_files
 from cry_pipeline_tests.corpus.conftest import tone
 
 
@@ -104,18 +107,94 @@ def test_values_tampered_with_do_not_come_back(files, tmp_path):
     assert probe_files(files, tmp_path / "probes") == (before, 3)
 
 
-def test_file_with_other_bytes_than_listed_is_not_probed_under_their_name(files, tmp_path):
+def test_file_with_other_bytes_than_listed_is_refused_and_not_probed_under_their_name(files, tmp_path):
     first = next(iter(files.values()))
     first.write_bytes(first.read_bytes() + b"\0")
-    with pytest.raises(StaleInventoryError, match=r"a\.wav has changed since the inventory"):
-        probe_files(files, tmp_path / "probes")
+    probes, _ = probe_files(files, tmp_path / "probes")
+    assert [probe == CHANGED for probe in probes.values()] == [True, False, False]
 
 
-def test_interrupted_work_is_kept(files, tmp_path):
+@pytest.mark.parametrize("now", [Path.unlink, lambda file: (file.unlink(), os.mkfifo(file)), None])
+def test_file_that_is_gone_or_another_is_refused_once_and_asked_for_again(files, tmp_path, now):
     last = list(files.values())[2]
-    last.unlink()
-    with pytest.raises(StaleInventoryError, match=r"c\.wav cannot be read"):
-        probe_files(files, tmp_path / "probes")
-    last.write_text("no sound")
+    before = last.read_bytes()
+    if now is None:
+        last.write_text("something else")
+    else:
+        now(last)
+    probes, _ = probe_files(files, tmp_path / "probes")
+    assert list(probes.values())[2] == CHANGED
+    last.unlink(missing_ok=True)
+    last.write_bytes(before)
+    probes, computed = probe_files(files, tmp_path / "probes")
+    assert computed == 1
+    assert list(probes.values())[2] != CHANGED
+
+
+def fail_on(bad: bytes, error: BaseException):
+    """A decoder that raises ``error`` for the file whose bytes are ``bad``."""
+
+    def decode(data: bytes):
+        if data == bad:
+            raise error
+        return decode_bytes(data)
+
+    return decode
+
+
+def test_any_exception_of_a_probe_refuses_that_file_with_the_traceback_in_the_log(files, tmp_path, monkeypatch, caplog):
+    first = next(iter(files.values()))
+    monkeypatch.setattr(probing, "decode_bytes", fail_on(first.read_bytes(), IndexError("out of \ud800 range\n")))
+    probes, _ = probe_files(files, tmp_path / "probes", 2)
+    told, second, _ = probes.values()
+    detail = r"Reading it fails with IndexError: out of \ud800 range\x0a. The log says where."
+    assert told == Refusal("defect", detail)
+    assert isinstance(second, Probe)
+    assert "a.wav makes its probe fail" in caplog.text
+    assert "Traceback" in caplog.text
+    assert probe_files(files, tmp_path / "probes", 2) == (probes, 0)
+
+
+def test_file_that_there_was_no_memory_for_is_refused_and_tried_again(files, tmp_path, monkeypatch):
+    first = next(iter(files.values()))
+    with monkeypatch.context() as patched:
+        patched.setattr(probing, "decode_bytes", fail_on(first.read_bytes(), MemoryError()))
+        probes, _ = probe_files(files, tmp_path / "probes")
+    assert next(iter(probes.values())) == probing.NO_MEMORY
+    probes, computed = probe_files(files, tmp_path / "probes")
+    assert computed == 1
+    assert isinstance(next(iter(probes.values())), Probe)
+
+
+def test_interrupted_work_is_kept(files, tmp_path, monkeypatch):
+    last = list(files.values())[2].read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(probing, "decode_bytes", fail_on(last, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            probe_files(files, tmp_path / "probes")
     _, computed = probe_files(files, tmp_path / "probes")
     assert computed == 1
+
+
+def test_no_more_than_so_many_bytes_are_read_at_once_however_many_threads():
+    room, most = probing._Room(10), 0
+    held: list[int] = []
+
+    def hold(size: int) -> int:
+        with room.of(size):
+            held.append(size)
+            total = sum(held)
+            held.remove(size)
+        return total
+
+    with ThreadPoolExecutor(8) as pool:
+        most = max(pool.map(hold, [4, 6, 3, 9, 10, 1] * 50))
+    assert most <= 10
+
+
+def test_file_larger_than_the_room_is_read_alone_and_not_waited_for_for_ever():
+    room = probing._Room(10)
+    with room.of(99):
+        pass
+    with room.of(1), room.of(2):
+        pass

@@ -48,6 +48,12 @@ def test_very_short_recordings_are_measured(samples):
     assert quality.voiced_fraction == 0
 
 
+@pytest.mark.parametrize("rate_hz", [1, 10, 24, 25, 26])
+def test_frame_is_at_least_one_sample_however_low_the_rate(rate_hz):
+    assert silent_fraction(np.array([0.5, 0, 0, 0], np.float32), rate_hz) in (0.75, 1.0)
+    assert measure(np.full(5000, 0.5, np.float32), rate_hz).silent_fraction == 0
+
+
 @pytest.mark.parametrize("rate_hz", RATES)
 def test_silent_fraction_is_that_of_20_ms_frames(rate_hz):
     frame = round(0.020 * rate_hz)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
@@ -42,6 +43,7 @@ def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mat
         reused=files.attrs["reused"],
         rows=files,
         corpus=corpus.notice,
+        left_aside=table(pd.DataFrame(files.attrs["left_aside"], columns=["root", "path", "why"]).head(100)),
         sources=table(by_source.agg(files=("path", "size"), bytes=("bytes", "sum"))),
     )
 
@@ -87,6 +89,7 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         reused=made.reused,
         rows=made.recordings,
         plots={"reasons and durations": recordings_overview(made.recordings)},
+        contradictions=list(made.contradictions[:100]),
         reasons=table(counts.agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))),
     )
     refused = made.quarantine.groupby("reason", as_index=False)

@@ -1,0 +1,57 @@
+"""Labels that contradict each other, said in sentences: a mix-up that no figure would show.
+
+Belongs here: comparing what names, folders and twins say of one sound. Does not: deciding who is right: a person does.
+"""
+
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from cry_pipeline.corpus.filenames import REASONS
+
+MERGED = {("discomfort", "cold_hot")}
+"""Folder and reason that the corpus' curators put together."""
+SHOWN = 3
+
+
+def find_contradictions(recordings: pd.DataFrame) -> list[str]:
+    """Return a sentence for each contradiction in RECORDINGS."""
+    return [*_misplaced(recordings), *_twofold(recordings)]
+
+
+def _misplaced(recordings: pd.DataFrame) -> list[str]:
+    """Files in a folder that is called by another reason than their names."""
+    folders = [PurePosixPath(path).parent.name for path in recordings["path"]]
+    table = recordings.assign(folder=folders)[["folder", "reason", "path"]]
+    pairs = zip(table["folder"], table["reason"], strict=True)
+    merged = pd.Series([pair in MERGED for pair in pairs], index=table.index, dtype=bool)
+    table = table[table["folder"].isin(REASONS.values()) & (table["folder"] != table["reason"]) & ~merged]
+    return [
+        f"{_lie(len(own))} in {folder}/ and {_are(len(own))} named {reason}: {_shown(own['path'])}. The name counts."
+        for (folder, reason), own in table.groupby(["folder", "reason"])
+    ]
+
+
+def _twofold(recordings: pd.DataFrame) -> list[str]:
+    """Donations, and sounds in other bytes, that are there under two reasons."""
+    said = []
+    for column, words in (("donation_id", "of one donation"), ("samples_digest", "of one sound")):
+        for _, own in recordings.groupby(column):
+            reasons = own["reason"].unique().tolist()
+            if len(reasons) > 1:
+                said.append(f"{len(own)} recordings {words} are named {' and '.join(sorted(reasons))}: ")
+                said[-1] += f"{_shown(own['path'])}."
+    return said
+
+
+def _lie(files: int) -> str:
+    return "1 file lies" if files == 1 else f"{files} files lie"
+
+
+def _are(files: int) -> str:
+    return "is" if files == 1 else "are"
+
+
+def _shown(paths: "pd.Series[str]") -> str:
+    rest = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(sorted(paths)[:SHOWN]) + rest
