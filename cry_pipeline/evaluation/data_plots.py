@@ -38,15 +38,15 @@ def recordings_overview(recordings: pd.DataFrame, by: str = "reason", theme: The
     for row, (number, donors) in enumerate(zip(counts["recordings"], counts["donors"], strict=True)):
         left.text(number, row, f" {number} of {donors} donors", va="center", fontsize=8.5, color=theme.ink)
     left.set_yticks(range(len(counts)), [str(name).replace("_", " ") for name in counts.index])
-    left.set_xlim(0, counts["recordings"].max() * 1.55)
+    left.set_xlim(0, max(counts["recordings"], default=1) * 1.55)
     left.set_xticks([])
     left.invert_yaxis()
     donors = recordings["donor"].nunique()
     dress(left, theme, title=f"{len(recordings)} recordings of {donors} donors", x="recordings")
     left.spines["bottom"].set_visible(False)
     duration = recordings["duration_s"].to_numpy(np.float64)
-    right.hist(duration, bins=np.linspace(0, max(float(duration.max()), 1.0), 25), color=theme.mark)
-    title = f"Duration: median {np.median(duration):.1f} s"
+    right.hist(duration, bins=np.linspace(0, duration.max(initial=1.0), 25), color=theme.mark)
+    title = f"Duration: median {np.median(duration):.1f} s" if duration.size else "Duration"
     dress(right, theme, title=title, x=f"s ({duration.sum() / 60:.0f} minutes in all)", y="recordings", grid="y")
     return png(made)
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cry_pipeline.catalog import ProtocolSpec
+from cry_pipeline.corpus.schemas import RECORDINGS, with_types
 from cry_pipeline.evaluation import data_plots, plots, style
 from cry_pipeline.folds.splitting import make_folds
 from cry_pipeline.orchestration.assets.reports import SHOWN
@@ -119,6 +120,13 @@ def test_overview_counts_recordings_and_donors(cohort: pd.DataFrame, words: list
     data_plots.recordings_overview(cohort)
     hungry = cohort[cohort["label"] == "hungry"]
     assert f" {len(hungry)} of {hungry['donor'].nunique()} donors" in words
+
+
+@pytest.mark.filterwarnings("error")
+def test_recordings_overview_of_nothing_usable_says_so(words: list[str]) -> None:
+    nothing = with_types([], RECORDINGS)
+    data_plots.recordings_overview(nothing)
+    assert "0 recordings of 0 donors" in words
 
 
 @pytest.mark.parametrize("frames", [1, 239, 240, 241, 1000])
