@@ -4,6 +4,8 @@ Belongs here: arguments, tables in the terminal, one clear sentence for an error
 command calls one domain function), and nothing heavy at import: `--help` has to answer at once.
 """
 
+import errno
+import io
 import logging
 import os
 import sys
@@ -11,17 +13,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cry_pipeline import __version__
 from cry_pipeline.predict_cli import champion_app, predict
 from cry_pipeline.store_cli import store_app
-from cry_pipeline.terminal import catalog, megabytes, print_table, settings
+from cry_pipeline.terminal import catalog, close_output, log_to_terminal, megabytes, print_table, settings, shown
 
 if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog, FeatureSetSpec
     from cry_pipeline.settings import Settings
 
+INTERRUPTED, READER_LEFT = 130, 141
+"""Exit codes, as shells give them: 128 and the number of the signal."""
+KEPT = {
+    "run": "what was finished is kept; the same command goes on from there",
+    "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; the same command goes on from there",
+    "predict": "what was said of files stands; the same command begins anew",
+    "store": "the store is as whole as before; the same command goes on from there",
+}
+"""What a command that was stopped leaves behind, and how to go on."""
+
+
+class _Commands(TyperGroup):
+    """Ends quietly where nobody reads any more, and says what is kept where somebody stops it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            kept = KEPT.get(ctx.invoked_subcommand or "", "nothing was changed by half; the same command begins anew")
+            typer.echo(f"\nStopped: {kept}.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            close_output()
+            raise typer.Exit(READER_LEFT) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Feature store and training batch pipeline for infant-cry audio.",
     epilog="Data live under CRY_PIPELINE_DATA (./data); the corpus is taken from CRY_PIPELINE_CORPUS where it is set.",
     no_args_is_help=True,
@@ -39,24 +69,63 @@ app.command()(predict)
 
 def main() -> None:
     """Run the command; an error is one sentence and exit code 1, with a traceback only after ``--debug``."""
-    debug = "--debug" in sys.argv
+    arguments, debug = _without_debug(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # of an encoding that may lack what is to be shown
+            stream.reconfigure(errors="backslashreplace")
+    if debug:
+        log_to_terminal(logging.DEBUG)
     try:
-        app()
+        try:
+            app(arguments, prog_name="cry-pipeline")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        close_output()
+        sys.exit(READER_LEFT)
     except Exception as error:
         if debug:
             raise
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
+        status = getattr(error, "exit_code", 1)
+        said = shown(_sentence(error), lines=True)
+        typer.secho(said if status == INTERRUPTED else f"error: {said}", fg="red", err=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            close_output()  # or Python would try once more, and say so
+        sys.exit(status)
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Return ``arguments`` without ``--debug``, which may stand after any sub-command, and whether it was there."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    rest = arguments[len(options) :]
+    return [option for option in options if option != "--debug"] + rest, "--debug" in options
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if str(error) and isinstance(error, (ValueError, RuntimeError, OSError, ImportError)):
+        return str(error)
+    return f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.callback()
 def _common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand after a command, too.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
+    del debug, version  # main() and _show_version have seen to them
 
 
 @app.command()
@@ -74,7 +143,7 @@ def run(
     What is there and current is reused, so a second run computes nothing.
     """
     where = settings()
-    _log_to_terminal()
+    log_to_terminal()
     from cry_pipeline.orchestration.launch import materialize
 
     count = materialize(where, select, study=study)
@@ -103,7 +172,7 @@ def ui(
 @corpus_app.command("get")
 def corpus_get() -> None:
     """Find the corpus or download it: CRY_PIPELINE_CORPUS, data/corpora, the public archive, else synthetic."""
-    _log_to_terminal()
+    log_to_terminal()
     from cry_pipeline.corpus.resolution import resolve_corpus
 
     typer.echo(resolve_corpus(settings()).path)
@@ -117,7 +186,7 @@ def corpus_synth(
     effect: Annotated[float, typer.Option(help="How strongly the reason shapes the cry; 0: not at all.")] = 0.0,
 ) -> None:
     """Generate a synthetic corpus in the layout, names and formats of the real one."""
-    _log_to_terminal()
+    log_to_terminal()
     from cry_pipeline.corpus.synthetic import generate_corpus
 
     typer.echo(generate_corpus(folder, donors=donors, seed=seed, effect=effect))
@@ -227,21 +296,3 @@ def _plot_recording(where: "Settings", spec: "FeatureSetSpec", recording: str | 
     hop_s = spec.hop_samples / spec.sample_rate_hz
     path.write_bytes(feature_image(values, hop_s=hop_s, title=title, frequencies_hz=frequencies_hz(spec, "mel")))
     return path
-
-
-class _TerminalHandler(logging.Handler):
-    """Writes log lines above a progress bar instead of through it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        tqdm.write(self.format(record), file=sys.stderr)
-
-
-def _log_to_terminal() -> None:
-    handler = _TerminalHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
-    log = logging.getLogger("cry_pipeline")
-    # First, because Dagster's handler rewrites the record for those that come after it.
-    log.handlers.insert(0, handler)
-    log.setLevel(logging.INFO)

@@ -1,8 +1,13 @@
-"""What the commands of `cry-pipeline` share: settings, the catalog, tables.
+"""What the commands of `cry-pipeline` share: settings, the catalog, tables, log lines, and text that may be shown.
 
 Belongs here: what more than one file of commands needs. Does not: commands, and anything heavy at import.
+
+Names of files, and whatever quotes them, are data: a terminal and Rich must find nothing in them to obey.
 """
 
+import copy
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +41,16 @@ def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title) if title else None, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    cells = [{column: shown(str(value)) for column, value in row.items()} for row in rows]
     for column, value in rows[0].items():
-        longest = max(len(str(row[column])) for row in rows)
+        longest = max(len(row[column]) for row in cells)
         justify = "right" if isinstance(value, (int, float)) else "left"
-        table.add_column(column, justify=justify, no_wrap=longest <= LONG, overflow="fold")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_column(Text(column), justify=justify, no_wrap=longest <= LONG, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row.values()))
     # A pipe or a file has no width to fit.
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
@@ -51,3 +58,62 @@ def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
 def megabytes(size: int) -> str:
     """Return bytes as they are shown in tables."""
     return f"{size / 1e6:.1f} MB"
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` with all that is not to be seen escaped: control characters, bytes that are not UTF-8.
+
+    Args:
+        text: may quote what strangers wrote.
+        lines: whether it may have more than one; by default a new line is escaped, too.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def log_to_terminal(level: int = logging.INFO) -> None:
+    """Show what the pipeline says from now on, on stderr, one line for each record."""
+    log = logging.getLogger("cry_pipeline")
+    if not any(isinstance(handler, _TerminalHandler) for handler in log.handlers):
+        handler = _TerminalHandler()
+        handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
+        # First, because Dagster's handler rewrites the record for those that come after it.
+        log.handlers.insert(0, handler)
+    log.setLevel(level)
+
+
+class _TerminalHandler(logging.Handler):
+    """Writes log lines above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" in sys.modules:  # there may be a bar
+            from tqdm import tqdm
+
+            tqdm.write(self.format(record), file=sys.stderr)
+        elif sys.stderr is not None:
+            sys.stderr.write(self.format(record) + "\n")
+
+
+class _OneLine(logging.Formatter):
+    """Shows what a message quotes as data: see :func:`shown`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record.args, tuple):
+            record = copy.copy(record)
+            record.args = tuple(a if isinstance(a, (int, float)) else shown(str(a)) for a in record.args or ())
+        return shown(super().format(record), lines=True)
+
+
+def close_output() -> None:
+    """Let what is still to be written to stdout go nowhere: whoever read it does so no more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -1,8 +1,11 @@
 """The command: helpful to a newcomer, quick to answer, and clear when something is wrong."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -75,10 +78,121 @@ def test_error_is_said_in_a_sentence_without_traceback(
     assert "Traceback" not in result.stderr
 
 
-def test_debug_shows_the_traceback():
-    result = run("--debug", "leaderboard")
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """A function that runs the command in this process: exit code, stdout, stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cry-pipeline", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capfd.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--version", "run"), ("--debug", "--version")])
+def test_version_is_said_without_a_command(arguments: tuple[str, ...], main) -> None:
+    assert main(*arguments) == (0, version("cry-pipeline") + "\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--debug", "champion", "show"), ("champion", "--debug", "show"), ("champion", "show", "--debug")]
+)
+def test_debug_shows_the_traceback_wherever_it_stands(
+    arguments: tuple[str, ...], main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cry-pipeline", *arguments])
+    with pytest.raises(ValueError, match="no champion"):  # what Python then shows whole
+        cli.main()
+    status, _, said = main(*(argument for argument in arguments if argument != "--debug"))
+    assert (status, said.partition(":")[0]) == (1, "error")
+
+
+def test_a_file_may_be_called_debug() -> None:
+    assert cli._without_debug(["predict", "--debug", "--", "--debug"]) == (["predict", "--", "--debug"], True)
+    assert cli._without_debug(["predict", "--", "--debug"]) == (["predict", "--", "--debug"], False)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ValueError("a\x1b]0;title\x07 \udcff\nb"), "error: a\\x1b]0;title\\x07 \\xff\nb\n"),
+        (OSError(28, "No space left on device", "/x/[red]y"), "error: /x/[red]y: No space left on device\n"),
+        (KeyError("name"), "error: KeyError: 'name' (a fault of the program; --debug shows where)\n"),
+        (MemoryError(), "error: MemoryError:  (a fault of the program; --debug shows where)\n"),
+    ],
+)
+def test_an_error_is_shown_as_data(raised: Exception, said: str, main, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_models: Path) -> None:
+        raise raised
+
+    monkeypatch.setattr("cry_pipeline.inference.champions.current", fail)
+    monkeypatch.setattr(cli, "close_output", lambda: None)
+    assert main("champion", "show") == (1, "", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (("champion", "show"), "nothing was changed by half"),
+        (("store", "verify"), "the store is as whole as before; the same command goes on"),
+    ],
+)
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
+    arguments: tuple[str, ...], kept: str, main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cry_pipeline.settings.load_settings", interrupt)
+    status, out, said = main(*arguments)
+    assert (status, out) == (130, "")
+    assert said.strip().startswith("Stopped: ")
+    assert kept in said
+
+
+def test_ctrl_c_in_the_middle_of_work_leaves_no_half_of_it(tmp_path: Path) -> None:
+    command = [COMMAND, "corpus", "synth", str(tmp_path / "corpus"), "--donors", "4000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        until = time.monotonic() + 100
+        while not any(tmp_path.rglob("*.3gp")) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=100)[1]
+    assert process.returncode == 130, said
+    assert "Stopped: " in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["store", "--help"]])
+def test_a_reader_that_leaves_ends_the_command_quietly(arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run([COMMAND, *arguments], stdout=write, stderr=subprocess.PIPE, timeout=120, check=False)
+    os.close(write)
+    assert result.stderr == b""
+    assert result.returncode in (1, 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_said_once() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run([COMMAND, "--version"], stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
     assert result.returncode == 1
-    assert "Traceback" in result.stderr
+    assert result.stderr == b"error: No space left on device\n"
+
+
+def test_help_takes_less_than_half_a_second_of_a_core() -> None:
+    script = "import time; from cry_pipeline.cli import app; app(['--help'], standalone_mode=False); "
+    script += "import sys; print(time.process_time(), file=sys.stderr)"
+    taken = [
+        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr)
+        for _ in range(3)
+    ]
+    assert min(taken) < 0.5
 
 
 def test_features_of_another_catalog_are_listed_with_what_is_stored(tmp_path: Path):
