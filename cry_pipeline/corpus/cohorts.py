@@ -6,6 +6,7 @@ Belongs here: selecting and labelling. Does not: what cohorts there are (the cat
 
 import pandas as pd
 
+from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.specs import CohortSpec
 
 COLUMNS = [
@@ -20,6 +21,8 @@ COLUMNS = [
     "recorded_at",
     "duration_s",
 ]
+VERSIONED = ["recording_id", "donor", "label", "recorded_at", "samples_digest"]
+"""Columns in a cohort's data version; ``recorded_at`` in ns since 1970."""
 
 
 class CohortError(ValueError):
@@ -58,6 +61,28 @@ def select_cohort(recordings: pd.DataFrame, spec: CohortSpec) -> pd.DataFrame:
             "take the class out of the cohort's labels and classes, or add a source that has it"
         )
     return cohort[COLUMNS]
+
+
+def cohort_digest(recordings: pd.DataFrame, spec: CohortSpec) -> str:
+    """Return the sha256, as 64 hex digits, of what the cohort of ``spec`` holds: its rows' :data:`VERSIONED` columns.
+
+    It is the data version of what is made of the cohort alone: a recording that the cohort does not select, or a
+    column that says nothing of who cried when and why, leaves it as it is.
+
+    Args:
+        recordings: RECORDINGS.
+        spec: of the cohort.
+
+    Raises:
+        CohortError: as :func:`select_cohort`.
+    """
+    cohort = select_cohort(recordings, spec)
+    made_of = recordings.set_index("recording_id")["samples_digest"]
+    rows = cohort.assign(
+        samples_digest=cohort["recording_id"].map(made_of),
+        recorded_at=cohort["recorded_at"].dt.as_unit("ns").astype("int64"),
+    )
+    return digest(columns=VERSIONED, rows=rows[VERSIONED].astype(object).to_numpy().tolist())
 
 
 def _labels(selected: pd.DataFrame, spec: CohortSpec) -> "pd.Series[str]":

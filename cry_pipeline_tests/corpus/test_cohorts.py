@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import CohortSpec, load_catalog
-from cry_pipeline.corpus.cohorts import CohortError, select_cohort
+from cry_pipeline.corpus.cohorts import CohortError, cohort_digest, select_cohort
 
 
 def spec(**changes) -> CohortSpec:
@@ -41,7 +41,14 @@ def recordings() -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns).astype({"kept": "boolean"})
     moment = pd.Timestamp("2015-05-01", tz="UTC")
     return table.assign(
-        donor="someone", donation_id="someone:1", platform="ios", gender=None, age_band=None, recorded_at=moment
+        donor="someone",
+        donation_id="someone:1",
+        platform="ios",
+        gender=None,
+        age_band=None,
+        recorded_at=moment,
+        samples_digest=[letter * 64 for letter in table["recording_id"]],
+        peak=0.5,
     )
 
 
@@ -121,6 +128,33 @@ def test_absent_class_is_named(recordings):
     labels = {"hungry": "hungry", "burping": "burping", "belly_pain": "belly_pain"}
     with pytest.raises(CohortError, match="of class burping, belly_pain"):
         select_cohort(recordings, spec(labels=labels, classes=["hungry", "burping", "belly_pain"]))
+
+
+def test_digest_of_a_cohort_knows_its_rows_and_neither_their_order_nor_their_neighbours(recordings):
+    own = cohort_digest(recordings, spec())
+    outside = recordings["recording_id"].isin(list("abcj"))
+    assert cohort_digest(recordings.sample(frac=1, random_state=1), spec()) == own
+    assert cohort_digest(recordings[~outside], spec()) == own
+    assert cohort_digest(recordings.assign(samples_digest=recordings["samples_digest"].where(~outside)), spec()) == own
+    assert cohort_digest(recordings.assign(peak=0.7, gender="male", duration_s=9.0)[~outside], spec()) == own
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("recording_id", "dd"),
+        ("donor", "another"),
+        ("reason", "cold_hot"),
+        ("recorded_at", pd.Timestamp("2015-05-01", tz="UTC") + pd.Timedelta(1, "ns")),
+        ("samples_digest", "0" * 64),
+        ("processing", "cleaned"),
+    ],
+)
+def test_digest_of_a_cohort_changes_with_each_of_what_it_is_made_of(recordings, column, value):
+    changed = recordings.copy()
+    changed["recorded_at"] = changed["recorded_at"].dt.as_unit("ns")
+    changed.loc[changed["recording_id"] == "d", column] = value
+    assert cohort_digest(changed, spec()) != cohort_digest(recordings, spec())
 
 
 @pytest.mark.corpus
