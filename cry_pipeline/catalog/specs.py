@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cry_pipeline.catalog.base import Name, Spec
+from cry_pipeline.catalog.base import Name, Spec, neutral
 from cry_pipeline.catalog.models import ModelSpec, with_members
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
@@ -93,8 +93,9 @@ class ProtocolSpec(Spec):
 class FeatureSetSpec(Spec):
     """One set of feature parameters: STFT → power spectrogram → mel → MFCC, all in dB.
 
-    With ``center`` frames are centred at multiples of the hop, and both ends are continued by ``padding``: a recording
-    of ``n`` samples has ``1 + n // hop_samples`` frames. Without, frames lie wholly in the recording,
+    With ``center`` frames are centred at multiples of the hop, and both ends are continued by ``padding``, for half of
+    ``n_fft`` samples: a recording of ``n`` samples has ``1 + n // hop_samples`` frames, or ``1 + (n - 1) //
+    hop_samples`` where ``n_fft`` is odd. Without, frames lie wholly in the recording,
     ``1 + (n - n_fft) // hop_samples`` of them, and one of fewer than ``n_fft`` samples has no features.
 
     0 dB is the peak of a full-scale sine, or with ``reference: one`` librosa's ``ref=1.0``. ``mfcc_deltas`` says how
@@ -113,10 +114,10 @@ class FeatureSetSpec(Spec):
     fmin_hz: float = Field(default=0.0, ge=0)
     fmax_hz: float = Field(gt=0)
     mfcc: int = Field(default=20, ge=2)
-    mfcc_deltas: int = Field(default=0, ge=0, le=2)
+    mfcc_deltas: int = Field(default=0, ge=0, le=2, json_schema_extra=neutral(0))
     reference: Literal["full_scale_sine", "one"] = "full_scale_sine"
     floor_db: float = Field(default=-100.0, ge=-120, le=-40)
-    extra_kinds: tuple[Name, ...] = ()
+    extra_kinds: tuple[Name, ...] = Field(default=(), json_schema_extra=neutral(()))
 
     @model_validator(mode="after")
     def _parameters_fit_together(self) -> Self:
@@ -143,9 +144,12 @@ class FeatureSetSpec(Spec):
 
     def frames(self, samples: int) -> int:
         """Frames of a recording of ``samples`` samples at ``sample_rate_hz``."""
-        if self.center:
-            return 1 + samples // self.hop_samples
-        return max(0, 1 + (samples - self.n_fft) // self.hop_samples)
+        return max(0, 1 + (samples + self.padding_samples - self.n_fft) // self.hop_samples)
+
+    @property
+    def padding_samples(self) -> int:
+        """Samples by which a recording is continued, at both ends together, before it is cut into frames."""
+        return 2 * (self.n_fft // 2) if self.center else 0
 
     @property
     def first_frame_s(self) -> float:

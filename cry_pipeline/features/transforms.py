@@ -175,17 +175,16 @@ def frame(samples: Tensor, lengths: Tensor, n_fft: int, hop: int, padding: str |
     Without ``padding``, those that lie wholly in the samples, 1 + (samples - n_fft) // hop: a recording shorter than
     ``n_fft`` has none of its own (zeros are put behind a batch in which all are).
 
-    With it, centred frames, 1 + samples // hop. Each recording is continued at both of its own ends by ``padding``
-    ("reflect" or "zeros"), so that what lies behind its end, and who is in the batch with it, changes none of its
-    frames. Equal to ``librosa.util.frame(np.pad(y, n_fft // 2, mode))``, also for recordings shorter than the padding.
-    (``librosa.stft(center=True)`` itself reflects the last frame from too short a piece where the length is a multiple
-    of the hop.)
+    With it, centred frames, 1 + (samples + 2 · (n_fft // 2) - n_fft) // hop. Each recording is continued at both of
+    its own ends by ``padding`` ("reflect" or "zeros"), so that what lies behind its end, and who is in the batch with
+    it, changes none of its frames. Equal to ``librosa.util.frame(np.pad(y, n_fft // 2, mode))``, also for recordings
+    shorter than the padding. (``librosa.stft(center=True)`` itself reflects the last frame from too short a piece where
+    the length is a multiple of the hop.)
     """
     if padding is None:
         missing = max(0, n_fft - samples.shape[1])
         return torch.nn.functional.pad(samples, (0, missing)).unfold(1, n_fft, hop)
-    before = n_fft // 2
-    after = n_fft - before
+    before = after = n_fft // 2
     last = lengths[:, None] - 1
     ahead = torch.arange(-before, 0, device=samples.device)
     behind = last + 1 + torch.arange(after, device=samples.device)

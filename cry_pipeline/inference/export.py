@@ -68,8 +68,8 @@ class FoldEnsemble(nn.Module):
             samples: one recording at the feature set's rate, float32 ``[1, samples]`` in [-1, 1].
         """
         lengths = torch.full((1,), samples.shape[1], dtype=torch.int64)
-        seen = lengths if self.feature_set.center else lengths - self.feature_set.n_fft
-        heard = Heard(self.transform(samples, lengths), 1 + seen // self.feature_set.hop_samples)
+        after_first = lengths + self.feature_set.padding_samples - self.feature_set.n_fft
+        heard = Heard(self.transform(samples, lengths), 1 + after_first // self.feature_set.hop_samples)
         logits = torch.cat([member(heard) for member in self.members])
         members = (logits / self.temperatures).softmax(dim=1)
         return members.mean(dim=0, keepdim=True).float(), members.float()

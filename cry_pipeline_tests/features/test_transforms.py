@@ -30,6 +30,13 @@ SPECS = {
     "reference_one_symmetric": PLAIN.model_copy(update={"reference": "one", "window": "hann_symmetric"}),
     "window_shorter_than_fft": PLAIN.model_copy(update={"n_fft": 512, "window_samples": 333, "hop_samples": 100}),
     "odd_fft": PLAIN.model_copy(update={"n_fft": 255, "window_samples": 201, "hop_samples": 80}),
+    "25_ms_of_11025_hz": PLAIN.model_copy(
+        update={"sample_rate_hz": 11_025, "n_fft": 275, "window_samples": 275, "hop_samples": 110}
+    ),
+    "odd_fft_zeros": PLAIN.model_copy(
+        update={"n_fft": 551, "window_samples": 551, "hop_samples": 220, "padding": "zeros"}
+    ),
+    "odd_fft_not_centred": PLAIN.model_copy(update={"center": False, "n_fft": 275, "window_samples": 201}),
     "low_floor": PLAIN.model_copy(update={"floor_db": -120.0}),
     "high_floor": PLAIN.model_copy(update={"floor_db": -60.0}),
 }
@@ -63,9 +70,8 @@ def _transform(samples: np.ndarray, spec: FeatureSetSpec) -> dict[str, np.ndarra
 def _librosa(samples: np.ndarray, spec: FeatureSetSpec) -> dict[str, np.ndarray]:
     """The same features by librosa. It is given padded samples: padding by itself, it reflects the last frame from
     too short a piece where the length is a multiple of the hop (0.03 dB off near the floor)."""
-    before = spec.n_fft // 2 if spec.center else 0
     mode = "reflect" if spec.padding == "reflect" else "constant"
-    ends = np.pad(samples.astype(np.float64), (before, spec.n_fft - before if spec.center else 0), mode=mode)
+    ends = np.pad(samples.astype(np.float64), spec.n_fft // 2 if spec.center else 0, mode=mode)
     hann = _hann(spec.window_samples, periodic=spec.window == "hann_periodic")
     spectrum = librosa.stft(
         ends, n_fft=spec.n_fft, win_length=spec.window_samples, hop_length=spec.hop_samples, window=hann, center=False
@@ -98,8 +104,34 @@ def test_values_equal_librosas(name: str) -> None:
         for kind, values in _transform(samples, spec).items():
             assert values.shape[0] == spec.frames(len(samples))
             assert values.dtype == np.float32
-            librosas = expected[kind][: len(values)] if spec.center else expected[kind]
-            np.testing.assert_allclose(values, librosas, rtol=0, atol=TOLERANCE_DB, err_msg=f"{kind} of {signal}")
+            np.testing.assert_allclose(values, expected[kind], rtol=0, atol=TOLERANCE_DB, err_msg=f"{kind} of {signal}")
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize(("padding", "mode"), [("reflect", "reflect"), ("zeros", "constant")])
+@pytest.mark.parametrize("n_fft", [64, 65, 255, 256, 275])
+@pytest.mark.parametrize("hop", [1, 55, 64])
+def test_there_are_as_many_frames_as_librosa_has(n_fft: int, hop: int, padding: str, mode: str, center: bool) -> None:
+    spec = PLAIN.model_copy(update={"n_fft": n_fft, "hop_samples": hop, "window_samples": 64, "center": center})
+    for length in (1, 2, 40, n_fft - 1, n_fft, n_fft + hop - 1, n_fft + hop, 10 * hop, 1000):
+        samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
+        ends = np.pad(samples, n_fft // 2 if center else 0, mode=mode)  # type: ignore[call-overload]
+        if len(ends) < n_fft:  # librosa refuses it
+            assert spec.frames(length) == 0
+            continue
+        expected = librosa.util.frame(ends, frame_length=n_fft, hop_length=hop, axis=0)
+        assert spec.frames(length) == len(expected), length
+        frames = frame(*padded([samples]), n_fft, hop, padding if center else None)[0]
+        np.testing.assert_array_equal(frames, expected)
+
+
+@pytest.mark.parametrize("samples", [33_000, 32_999, 33_001])
+def test_frames_of_an_odd_fft_are_those_of_librosas_own_stft(samples: int) -> None:
+    spec = SPECS["25_ms_of_11025_hz"]
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, samples)
+    spectrum = librosa.stft(sound, n_fft=275, hop_length=110, pad_mode="reflect")
+    assert spec.frames(samples) == spectrum.shape[1]
+    assert len(_transform(sound.astype(np.float32), spec)["mel"]) == spectrum.shape[1]
 
 
 def test_values_equal_librosas_own_padding() -> None:
@@ -115,7 +147,7 @@ def test_values_equal_librosas_on_real_cries(corpus: Path) -> None:
         samples = load_samples(path, PLAIN.sample_rate_hz)
         expected = _librosa(samples, PLAIN)
         for kind, values in _transform(samples, PLAIN).items():
-            np.testing.assert_allclose(values, expected[kind][: len(values)], rtol=0, atol=TOLERANCE_DB)
+            np.testing.assert_allclose(values, expected[kind], rtol=0, atol=TOLERANCE_DB)
 
 
 def test_reference_one_is_what_librosa_returns_by_default() -> None:
