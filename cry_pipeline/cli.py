@@ -282,11 +282,14 @@ def _feature_set(known: "Catalog", name: str) -> "FeatureSetSpec":
 
 
 def _plot_recording(where: "Settings", spec: "FeatureSetSpec", recording: str | None, path: Path) -> Path:
+    from cry_pipeline.corpus.manifest import read_recordings
     from cry_pipeline.evaluation.data_plots import feature_image
     from cry_pipeline.features.kinds import frequencies_hz
+    from cry_pipeline.features.rows import samples_of
     from cry_pipeline.features.store import FeatureStore
 
-    store = FeatureStore.open(where.features, spec)
+    manifest = read_recordings(where.manifests / "recordings.parquet")
+    store = FeatureStore.open(where.features, spec).of(samples_of(manifest))
     held = sorted(name for name in store.recording_ids() if name.startswith(recording or ""))
     if not held:
         which = f"recording {recording}" if recording else "any recording"

@@ -42,8 +42,10 @@ STAGES: dict[str, Stage] = {
     "probe": Stage("sha256 of the file's bytes", revision=3, exact=("av", "numpy", "soxr")),
     "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=3),
     "feature_set": Stage(
-        "the feature set's parameters, each kind's own revision; with each row its recording_id and samples_digest",
+        "the feature set's parameters; the revision of each kind that it holds. Each row has a key of its own beside"
+        " it: recording_id and samples_digest",
         revision=2,
+        exact=("soxr",),
     ),
     "folds": Stage(
         "the protocol; the cohort's rows (id, donor, label; the time for temporal)",

@@ -20,6 +20,7 @@ from cry_pipeline.features.users import feature_uses
 from cry_pipeline.settings import Settings
 from cry_pipeline.store_cli import store_app
 from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.stated import Stated, samples_of_name
 
 NAME = "mel64_8k"
 
@@ -34,7 +35,7 @@ def call(*arguments: str) -> tuple[int, str]:
 @pytest.fixture
 def store(settings: Settings) -> FeatureStore:
     """A store of the catalog's first feature set with two parts of one recording each."""
-    store = FeatureStore.open(settings.features, load_catalog(None).feature_sets[NAME])
+    store = FeatureStore.open(settings.features, load_catalog(None).feature_sets[NAME]).of(Stated())
     fill(store)
     return store
 
@@ -45,7 +46,7 @@ def fill(store: FeatureStore) -> None:
             kind: np.full((3, about.width(store.spec))[about.rows == "recording" :], -50.0, about.dtype)
             for kind, about in kinds_of(store.spec).items()
         }
-        store.write(stack_rows({name: values}))
+        store.write(stack_rows({name: values}, [samples_of_name(name)]))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_info_tells_parameters_and_users(store: FeatureStore, run: Path) -> None
 
 def test_commands_work_on_a_bucket(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRY_PIPELINE_FEATURE_STORE", f"{bucket}/features")
-    store = FeatureStore.open(f"{bucket}/features", load_catalog(None).feature_sets[NAME])
+    store = FeatureStore.open(f"{bucket}/features", load_catalog(None).feature_sets[NAME]).of(Stated())
     fill(store)
     listed = [line.split() for line in call("ls")[1].splitlines() if line.strip()]
     assert [words[2:4] for words in listed if words[0] == NAME] == [["2", "2"]]

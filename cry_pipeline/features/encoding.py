@@ -9,20 +9,25 @@ spectrogram, which 32 recordings picked at random pay with twice the time.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from cry_pipeline import __version__
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
-from cry_pipeline.features.kinds import REVISION, feature_set_digest, kinds_of, parameters
+from cry_pipeline.features.kinds import feature_set_digest, kinds_of, parameters, revisions
 from cry_pipeline.features.parts import FORMAT, Part, sha256
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 
 CHUNK_FRAMES = 1024
 CHUNK_KEYS = {"name": "default", "separator": "."}
 """No folders of one file each, which would have to be synced too."""
+LIBRARIES = ("av", "librosa", "numpy", "scipy", "soxr", "tensorstore", "torch", "zarr")
+"""What computes and keeps features; a part says which versions made it."""
 CHECKED = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 
 
@@ -58,10 +63,23 @@ def encode(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:
     return files | _encode_array("offsets", rows.offsets, edges)
 
 
-def describe(rows: FeatureRows, files: dict[str, bytes], spec: FeatureSetSpec, supersedes: Sequence[str] = ()) -> bytes:
+@cache
+def libraries() -> Mapping[str, str]:
+    """Return the versions of this package and of the libraries that compute and keep features."""
+    return {"cry_pipeline": __version__} | {name: version(name) for name in LIBRARIES}
+
+
+def describe(
+    rows: FeatureRows,
+    files: dict[str, bytes],
+    spec: FeatureSetSpec,
+    supersedes: Sequence[str] = (),
+    made_by: Sequence[Mapping[str, str]] = (),
+) -> bytes:
     """Return the ``part.json`` of ``rows`` and their ``files``.
 
-    ``supersedes`` names the parts whose rows are all among ``rows``.
+    ``supersedes`` names the parts that need not be looked at any more, ``made_by`` what computed the rows, if not this
+    process.
     """
     index = {
         "format": FORMAT,
@@ -69,11 +87,14 @@ def describe(rows: FeatureRows, files: dict[str, bytes], spec: FeatureSetSpec, s
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "writer": os.urandom(16).hex(),  # two parts of equal rows are still two parts
         "supersedes": list(supersedes),
-        # Two lists, not pairs: the index of many recordings is read in half the time.
+        "made_by": list(made_by or [libraries()]),
+        # Lists, not pairs: the index of many recordings is read in half the time.
         "recording_ids": list(rows.recording_ids),
+        "samples_digests": list(rows.samples_digests),
         "frames": rows.frames.tolist(),
         "arrays": {kind: {"shape": list(a.shape), "dtype": a.dtype.name} for kind, a in rows.arrays.items()},
         "files": {path: sha256(content) for path, content in sorted(files.items())},
+        "sizes": {path: len(content) for path, content in sorted(files.items())},
     }
     return canonical_json(index).encode()
 
@@ -84,7 +105,7 @@ def check_written(part: Part, rows: FeatureRows, files: dict[str, bytes]) -> Non
     Raises:
         FeatureStoreError: it reads back otherwise.
     """
-    same = [part.recording_ids == rows.recording_ids, np.array_equal(part.offsets, rows.offsets)]
+    same = [list(part.rows) == rows.keys, np.array_equal(part.offsets, rows.offsets)]
     for kind, array in rows.arrays.items():
         (read,) = part.read(kind, [(0, len(array))])
         # As bytes: NumPy compares float16 thirty times slower.
@@ -106,7 +127,7 @@ def _encode_group(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:
 
     attributes = {
         "feature_set": feature_set_digest(spec),
-        "revision": REVISION,
+        "revisions": revisions(spec),
         "sample_rate_hz": spec.sample_rate_hz,
         "parameters": parameters(spec),
         "layout": "recording i has the frames offsets[i] to offsets[i + 1]; frame f of them is centred at"

@@ -1,31 +1,30 @@
 """Recordings of the manifest → parts of the feature store; only what is missing is computed.
 
-Belongs here: the way from audio files to committed parts, of one feature set or of several at once, and what is told
-about it. Does not: the transforms, the store's rules, and how an audio file is decoded (corpus/decoding.py).
+Belongs here: the way from recordings to committed parts, of one feature set or of several at once, and what is told
+about it. Does not: reading one recording (loading.py), the transforms, and the store's rules.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
 from cry_pipeline.allocation import keep_freed_memory
-from cry_pipeline.corpus.decoding import DecodeError, decode, resample
+from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
-from cry_pipeline.features.rows import FeatureRows, stack_rows
+from cry_pipeline.features.failures import note_failures
+from cry_pipeline.features.loading import Loaded, load, recordings_of
+from cry_pipeline.features.rows import FeatureRows, samples_of, stack_rows
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.progress import track
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from cry_pipeline.corpus.sources import Roots
@@ -39,30 +38,22 @@ BATCH_SAMPLES = {"cpu": 2**16, "cuda": 2**24}
 """Samples transformed at a time: on a CPU so few that the work stays in its caches (one recording of 7 s at 8 kHz;
 each of 32 takes 1.5 to 3 times as long), on a GPU so many that it is busy."""
 
-COLUMNS = ["recording_id", "root", "path"]
-"""Of the manifest, what is needed to find a file."""
-
 
 @dataclass
 class ExtractionReport:
     """What was done for one feature set: recordings ``computed``, found there (``reused``), and ``failed``, with
-    reasons. ``seconds`` passed in all, for every feature set that was extracted together with this one."""
+    reasons; parts that were ``set_aside`` as damaged before that, with what was wrong. ``seconds`` passed in all, for
+    every feature set that was extracted together with this one."""
 
     computed: int = 0
     reused: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
     frames: int = 0
     bytes: int = 0
     seconds: float = 0.0
     transform_cpu_s: float = 0.0
     """CPU time of this set's own transforms and statistics; decoding, resampling and committing are not in it."""
-
-
-class _Loaded(NamedTuple):
-    recording_id: str
-    samples: dict[int, np.ndarray]
-    """Samples by their rate in Hz."""
-    fault: str = ""
 
 
 NOT_FINITE = "has features that are not finite: its samples are not, or are too large"
@@ -76,12 +67,14 @@ class _Computed(NamedTuple):
 
 
 def device_of(accelerator: str) -> str:
-    """Return torch's name of the device that ``accelerator`` (auto, cpu or gpu) stands for on this machine.
+    """Return torch's name of the device that features are computed on where ``accelerator`` (auto, cpu, gpu) is set.
+
+    On a Mac that is the CPU whatever is set: the transforms are float64, and its GPU (MPS) has none.
 
     Raises:
         ValueError: a GPU is asked for, and torch finds none.
     """
-    if accelerator == "cpu":
+    if accelerator == "cpu" or torch.backends.mps.is_available():
         return "cpu"
     if torch.cuda.is_available():
         return "cuda"
@@ -114,13 +107,13 @@ def extract_all(
 ) -> list[ExtractionReport]:
     """Compute what each of ``stores`` lacks of ``recordings``, and commit it part by part.
 
-    Each recording is read and decoded once, and resampled once for each sample rate, whichever stores lack it.
-    ``workers`` threads decode and resample, as many transform, and one commits, all at the same time; at most
-    ``batch_recordings`` wait decoded, and one part waits to be committed. If interrupted, the parts committed so far
-    stay and are reused.
+    A part that is seen to be damaged is set aside first, and its rows are computed anew. Each recording is read and
+    decoded once, and resampled once for each sample rate, whichever stores lack it. ``workers`` threads decode and
+    resample, as many transform, and one commits, all at the same time; at most ``batch_recordings`` wait decoded, and
+    one part waits to be committed. If interrupted, the parts committed so far stay and are reused.
 
     Args:
-        recordings: rows of the manifest, with the columns ``recording_id``, ``root`` and ``path``.
+        recordings: rows of the manifest, with the columns of ``loading.COLUMNS``.
         roots: where the audio files are.
         stores: one or several feature sets' stores; their specs say what is computed.
         workers: threads that decode, and threads that transform.
@@ -132,26 +125,30 @@ def extract_all(
 
     Raises:
         SourceError: a recording's root is not there.
-        FeatureStoreError: a part could not be kept. A recording that cannot be decoded, or whose features are not
-            finite, raises nothing: it is in the report's ``failed``, and the others go on.
+        FeatureStoreError: a part could not be kept. A recording that is not what the manifest says, cannot be decoded,
+            or has no finite features raises nothing: it is in the report's ``failed`` and the store's
+            :meth:`~FeatureStore.failures`, and the others go on.
     """
     started = time.perf_counter()
-    ids = recordings["recording_id"].tolist()
-    sets = [_FeatureSet(store, list(dict.fromkeys(ids)), device) for store in stores]
+    listed = recordings_of(recordings)
+    samples = samples_of(recordings)
+    sets = [_FeatureSet(store.of(samples), list(listed), device) for store in stores]
     lacking = frozenset().union(*(own.missing for own in sets))
-    wanted = recordings.iloc[[position for position, name in enumerate(ids) if name in lacking]]
-    files = {str(name): (str(root), str(path)) for name, root, path in wanted[COLUMNS].itertuples(index=False)}
+    files = {name: recording for name, recording in listed.items() if name in lacking}
+    for root in {recording.root for recording in files.values()}:
+        if not (folder := roots.locate(root, "")).is_dir():  # one fault of all its recordings, and of none of them
+            raise SourceError(f"{folder} is not there, and {root} recordings are to be read from it")
 
-    def load(recording_id: str) -> _Loaded:
+    def loaded_of(recording_id: str) -> Loaded:
         rates = {own.rate_hz for own in sets if recording_id in own.missing}
-        return _load(recording_id, lambda: roots.locate(*files[recording_id]), rates)
+        return load(files[recording_id], roots, rates)
 
-    def compute(batch: list[_Loaded]) -> list[_Computed]:
+    def compute(batch: list[Loaded]) -> list[_Computed]:
         return [computed for own in sets for computed in own.compute(batch)]
 
     if files:
         name = ", ".join(own.store.digest[:8] for own in sets if own.missing)
-        loaded = in_threads(load, files, workers=workers, ahead=batch_recordings)
+        loaded = in_threads(loaded_of, files, workers=workers, ahead=batch_recordings)
         sound = _without_failed(track(loaded, f"features {name}", total=len(files)), sets)
         largest = BATCH_SAMPLES[torch.device(device).type]
         batches = grouped(sound, _longest, most=batch_recordings, largest=largest)
@@ -161,24 +158,16 @@ def extract_all(
             for _ in in_threads(_commit, _parts(computed, sets), workers=1, ahead=1):
                 pass
     for own in sets:
+        own.note_failures()
         own.report.seconds = time.perf_counter() - started
     return [own.report for own in sets]
 
 
-def _load(recording_id: str, locate: Callable[[], "Path"], rates_hz: Iterable[int]) -> _Loaded:
-    try:
-        audio = decode(locate())
-    except (DecodeError, OSError) as error:
-        return _Loaded(recording_id, {}, str(error))
-    samples = {rate_hz: resample(audio.samples, audio.sample_rate_hz, rate_hz) for rate_hz in rates_hz}
-    return _Loaded(recording_id, samples, "" if all(map(len, samples.values())) else "holds no samples")
-
-
-def _longest(item: _Loaded) -> int:
+def _longest(item: Loaded) -> int:
     return max(map(len, item.samples.values()))
 
 
-def _without_failed(loaded: Iterable[_Loaded], sets: Sequence["_FeatureSet"]) -> Iterator[_Loaded]:
+def _without_failed(loaded: Iterable[Loaded], sets: Sequence["_FeatureSet"]) -> Iterator[Loaded]:
     for item in loaded:
         if item.fault:
             for own in sets:
@@ -204,8 +193,9 @@ class _FeatureSet:
 
     def __init__(self, store: FeatureStore, ids: Sequence[str], device: str) -> None:
         self.store = store
+        damaged = store.set_aside_damaged()
         self.missing = frozenset(store.missing(ids))
-        self.report = ExtractionReport(reused=len(ids) - len(self.missing))
+        self.report = ExtractionReport(reused=len(ids) - len(self.missing), set_aside=damaged)
         self.rate_hz = store.spec.sample_rate_hz
         # Without, nothing is loaded that takes time to load.
         self._computer = FeatureSetComputer(store.spec, device) if self.missing else None
@@ -213,7 +203,7 @@ class _FeatureSet:
         self._bytes = 0
         self._counting = threading.Lock()
 
-    def compute(self, batch: Sequence[_Loaded]) -> list[_Computed]:
+    def compute(self, batch: Sequence[Loaded]) -> list[_Computed]:
         """Return the values of those recordings of ``batch`` that are missing here, or why there are none."""
         missing = {item.recording_id: item.samples[self.rate_hz] for item in batch if item.recording_id in self.missing}
         spec = self.store.spec
@@ -243,7 +233,8 @@ class _FeatureSet:
 
     def rest(self) -> FeatureRows | None:
         """Return the rows that wait, if any, which then wait no more."""
-        rows = stack_rows(self._pending) if self._pending else None
+        samples = [samples for _, samples in self.store.keys(self._pending)]
+        rows = stack_rows(self._pending, samples) if self._pending else None
         self._pending, self._bytes = {}, 0
         return rows
 
@@ -253,6 +244,11 @@ class _FeatureSet:
         self.report.computed += len(rows)
         self.report.frames += int(rows.offsets[-1])
         self.report.bytes += rows.nbytes
+
+    def note_failures(self) -> None:
+        """Leave beside the parts which recordings have no features here, and why."""
+        failed = {key: self.report.failed[key[0]] for key in self.store.keys(self.report.failed)}
+        note_failures(self.store.storage, self.store.keys(self.missing), failed)
 
     def fail(self, recording_id: str, reason: str) -> None:
         """Report a recording that has no features here."""

@@ -109,6 +109,12 @@ class FolderStorage:
         """Return the bytes of a file, or of all files below a folder."""
         return size(self.root / path)
 
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return the bytes of each file below the folder ``path``, by its path from there."""
+        folder = self.root / path
+        found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+        return {file.relative_to(folder).as_posix(): _bytes(file) for file in found}
+
     def leftovers(self, age_s: float) -> list[str]:
         """Return what lies in ``tmp/`` and has not been changed for ``age_s`` seconds."""
         folder = self.root / TEMPORARY

@@ -89,7 +89,7 @@ def _unneeded(store: "FeatureStore", keep: Collection[str], readers_s: float) ->
         old = name in superseded_at and (now - superseded_at[name]).total_seconds() >= readers_s
         if not old or name in keep:
             continue
-        holders = {places.get(recording) for recording in part.recording_ids}
+        holders = {places.get(key) for key in part.rows}
         for holder in holders - {None}:
             if holder is not None and holder.name not in faulty:
                 faulty[holder.name] = bool(holder.faults())

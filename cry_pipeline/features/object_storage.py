@@ -129,6 +129,10 @@ class ObjectStorage:
         """Return the bytes of all objects under ``path/``."""
         return sum(about["size"] for about in self._objects(path).values())
 
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return the bytes of each object under ``path/``, by its path from there."""
+        return {name.removeprefix(f"{path}/"): about["size"] for name, about in self._objects(path).items()}
+
     def leftovers(self, age_s: float) -> list[str]:
         """Return the folders without ``part.json`` under ``parts/`` into which nothing was put for ``age_s``."""
         latest: dict[str, float] = {}

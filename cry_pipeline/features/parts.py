@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from cry_pipeline.features.rows import FeatureStoreError, all_finite
+from cry_pipeline.features.rows import FeatureStoreError, RowKey, all_finite
 from cry_pipeline.features.storage import INDEX, PARTS, READ_ERRORS, Storage, StoredArray
 
 NAME_DIGITS = 32
-FORMAT = 2
-"""Raised when ``part.json`` or the files that it names change their form; parts of another format are refused."""
+FORMAT = 3
+"""Raised when ``part.json`` or the files that it names change their form; parts of another format are refused.
+
+(Parts of format 2 said nothing about the samples they were computed from. None lies under a digest of today.)"""
 REPAIR = "`cry-pipeline store verify` sets bad parts aside; then materialize the feature set again"
 DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EISDIR, errno.ENOTDIR})
 """Errors of a file that is lost or cannot be read by anyone; others, as of too few descriptors, are of the reader."""
@@ -39,21 +41,27 @@ class Part:
     feature_set: str
     """Digest of the feature set."""
     recording_ids: tuple[str, ...]
+    samples_digests: tuple[str, ...]
+    """Of the samples that each recording's features were computed from."""
     offsets: np.ndarray
     """Where each recording's frames begin, int64 [recordings + 1]."""
     arrays: dict[str, dict[str, Any]]
     """Shape and dtype by array."""
     files: dict[str, str]
     """sha256 of every other file of the part, by its path in the part."""
+    sizes: dict[str, int]
+    """Bytes of each of these files."""
+    made_by: tuple[dict[str, str], ...]
+    """The libraries, with their versions, that computed its rows; several where a compaction put rows together."""
     written_at: datetime
     supersedes: tuple[str, ...] = ()
-    """The parts whose rows are all in this one too."""
+    """The parts whose rows were all visible in other parts, this one among them, when it came."""
     _opened: dict[str, StoredArray] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def rows(self) -> dict[str, int]:
-        """In which row each recording lies."""
-        return {recording: row for row, recording in enumerate(self.recording_ids)}
+    def rows(self) -> dict[RowKey, int]:
+        """At which place each row lies."""
+        return {key: row for row, key in enumerate(zip(self.recording_ids, self.samples_digests, strict=True))}
 
     @property
     def nbytes(self) -> int:
@@ -77,11 +85,13 @@ class Part:
             raise FeatureStoreError(f"part {name}: {INDEX} cannot be read ({error}); {REPAIR}") from error
         if part_name(content) != name:
             raise FeatureStoreError(f"part {name}: {INDEX} is not what was written; {REPAIR}")
-        index = json.loads(content)
-        if index["format"] != FORMAT:
-            found = index["format"]
-            raise FeatureStoreError(f"part {name}: has format {found}, and this version reads {FORMAT}; {REPAIR}")
-        part = cls.described(storage, path, name, index)
+        try:
+            index = json.loads(content)
+            if (found := index["format"]) != FORMAT:
+                raise FeatureStoreError(f"part {name}: has format {found}, and this version reads {FORMAT}; {REPAIR}")
+            part = cls.described(storage, path, name, index)
+        except (ValueError, TypeError, LookupError) as error:  # under its own name, but written by something else
+            raise FeatureStoreError(f"part {name}: {INDEX} is none of ours ({error!r}); {REPAIR}") from error
         if part.feature_set != feature_set:
             raise FeatureStoreError(
                 f"part {name}: is of the feature set {part.feature_set}, not of {feature_set}; {REPAIR}"
@@ -102,9 +112,12 @@ class Part:
             name=name,
             feature_set=index["feature_set"],
             recording_ids=tuple(index["recording_ids"]),
+            samples_digests=tuple(index["samples_digests"]),
             offsets=np.cumsum([0, *index["frames"]], dtype=np.int64),
             arrays=index["arrays"],
             files=index["files"],
+            sizes=index["sizes"],
+            made_by=tuple(index["made_by"]),
             written_at=datetime.fromisoformat(index["written_at"]),
             supersedes=tuple(index["supersedes"]),
         )
@@ -138,6 +151,19 @@ class Part:
         if not all(all_finite(value) for value in values):
             raise self._error(kind, "holds values that are not finite")
         return values
+
+    def obvious_faults(self) -> list[str]:
+        """Return which files are lost or have another size than they were written with: what is seen without reading.
+
+        Raises:
+            OSError: the storage cannot be asked here and now, which says nothing about the part.
+        """
+        found = self.storage.sizes(self.path)
+        return [
+            f"{path} is lost" if path not in found else f"{path} has {found[path]} bytes, and was written with {size}"
+            for path, size in self.sizes.items()
+            if found.get(path) != size
+        ]
 
     def faults(self) -> list[str]:
         """Return what is wrong with the part's files, as sentences: none where every byte is as it was written.

@@ -3,13 +3,21 @@
 Belongs here: the ragged layout, and what must hold before anything is kept. Does not: files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import KINDS, kinds_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RowKey = tuple[str, str]
+"""What names a row of a feature set: a ``recording_id``, the sha256 of a file's bytes, and the ``samples_digest``, the
+sha256 of the samples decoded from it. A decoder that gives other samples of the same file gives other rows."""
 
 
 class FeatureStoreError(RuntimeError):
@@ -22,15 +30,22 @@ class FeatureRows:
 
     ``arrays`` holds any of the feature set's kinds, among them ``spectrogram`` float16 [frames, bins], ``mel`` float16
     [frames, mels], ``mfcc`` float32 [frames, coefficients], and ``statistics`` float32 [recordings, values];
-    ``offsets`` is int64 [recordings + 1].
+    ``offsets`` is int64 [recordings + 1]. ``samples_digests`` says which samples each row was computed from: always
+    in what the store is given and gives; rows that were made otherwise, of none, have none.
     """
 
     recording_ids: tuple[str, ...]
     offsets: np.ndarray
     arrays: dict[str, np.ndarray]
+    samples_digests: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.recording_ids)
+
+    @property
+    def keys(self) -> list[RowKey]:
+        """What names each row in the store."""
+        return list(zip(self.recording_ids, self.samples_digests, strict=True))
 
     @property
     def frames(self) -> np.ndarray:
@@ -50,7 +65,12 @@ class FeatureRows:
         return array[self.offsets[index] : self.offsets[index + 1]]
 
 
-def stack_rows(recordings: Mapping[str, Mapping[str, np.ndarray]]) -> FeatureRows:
+def samples_of(recordings: "pd.DataFrame") -> dict[str, str]:
+    """Return the ``samples_digest`` of each recording of a manifest, by its id."""
+    return dict(zip(recordings["recording_id"].tolist(), recordings["samples_digest"].tolist(), strict=True))
+
+
+def stack_rows(recordings: Mapping[str, Mapping[str, np.ndarray]], samples_digests: Sequence[str] = ()) -> FeatureRows:
     """Return one ``FeatureRows`` of each recording's values by kind: [frames, width], or [values] for statistics."""
     values = list(recordings.values())
     kinds = list(values[0])
@@ -59,7 +79,8 @@ def stack_rows(recordings: Mapping[str, Mapping[str, np.ndarray]]) -> FeatureRow
     arrays = {
         kind: (np.concatenate if kind in per_frame else np.stack)([own[kind] for own in values]) for kind in kinds
     }
-    return FeatureRows(tuple(recordings), np.concatenate([[0], np.cumsum(frames)]).astype(np.int64), arrays)
+    offsets = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
+    return FeatureRows(tuple(recordings), offsets, arrays, tuple(samples_digests))
 
 
 def all_finite(array: np.ndarray) -> bool:
@@ -71,13 +92,15 @@ def all_finite(array: np.ndarray) -> bool:
 
 
 def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
-    """Raise unless ``rows`` are whole rows of the feature set: every kind, its shape and dtype, finite, ids unique.
+    """Raise unless ``rows`` are whole rows of the feature set: every kind, its shape and dtype, finite, keys unique.
 
     Raises:
         FeatureStoreError: says what is wrong, and in which array or recording.
     """
     ids = rows.recording_ids
-    if not ids or len(set(ids)) != len(ids) or not all(ids):
+    if len(rows.samples_digests) != len(ids) or not all(rows.samples_digests):
+        raise FeatureStoreError("features to be written need the samples_digest of each recording")
+    if not ids or len(set(rows.keys)) != len(ids) or not all(ids):
         raise FeatureStoreError("features to be written need at least one recording, each named once")
     offsets = rows.offsets
     if offsets.shape != (len(ids) + 1,) or offsets.dtype != np.int64 or offsets[0] != 0 or (np.diff(offsets) < 1).any():

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from cry_pipeline.features.parts import Part, is_part_name
-from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.rows import FeatureStoreError, RowKey
 from cry_pipeline.features.storage import Storage
 
 
@@ -55,10 +55,10 @@ class PartIndex:
         """All parts there are, superseded ones too, by name in ascending order."""
         self.visible: dict[str, Part] = {}
         self._pinned = None if pinned is None else sorted(pinned)
-        self._places: dict[str, Part] = {}
+        self._places: dict[RowKey, Part] = {}
 
-    def refresh(self) -> dict[str, Part]:
-        """Look which parts there are now, and return by recording in which of them its features lie.
+    def refresh(self) -> dict[RowKey, Part]:
+        """Look which parts there are now, and return by row in which of them it lies.
 
         Raises:
             FeatureStoreError: the ``part.json`` of a part is not what was written, or a snapshot's part is gone.
@@ -114,11 +114,11 @@ class PartIndex:
             places, added = {}, list(visible.values())
         if places:
             for part in added:
-                for recording in part.recording_ids:
-                    held = places.setdefault(recording, part)
+                for key in part.rows:
+                    held = places.setdefault(key, part)
                     if part.name < held.name:
-                        places[recording] = part
+                        places[key] = part
         else:  # backwards, so that those of the smallest name stay; of equal rows every reader takes the same
             for part in reversed(added):
-                places.update(dict.fromkeys(part.recording_ids, part))
+                places.update(dict.fromkeys(part.rows, part))
         self.present, self.visible, self._places = present, visible, places

@@ -88,6 +88,10 @@ class Storage(Protocol):
         """Return the bytes of all files under ``path``; what is removed meanwhile counts nothing."""
         ...
 
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return the bytes of each file under ``path``, by its path from there."""
+        ...
+
     def leftovers(self, age_s: float) -> list[str]:
         """Return the paths of what dead writers left, unchanged for ``age_s`` seconds."""
         ...

@@ -10,32 +10,34 @@ later do not look at these, a snapshot still does, and garbage collection remove
 
 On an object store there is no rename: a part is there from the moment at which its ``part.json`` is, which is put last.
 
-``<uri>/<feature-set digest>/``: ``feature_set.json`` (parameters, for people), ``parts/<part>/``, in a folder ``tmp/``,
-and ``quarantine/`` with the parts that :meth:`FeatureStore.verify` set aside.
+A row is named by a recording *and* the samples that it was computed from. Those who read name recordings only, so the
+store they read is bound to a manifest (:meth:`FeatureStore.of`), which states each recording's samples: rows of other
+samples are never given, and count as missing.
+
+``<uri>/<feature-set digest>/``: ``feature_set.json`` (what the digest is made of, for people), ``failures.json``,
+``parts/<part>/``, in a folder ``tmp/``, and ``quarantine/`` with the parts that were set aside (checking.py).
 """
 
 import json
-import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from cry_pipeline.catalog import FeatureSetSpec, digest
+from cry_pipeline.features.checking import VerifyReport, set_aside
 from cry_pipeline.features.compaction import TARGET_BYTES, CompactionReport, compact
 from cry_pipeline.features.encoding import check_written, describe, encode
+from cry_pipeline.features.failures import Coverage, coverage, read_failures
 from cry_pipeline.features.garbage import Garbage, collect
-from cry_pipeline.features.kinds import KINDS, REVISION, feature_set_digest, kinds_of, parameters
+from cry_pipeline.features.kinds import feature_set_digest, key_parts, kinds_of
 from cry_pipeline.features.parts import Part
-from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, check_rows
+from cry_pipeline.features.reading import gathered
+from cry_pipeline.features.rows import FeatureRows, FeatureStoreError, RowKey, check_rows
 from cry_pipeline.features.snapshots import PartIndex, Snapshot
 from cry_pipeline.features.storage import INDEX, READERS_S, Storage, open_storage
 
 __all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo", "VerifyReport"]
 
-LOG = logging.getLogger("cry_pipeline")
 DESCRIPTION = "feature_set.json"
 
 
@@ -51,29 +53,27 @@ class StoreInfo:
     superseded_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class VerifyReport:
-    """What :meth:`FeatureStore.verify` checked, and what was wrong, by part or file; bad parts are set aside."""
-
-    parts: int
-    bytes: int
-    faults: dict[str, str] = field(default_factory=dict)
-
-
 class FeatureStore:
     """The features of one feature set, in a place of their own under the store's root."""
 
-    def __init__(self, storage: Storage, spec: FeatureSetSpec, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        spec: FeatureSetSpec,
+        snapshot: Snapshot | None = None,
+        samples: Mapping[str, str] | None = None,
+    ) -> None:
         self.storage = storage
         self.spec = spec
         self.digest = feature_set_digest(spec)
         self.kinds = tuple(kinds_of(spec))
         self.index = PartIndex(storage, self.digest, None if snapshot is None else snapshot.parts)
-        self._pinned = snapshot is not None
+        self._snapshot = snapshot
+        self._samples = samples
 
     @classmethod
     def open(cls, uri: str | Path, spec: FeatureSetSpec) -> "FeatureStore":
-        """Return the store of ``spec`` under ``uri``; nothing is made before something is written.
+        """Return the store of ``spec`` under ``uri``, of no manifest; nothing is made before something is written.
 
         Args:
             uri: a folder's path, or ``s3://bucket/prefix``.
@@ -89,23 +89,60 @@ class FeatureStore:
         """Where the feature set lies."""
         return self.storage.uri
 
-    def recording_ids(self) -> set[str]:
-        """Return the recordings whose features are here."""
+    def of(self, samples: Mapping[str, str]) -> "FeatureStore":
+        """Return the store as a manifest's reader: its rows are those of each recording's ``samples_digest``.
+
+        Args:
+            samples: the digest by recording, see :func:`~cry_pipeline.features.rows.samples_of`.
+        """
+        bound = FeatureStore(self.storage, self.spec, self._snapshot, samples)
+        bound.index = self.index
+        return bound
+
+    def keys(self, ids: Iterable[str]) -> list[RowKey]:
+        """Return what names the rows of ``ids``, in their order; of a recording that the manifest lacks, no row at all.
+
+        Raises:
+            FeatureStoreError: the store is of no manifest.
+        """
+        if self._samples is None:
+            raise FeatureStoreError(f"{self.uri}: of which samples? Read the store of a manifest: FeatureStore.of()")
+        return [(name, self._samples.get(name, "")) for name in ids]
+
+    def row_keys(self) -> set[RowKey]:
+        """Return what names all rows that are here, of whatever samples."""
         return set(self.index.refresh())
+
+    def recording_ids(self) -> set[str]:
+        """Return the recordings of the manifest whose features are here."""
+        here = self.index.refresh()
+        return {name for name, samples in self.keys(name for name, _ in here) if (name, samples) in here}
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return those of ``ids`` whose features are not here, in their order."""
         here = self.index.refresh()
-        return [name for name in ids if name not in here]
+        return [key[0] for key in self.keys(ids) if key not in here]
+
+    def failures(self) -> dict[str, str]:
+        """Return which recordings of the manifest could not be featurized, and why."""
+        failed, here = read_failures(self.storage), self.index.refresh()
+        keys = self.keys(name for name, _ in failed)
+        return {key[0]: failed[key] for key in keys if key in failed and key not in here}
+
+    def coverage(self, ids: Collection[str]) -> Coverage:
+        """Return which of ``ids`` have features, which cannot have any, and which nobody has tried yet."""
+        return coverage(self, ids)
 
     def data_version(self, ids: Iterable[str]) -> str:
-        """Return the digest of the feature set and the sorted ``ids``: who wrote a row, and where, is not in it."""
-        return digest(feature_set=self.digest, recordings=sorted(set(ids)))
+        """Return the digest of the rows of ``ids``: the feature set, each recording, and its samples.
+
+        Who wrote a row, and where, is not in it.
+        """
+        return digest(feature_set=self.digest, rows=sorted(set(self.keys(ids))))
 
     def snapshot(self) -> Snapshot:
-        """Return which parts a reader sees now."""
-        self.index.refresh()
-        return Snapshot(self.digest, tuple(self.index.visible))
+        """Return which parts a reader takes rows from now; a part whose rows others hold too may not be among them."""
+        return Snapshot(self.digest, tuple(sorted({part.name for part in self.index.refresh().values()})))
 
     def at(self, snapshot: Snapshot) -> "FeatureStore":
         """Return a store that reads exactly the parts of ``snapshot``, and into which nothing can be written.
@@ -115,11 +152,11 @@ class FeatureStore:
         """
         if snapshot.feature_set != self.digest:
             raise FeatureStoreError(f"the snapshot is of the feature set {snapshot.feature_set}, not of {self.digest}")
-        return FeatureStore(self.storage, self.spec, snapshot)
+        return FeatureStore(self.storage, self.spec, snapshot, self._samples)
 
     def info(self) -> StoreInfo:
         """Return how much there is."""
-        recordings = len(self.index.refresh())
+        recordings = len({recording for recording, _ in self.index.refresh()})
         visible, present = self.index.visible, self.index.present
         bytes_of = {name: part.bytes_stored for name, part in present.items()}
         own = sum(bytes_of[name] for name in visible)
@@ -135,14 +172,22 @@ class FeatureStore:
         """
         return self.commit(rows)
 
-    def commit(self, rows: FeatureRows, supersedes: Sequence[str] = ()) -> str:
-        """Do what :meth:`write` does; with ``supersedes``, rows of which hold those of these parts, as compaction."""
+    def commit(
+        self, rows: FeatureRows, supersedes: Sequence[str] = (), made_by: Sequence[Mapping[str, str]] = ()
+    ) -> str:
+        """Do what :meth:`write` does, for compaction.
+
+        Args:
+            rows: to keep.
+            supersedes: parts that nobody has to look at any more once this one is visible.
+            made_by: libraries that computed the rows, if not this process did.
+        """
         self._refuse_snapshot()
         check_rows(rows, self.spec)
         if not self._is_described():
             self._describe()
         files = encode(rows, self.spec)
-        content = describe(rows, files, self.spec, supersedes)
+        content = describe(rows, files, self.spec, supersedes, made_by)
         part = Part.parsed(self.storage, "", content)
         self.storage.publish(
             part.name, files | {INDEX: content}, lambda path: check_written(part.at(path), rows, files)
@@ -150,7 +195,9 @@ class FeatureStore:
         return part.name
 
     def compact(self, target_bytes: int = TARGET_BYTES) -> CompactionReport:
-        """Put small parts together into parts of at most ``target_bytes``; those stay until garbage is collected.
+        """Put small parts, and parts that hold the same rows, together into parts of at most ``target_bytes``.
+
+        Those that they were made of stay until garbage is collected.
 
         Raises:
             FeatureStoreError: a part is not as it was written, or what was written reads back otherwise.
@@ -175,30 +222,49 @@ class FeatureStore:
         return collect(self, set(keep), readers_s, dry_run=dry_run)
 
     def read(self, ids: Sequence[str], kinds: Sequence[str]) -> FeatureRows:
-        """Return the arrays ``kinds`` of ``ids``, in their order.
+        """Return the arrays ``kinds`` of ``ids``, in their order, of the samples that the manifest states.
 
         Raises:
-            FeatureStoreError: features of a recording are not here, or a part is not as it was written.
+            FeatureStoreError: features of a recording are not here, a part is not as it was written, or the store is
+                of no manifest.
         """
+        return self.read_rows(self.keys(ids), kinds)
+
+    def read_rows(self, keys: Sequence[RowKey], kinds: Sequence[str]) -> FeatureRows:
+        """Return the arrays ``kinds`` of the rows ``keys``, in their order; raises as :meth:`read`."""
         unknown = [kind for kind in kinds if kind not in self.kinds]
         if unknown:
             held = ", ".join(self.kinds)
             raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {held}")
         while True:
             places = self.index.refresh()
-            missing = [name for name in ids if name not in places]
+            missing = [key for key in keys if key not in places]
             if missing:
                 raise FeatureStoreError(
-                    f"{self.uri}: {len(missing)} of {len(ids)} recordings have no features here, among them"
-                    f" {missing[0]}; materialize the feature set first"
+                    f"{self.uri}: {len(missing)} of {len(keys)} recordings have no features here, among them"
+                    f" {missing[0][0]}; materialize the feature set first"
                 )
-            wanted = [(places[name], places[name].rows[name]) for name in ids]
+            wanted = [(places[key], places[key].rows[key]) for key in keys]
             try:
-                return self._gather_all(ids, wanted, kinds)
+                return gathered(keys, wanted, kinds, self.spec)
             except FeatureStoreError:
                 # Superseded and removed while it was read: all arrays are read again, so that none is of another part.
                 if all(part.here for part in {part for part, _ in wanted}):
                     raise
+
+    def set_aside_damaged(self) -> dict[str, str]:
+        """Move parts that cannot be opened, or whose files are lost or of another size, to ``quarantine/``.
+
+        That costs no more than a look at each file; :meth:`verify` finds all faults.
+
+        Returns:
+            What was wrong, by part.
+
+        Raises:
+            OSError: as :meth:`verify`.
+        """
+        self._refuse_snapshot()
+        return set_aside(self, Part.obvious_faults).faults
 
     def verify(self) -> VerifyReport:
         """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
@@ -207,56 +273,18 @@ class FeatureStore:
             OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
         """
         self._refuse_snapshot()
-        faults: dict[str, str] = {}
-        names = self.index.names()
-        checked = 0
-        for name in names:
-            try:
-                part = self.index.load(name)
-                wrong = part.faults()
-                checked += part.bytes_stored
-            except FeatureStoreError as error:
-                wrong = [str(error)]
-            if wrong and self.storage.set_aside(name):
-                faults[name] = "; ".join(wrong)
-                LOG.warning("feature store %s: part %s is set aside: %s", self.uri, name, faults[name])
-        if names and not self._is_described():
-            faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
+        report = set_aside(self, Part.faults)
+        if report.parts and not self._is_described():
+            report.faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
             self._describe()
-        return VerifyReport(len(names), checked, faults)
+        return report
 
     def _refuse_snapshot(self) -> None:
-        if self._pinned:
+        if self._snapshot is not None:
             raise FeatureStoreError(f"{self.uri}: a snapshot can only be read; open the store itself to change it")
 
-    def _gather_all(self, ids: Sequence[str], places: list[tuple[Part, int]], kinds: Sequence[str]) -> FeatureRows:
-        wanted: dict[Part, list[tuple[int, int]]] = defaultdict(list)
-        offsets = np.zeros(len(ids) + 1, np.int64)
-        for position, (part, row) in enumerate(places):
-            wanted[part].append((row, position))
-            offsets[position + 1] = offsets[position] + part.offsets[row + 1] - part.offsets[row]
-        return FeatureRows(tuple(ids), offsets, {kind: self._gather(kind, wanted, offsets) for kind in kinds})
-
-    def _gather(self, kind: str, wanted: dict[Part, list[tuple[int, int]]], offsets: np.ndarray) -> np.ndarray:
-        """Return the array ``kind`` of all rows ``wanted``: by part, the row in it and the position asked for."""
-        per_frame = KINDS[kind].rows == "frame"
-        targets = offsets if per_frame else np.arange(len(offsets))
-        gathered = np.empty((targets[-1], KINDS[kind].width(self.spec)), KINDS[kind].dtype)
-        for part, pairs in wanted.items():
-            sources = part.offsets if per_frame else np.arange(len(part.offsets))
-            runs = _runs(sorted({row for row, _ in pairs}))
-            values = part.read(kind, [(sources[first], sources[last + 1]) for first, last in runs])
-            own = {
-                row: run[sources[row] - sources[first] : sources[row + 1] - sources[first]]
-                for (first, last), run in zip(runs, values, strict=True)
-                for row in range(first, last + 1)
-            }
-            for row, position in pairs:
-                gathered[targets[position] : targets[position + 1]] = own[row]
-        return gathered
-
     def _description(self) -> bytes:
-        about = {"feature_set": self.digest, "revision": REVISION, "spec": parameters(self.spec)}
+        about = {"feature_set": self.digest, **key_parts(self.spec)}
         return (json.dumps(about, indent=2) + "\n").encode()
 
     def _is_described(self) -> bool:
@@ -267,9 +295,3 @@ class FeatureStore:
 
     def _describe(self) -> None:
         self.storage.replace(DESCRIPTION, self._description())
-
-
-def _runs(rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the first and last of each run of neighbours in the sorted ``rows``."""
-    edges = np.flatnonzero(np.diff(rows) != 1)
-    return list(zip((rows[edge] for edge in [0, *(edges + 1)]), (rows[edge] for edge in [*edges, -1]), strict=True))

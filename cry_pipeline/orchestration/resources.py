@@ -75,7 +75,8 @@ class Workspace(dg.ConfigurableResource):
         return read_folds(self.folds_path(name))
 
     def store(self, spec: FeatureSetSpec) -> "FeatureStore":
-        """Return the store of one feature set."""
+        """Return the store of one feature set, as a reader of today's manifest."""
+        from cry_pipeline.features.rows import samples_of
         from cry_pipeline.features.store import FeatureStore
 
-        return FeatureStore.open(self.settings.features, spec)
+        return FeatureStore.open(self.settings.features, spec).of(samples_of(self.recordings()))

@@ -5,6 +5,7 @@ Belongs here: the transforms and the way to them. Does not: what the store does 
 
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, decibels, frame, mel_filters
 from cry_pipeline_tests.benchmarks import librosas
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, ratio
+from cry_pipeline_tests.stated import manifest_of
 
 NATIVE = load_catalog().feature_sets["mel64_8k"]
 SPEECH = FeatureSetSpec.model_validate(
@@ -35,12 +37,24 @@ SPEECH = FeatureSetSpec.model_validate(
 WORKERS = 2
 
 
-def manifest(paths: Sequence[Path], rows: int | None = None) -> tuple[pd.DataFrame, Roots]:
-    """Return the manifest of ``paths``, repeated under other ids until there are so many ``rows``, and their root."""
-    count = rows or len(paths)
-    places = [str(paths[index % len(paths)]) for index in range(count)]
-    ids = [f"{index:064x}" for index in range(count)]
-    return pd.DataFrame({"recording_id": ids, "root": "corpus", "path": places}), Roots(Path("/"))
+def manifest(paths: Sequence[Path], rows: int = 0, folder: Path | None = None) -> tuple[pd.DataFrame, Roots]:
+    """Return the manifest of the WAVs ``paths``, and their root.
+
+    With ``rows``, of so many copies of them in a new ``folder``, each with bytes, and so an id, of its own.
+    """
+    if folder is not None:
+        folder.mkdir()
+        copies = [folder / f"{index}.wav" for index in range(rows)]
+        for index, copy in enumerate(copies):
+            copy.write_bytes(_numbered(paths[index % len(paths)].read_bytes(), index))
+        paths = copies
+    return manifest_of(Path("/"), [str(path)[1:] for path in paths]), Roots(Path("/"))
+
+
+def _numbered(wav: bytes, number: int) -> bytes:
+    """Return a WAV of the same samples with one more chunk, which says ``number``."""
+    body = wav[8:] + b"note" + struct.pack("<II", 4, number)
+    return wav[:4] + struct.pack("<I", len(body)) + body
 
 
 def measures(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
@@ -193,6 +207,7 @@ def memory(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
     for rows in (few, many):
         shutil.rmtree(folder / "store", ignore_errors=True)
         command = [sys.executable, "-m", __spec__.name, str(folder / "store"), str(rows), *map(str, paths[:64])]
+        shutil.rmtree(folder / f"store-{rows}", ignore_errors=True)
         peaks[rows] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
     detail = f"{peaks[few]:.0f} MB, libraries included, at {few}"
     yield limit(f"peak memory, {many} over {few} recordings", peaks[many] / peaks[few], 1.1, "×", detail)
@@ -201,7 +216,7 @@ def memory(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
 def main() -> None:
     """Extract so many recordings into a folder, and say the peak of memory in KiB: ``folder rows path…``."""
     folder, rows, *paths = sys.argv[1:]
-    recordings, roots = manifest([Path(path) for path in paths], int(rows))
+    recordings, roots = manifest([Path(path) for path in paths], int(rows), Path(f"{folder}-{rows}"))
     extract(recordings, roots, FeatureStore.open(folder, NATIVE), workers=WORKERS)
     sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.kinds import KINDS, kinds_of
 from cry_pipeline.features.rows import FeatureRows, stack_rows
@@ -19,6 +21,7 @@ from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.benchmarks.computing import NATIVE, manifest
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, median_s, ratio
 from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.stated import Stated, samples_of_name
 
 FRAMES = 440
 """Of 7 s at 8 kHz."""
@@ -41,7 +44,8 @@ def made_up(ids: Sequence[str], frames: int) -> FeatureRows:
                 for kind, about in kinds_of(NATIVE).items()
             }
             for name in ids
-        }
+        },
+        [samples_of_name(name) for name in ids],
     )
 
 
@@ -69,7 +73,7 @@ def reads(folder: Path) -> Iterator[Figure]:
 
     shutil.rmtree(folder / "reads", ignore_errors=True)
     ids = [f"{index:064x}" for index in range(COHORT)]
-    store = FeatureStore.open(folder / "reads", NATIVE)
+    store = FeatureStore.open(folder / "reads", NATIVE).of(Stated())
     part = store.write(made_up(ids, FRAMES))
     rng = np.random.default_rng(0)
     batches = [rng.choice(COHORT, BATCH, replace=False) for _ in range(5)]
@@ -95,7 +99,7 @@ def reads(folder: Path) -> Iterator[Figure]:
             10,
             f"{clips / best['ours']:.0f} and {clips / best['theirs']:.0f} clips per {name}",
         )
-    whole = median_s(lambda _: FeatureStore.open(folder / "reads", NATIVE).read(ids, PER_FRAME), 5)
+    whole = median_s(lambda _: FeatureStore.open(folder / "reads", NATIVE).of(Stated()).read(ids, PER_FRAME), 5)
     yield limit(f"cohort of {COHORT} into memory, store opened anew", whole, 0.5, "s")
 
 
@@ -126,17 +130,15 @@ def growth(paths: Sequence[Path], folder: Path, rows: int) -> Iterator[Figure]:
     yield limit(f"cost per row at {rows:,} over the first 2,500", late / early, 1.2, "×", f"{1e3 * late:.2f} ms each")
     grown = (memory_kib[-1] - memory_kib[min(8, len(memory_kib) - 1)]) / 1024
     yield Figure(f"memory added while writing from 2,000 to {rows:,} rows", f"{grown:.0f} MB")
-    opening = median_s(lambda _: FeatureStore.open(folder / "growth", NATIVE).recording_ids(), 5)
+    opening = median_s(lambda _: FeatureStore.open(folder / "growth", NATIVE).of(Stated()).recording_ids(), 5)
     yield limit(f"opening a store of {rows:,} rows and naming them", opening, 1, "s")
     shutil.rmtree(folder / "growth")
 
 
 def _addition_s(paths: Sequence[Path], folder: Path, held: int, times: int = 7) -> float:
     """Return the time in which one recording of a manifest that is else there is added, from file to commit."""
-    recordings, roots = manifest(paths[:1], held)
-    manifests = [recordings.copy() for _ in range(times + 1)]
-    for index, own in enumerate(manifests):
-        own.loc[0, "recording_id"] = f"new {held} {index}"
+    new, roots = manifest(paths[:1], times + 1, folder / f"new{held}")
+    manifests = [pd.concat([new[index : index + 1], _held(held)[1:]]) for index in range(times + 1)]
 
     def add(index: int) -> None:
         report = extract(manifests[index], roots, FeatureStore.open(folder / "growth", NATIVE))
@@ -148,14 +150,22 @@ def _addition_s(paths: Sequence[Path], folder: Path, held: int, times: int = 7) 
 
 
 def _nothing_to_do(paths: Sequence[Path], folder: Path, held: int) -> Iterator[Figure]:
-    recordings, roots = manifest(paths[:1], held)
+    recordings, roots = _held(held), Roots(Path("/"))
     taken = median_s(lambda _: extract(recordings, roots, FeatureStore.open(folder / "growth", NATIVE)), 5)
     yield limit(f"nothing to do for {held:,} rows", taken, 1, "s")
 
 
+def _held(rows: int) -> pd.DataFrame:
+    """Return the manifest of made-up recordings whose features are there already, and whose files are nowhere."""
+    ids = [f"{index:064x}" for index in range(rows)]
+    samples = [samples_of_name(name) for name in ids]
+    return pd.DataFrame({"recording_id": ids, "root": "corpus", "path": "none", "samples_digest": samples})
+
+
 def _only(rows: FeatureRows, index: int) -> FeatureRows:
     arrays = {kind: np.atleast_2d(rows.of(kind, index)) for kind in rows.arrays}
-    return FeatureRows((rows.recording_ids[index],), np.array([0, FRAMES], np.int64), arrays)
+    ends = np.array([0, FRAMES], np.int64)
+    return FeatureRows((rows.recording_ids[index],), ends, arrays, (rows.samples_digests[index],))
 
 
 def _first(rows: FeatureRows, names: Sequence[str]) -> FeatureRows:
@@ -163,4 +173,5 @@ def _first(rows: FeatureRows, names: Sequence[str]) -> FeatureRows:
     count = len(names)
     frames = int(rows.offsets[count])
     arrays = {kind: array[: frames if KINDS[kind].rows == "frame" else count] for kind, array in rows.arrays.items()}
-    return FeatureRows(tuple(names), rows.offsets[: count + 1].copy(), arrays)
+    samples = tuple(samples_of_name(name) for name in names)
+    return FeatureRows(tuple(names), rows.offsets[: count + 1].copy(), arrays, samples)

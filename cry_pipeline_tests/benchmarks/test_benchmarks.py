@@ -57,10 +57,13 @@ def test_storage_measures_run_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.
     assert any("nothing to do" in figure.what for figure in figures)
 
 
-def test_a_manifest_repeats_its_files_under_other_ids(tmp_path: Path) -> None:
-    rows, roots = manifest([tmp_path / "a.wav", tmp_path / "b.wav"], 5)
+def test_a_manifest_repeats_its_files_under_other_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cry_pipeline_tests.benchmarks.__main__.RECORDINGS", 2)
+    paths = recordings(tmp_path / "corpus", None)
+    rows, roots = manifest(paths, 5, tmp_path / "copies")
     assert rows["recording_id"].is_unique
-    assert roots.locate("corpus", rows["path"][4]) == tmp_path / "a.wav"
+    assert rows["samples_digest"].nunique() == 2
+    assert roots.locate("corpus", rows["path"][4]) == tmp_path / "copies" / "4.wav"
 
 
 def test_the_bare_loop_trains_the_same_network_on_the_same_batches() -> None:

@@ -19,6 +19,7 @@ from cry_pipeline.corpus.synthetic import generate_corpus
 from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.records import Evidence, Provenance
 from cry_pipeline.features.extraction import extract
+from cry_pipeline.features.rows import samples_of
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.folds.splitting import make_folds
 from cry_pipeline.training.runs import train_run
@@ -85,7 +86,7 @@ def laboratory(root: Path, effect: float) -> Laboratory:
     roots = Roots(corpus, inbox)
     recordings = build_manifest(take_inventory(roots, root / "cache"), roots, root / "cache").recordings
     cohort = select_cohort(recordings, catalog.cohorts["cleaned"])
-    store = FeatureStore.open(root / "features", catalog.feature_sets["mel64_8k"])
+    store = FeatureStore.open(root / "features", catalog.feature_sets["mel64_8k"]).of(samples_of(recordings))
     extract(recordings[recordings["recording_id"].isin(cohort["recording_id"])], roots, store)
     return Laboratory(catalog, cohort, store, root / "runs")
 

@@ -27,9 +27,10 @@ from cry_pipeline.evaluation.feature_sets import (
 )
 from cry_pipeline.evaluation.style import DARK, LIGHT
 from cry_pipeline.features.extraction import extract
-from cry_pipeline.features.rows import stack_rows
+from cry_pipeline.features.rows import samples_of, stack_rows
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.evaluation.test_report import Page, links_of
+from cry_pipeline_tests.stated import manifest_of
 
 RATE = 8000
 SILENT_S, SOUNDING_S = 2, 4
@@ -52,11 +53,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, 
     rows = []
     for number in range(7):
         samples = np.zeros((SILENT_S + SOUNDING_S) * RATE, np.float32)
-        samples[SILENT_S * RATE :] = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(SOUNDING_S * RATE) / RATE)
+        samples[SILENT_S * RATE :] = (0.5 + number / 2**15) * np.sin(
+            2 * np.pi * 1000 * np.arange(SOUNDING_S * RATE) / RATE
+        )
         soundfile.write(root / f"r{number}.wav", samples, RATE)
-        rows.append({"recording_id": f"r{number}", "path": f"r{number}.wav", "voiced_fraction": number / 10})
-    table = pd.DataFrame(rows).assign(
-        root="corpus", source="donateacry_ios", reason="belly_pain", duration_s=6.0, sample_rate_hz=RATE
+        rows.append({"path": f"r{number}.wav", "voiced_fraction": number / 10})
+    table = (
+        pd.DataFrame(rows)
+        .merge(manifest_of(root, [row["path"] for row in rows]))
+        .assign(source="donateacry_ios", reason="belly_pain", duration_s=6.0, sample_rate_hz=RATE)
     )
     table["kept"] = pd.array([False, *[True] * 6], dtype="boolean")
     return table, Roots(root)
@@ -66,7 +71,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, 
 def stores(catalog: Catalog, recordings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureStore]:
     """A store of each feature set, with all recordings."""
     uri = tmp_path_factory.mktemp("features")
-    made = {name: FeatureStore.open(uri, spec) for name, spec in catalog.feature_sets.items()}
+    samples = samples_of(recordings[0])
+    made = {name: FeatureStore.open(uri, spec).of(samples) for name, spec in catalog.feature_sets.items()}
     for store in made.values():
         extract(recordings[0], recordings[1], store)
     return made
@@ -91,9 +97,9 @@ def report(catalog: Catalog, stores, recordings, found, tmp_path_factory) -> Fea
 
 
 @pytest.fixture(scope="module")
-def sets(stores) -> list[Imaged]:
-    kinds = ("spectrogram", "mel", "mfcc", "statistics")
-    return [Imaged(name, store.spec, store.read(["r1", "r3"], kinds)) for name, store in stores.items()]
+def sets(stores, recordings) -> list[Imaged]:
+    kinds, ids = ("spectrogram", "mel", "mfcc", "statistics"), recordings[0]["recording_id"].tolist()
+    return [Imaged(name, store.spec, store.read([ids[1], ids[3]], kinds)) for name, store in stores.items()]
 
 
 @pytest.fixture
@@ -104,23 +110,23 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_examples_are_the_middles_of_thirds_of_what_was_kept(recordings, stores) -> None:
     table, _ = recordings
-    picked = pick_examples(table, stores)["recording_id"].tolist()
-    assert picked == ["r2", "r4", "r6"]
-    assert pick_examples(table.sample(frac=1, random_state=3), stores)["recording_id"].tolist() == picked
+    picked = pick_examples(table, stores)["path"].tolist()
+    assert picked == ["r2.wav", "r4.wav", "r6.wav"]
+    assert pick_examples(table.sample(frac=1, random_state=3), stores)["path"].tolist() == picked
     faster = table.assign(sample_rate_hz=[16_000] * 2 + [RATE] * 5)
-    assert pick_examples(faster, stores)["recording_id"].tolist() == ["r3", "r5", "r1"], "a higher rate comes last"
+    assert pick_examples(faster, stores)["path"].tolist() == ["r3.wav", "r5.wav", "r1.wav"], "a higher rate comes last"
     unmarked = table.assign(kept=pd.array([pd.NA] * 7, dtype="boolean"))
-    assert pick_examples(unmarked, stores)["recording_id"].tolist() == ["r1", "r3", "r5"]
-    assert pick_examples(table[:3], stores)["recording_id"].tolist() == ["r1", "r2"]
+    assert pick_examples(unmarked, stores)["path"].tolist() == ["r1.wav", "r3.wav", "r5.wav"]
+    assert pick_examples(table[:3], stores)["path"].tolist() == ["r1.wav", "r2.wav"]
 
 
 def test_a_recording_that_a_feature_set_lacks_is_no_example(recordings, stores, catalog, tmp_path: Path) -> None:
     table, roots = recordings
-    partial = FeatureStore.open(tmp_path, catalog.feature_sets["high"])
+    partial = FeatureStore.open(tmp_path, catalog.feature_sets["high"]).of(samples_of(table))
     with pytest.raises(FeatureSetsError, match="cry-pipeline run"):
         pick_examples(table, stores | {"high": partial})
     extract(table[2:3], roots, partial)
-    assert pick_examples(table, stores | {"high": partial})["recording_id"].tolist() == ["r2"]
+    assert pick_examples(table, stores | {"high": partial})["path"].tolist() == ["r2.wav"]
 
 
 def test_numbers_are_those_of_what_is_stored(report: FeatureSetsReport) -> None:
@@ -172,7 +178,7 @@ def test_evidence_stands_beside_what_differs_in_the_feature_set_only(catalog: Ca
     assert compare(catalog, found[::-1]) == compared
 
 
-def test_page_is_whole_and_says_what_it_must(report: FeatureSetsReport, found) -> None:
+def test_page_is_whole_and_says_what_it_must(report: FeatureSetsReport, recordings, found) -> None:
     text = report.page.read_text()
     page = Page(text)
     assert {f"experiments/{each.provenance.experiment}.html" for each in found[:3]} <= links_of(text)
@@ -189,7 +195,7 @@ def test_page_is_whole_and_says_what_it_must(report: FeatureSetsReport, found) -
         "nothing is compressed",
         "not tested here",
         "100 % up, 0 % down",
-        "r2, belly pain",
+        f"{recordings[0]['recording_id'][2][:8]}, belly pain",
     ):
         assert words in page.text, words
 

@@ -13,6 +13,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store import FeatureStore
+from cry_pipeline_tests.stated import Stated, samples_of_name
 
 SPEC = FeatureSetSpec.model_validate(
     {
@@ -37,12 +38,12 @@ def rows_of(names: Iterable[str]) -> FeatureRows:
             kind: rng.normal(-50, 10, (frames, about.width(SPEC))[about.rows == "recording" :]).astype(about.dtype)
             for kind, about in kinds_of(SPEC).items()
         }
-    return stack_rows(recordings)
+    return stack_rows(recordings, [samples_of_name(name) for name in recordings])
 
 
 def open_store(uri: str | Path) -> FeatureStore:
     """Return a new reader or writer of the store at ``uri``."""
-    return FeatureStore.open(uri, SPEC)
+    return FeatureStore.open(uri, SPEC).of(Stated())
 
 
 def wrong_rows(store: FeatureStore, names: Iterable[str]) -> int:

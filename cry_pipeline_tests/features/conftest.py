@@ -10,6 +10,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store import FeatureStore
+from cry_pipeline_tests.stated import Stated, samples_of_name
 
 MakeRows = Callable[..., FeatureRows]
 
@@ -32,7 +33,7 @@ def spec() -> FeatureSetSpec:
 
 @pytest.fixture
 def store(tmp_path: Path, spec: FeatureSetSpec) -> FeatureStore:
-    return FeatureStore.open(tmp_path / "features", spec)
+    return FeatureStore.open(tmp_path / "features", spec).of(Stated())
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def make_rows(spec: FeatureSetSpec) -> MakeRows:
                 kind: rng.normal(-50, 10, (count, about.width(spec))[about.rows == "recording" :]).astype(about.dtype)
                 for kind, about in kinds_of(spec).items()
             }
-        return stack_rows(recordings)
+        return stack_rows(recordings, [samples_of_name(name) for name in recordings])
 
     return make
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from cry_pipeline.features.rows import FeatureRows
 from cry_pipeline.features.store import FeatureStore
+from cry_pipeline_tests.stated import Stated
 
 NOW = 0.0
 """``readers_s`` for a store that nobody reads."""
@@ -23,7 +24,7 @@ def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
 
 
 def reopened(store: FeatureStore) -> FeatureStore:
-    return FeatureStore.open(folder_of(store).parent, store.spec)
+    return FeatureStore.open(folder_of(store).parent, store.spec).of(Stated())
 
 
 def parts_there(store: FeatureStore) -> set[str]:

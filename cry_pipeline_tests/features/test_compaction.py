@@ -5,7 +5,7 @@ import pytest
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.snapshots import Snapshot
 from cry_pipeline.features.store import FeatureStore
-from cry_pipeline_tests.features.looks import NOW, assert_holds, damage, files_of, parts_there, reopened
+from cry_pipeline_tests.features.looks import NOW, assert_holds, damage, files_of, folder_of, parts_there, reopened
 
 
 def test_compaction_keeps_every_row_in_one_part(store: FeatureStore, many) -> None:
@@ -36,6 +36,7 @@ def test_compacted_parts_are_not_larger_than_asked_for_and_compaction_comes_to_a
     target = int(2.5 * max(rows.nbytes for rows in many))
     report = store.compact(target)
     assert len(report.written) > 1
+    assert store.info().parts == 3
     assert all(part.nbytes <= target for part in store.index.visible.values())
     for _ in range(3):
         report = store.compact(target)
@@ -78,14 +79,14 @@ def test_two_compactions_and_a_writer_at_a_time_lose_nothing(store: FeatureStore
     one, other = reopened(store), reopened(store)
     commit = one.commit
 
-    def meanwhile(rows: FeatureRows, supersedes=()) -> str:
+    def meanwhile(rows: FeatureRows, supersedes=(), made_by=()) -> str:
         other.write(many[4])
         other.compact()
-        return commit(rows, supersedes)
+        return commit(rows, supersedes, made_by)
 
     one.commit = meanwhile
     one.compact()
-    assert len(reopened(store).snapshot().parts) == 2
+    assert reopened(store).info().parts == 2
     for reader in (store, one, other):
         for rows in many:
             assert_holds(reader, rows)
@@ -111,3 +112,69 @@ def test_compaction_goes_on_when_another_was_quicker(store: FeatureStore, many) 
     assert slow.compact().written == ()
     for rows in many:
         assert_holds(slow, rows)
+
+
+def test_rows_that_two_runs_at_once_wrote_twice_are_kept_once_however_large_their_parts(
+    store: FeatureStore, make_rows
+) -> None:
+    rows = [make_rows(seed, **{f"r{seed}-{index}": 40 for index in range(4)}) for seed in range(6)]
+    target = rows[0].nbytes  # so that no part is small
+    for each in rows:
+        store.write(each)
+    once = store.info().bytes
+    for each in rows:
+        reopened(store).write(each)
+    assert store.info().bytes == pytest.approx(2 * once, rel=0.01)
+    before = store.read(sorted(store.recording_ids()), store.kinds)
+    report = store.compact(target)
+    assert report.superseded == 12
+    assert store.info().bytes == pytest.approx(once, rel=0.01)
+    store.collect_garbage(readers_s=NOW, dry_run=False)
+    assert sum(path.stat().st_size for path in folder_of(store).rglob("*") if path.is_file()) < 1.1 * once
+    assert_holds(reopened(store), before)
+    assert store.compact(target).written == ()
+
+
+def test_parts_that_overlap_in_a_chain_become_parts_of_the_size_asked_for(store: FeatureStore, make_rows) -> None:
+    names = [f"r{index}" for index in range(12)]
+    for first in range(0, 10, 2):  # r0 to r3, r2 to r5, …: each but the ends in two parts
+        store.write(make_rows(first, **dict.fromkeys(names[first : first + 4], 40)))
+    before = store.read(names, store.kinds)
+    target = before.nbytes // 3
+    report = store.compact(target)
+    assert (report.superseded, len(report.written)) == (5, 3)
+    assert store.info().parts == 3
+    assert all(part.nbytes <= target for part in store.index.visible.values())
+    assert sum(len(part.rows) for part in store.index.visible.values()) == 12
+    for reader in (store, reopened(store)):
+        assert_holds(reader, before)
+    store.collect_garbage(readers_s=NOW, dry_run=False)
+    assert parts_there(store) == set(report.written)
+    assert_holds(reopened(store), before)
+
+
+def test_compaction_that_dies_among_its_parts_has_lost_and_hidden_nothing(
+    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        store.write(make_rows(seed, **{f"r{index}": 40 for index in range(9)}))
+    before = store.read(sorted(store.recording_ids()), store.kinds)
+    publish, calls = store.storage.publish, []
+
+    def dying(*arguments) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        publish(*arguments)
+
+    monkeypatch.setattr(store.storage, "publish", dying)
+    with pytest.raises(KeyboardInterrupt):
+        store.compact(before.nbytes // 3)
+    monkeypatch.undo()
+    assert reopened(store).info().parts == 3
+    store.collect_garbage(readers_s=NOW, dry_run=False)
+    assert set(store.recording_ids()) == set(before.recording_ids)
+    store.compact(before.nbytes // 3)
+    store.collect_garbage(readers_s=NOW, dry_run=False)
+    assert store.info().superseded_parts == 0
+    assert sum(len(part.rows) for part in store.index.visible.values()) == 9

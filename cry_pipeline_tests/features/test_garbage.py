@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from cry_pipeline.features import reading
 from cry_pipeline.features.folder_storage import FolderStorage
 from cry_pipeline.features.garbage import collect_unlisted
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import NOW, assert_holds, damage, files_of, folder_of, parts_there, reopened
+from cry_pipeline_tests.stated import Stated
 
 
 def test_garbage_is_what_was_superseded_longer_ago_than_any_reader_began(store: FeatureStore, many) -> None:
@@ -104,7 +106,7 @@ def test_reader_goes_on_when_a_part_is_removed_under_it(
     for rows in many:
         store.write(rows)
     reader = reopened(store)
-    gather, calls = reader._gather, []
+    gather, calls = reading._gathered, []
 
     def removed_meanwhile(kind: str, *rest) -> np.ndarray:
         calls.append(kind)
@@ -113,7 +115,7 @@ def test_reader_goes_on_when_a_part_is_removed_under_it(
             store.collect_garbage(readers_s=NOW, dry_run=False)
         return gather(kind, *rest)
 
-    monkeypatch.setattr(reader, "_gather", removed_meanwhile)
+    monkeypatch.setattr(reading, "_gathered", removed_meanwhile)
     for rows in many:
         assert_holds(reader, rows)
     assert calls[:3] == ["spectrogram", "mel", "spectrogram"]  # the whole read again, not the rest of it
@@ -134,7 +136,7 @@ def test_part_collected_while_it_is_verified_is_no_fault(
 
 
 def test_feature_sets_of_no_catalog_and_no_run_can_be_removed(store: FeatureStore, make_rows) -> None:
-    old = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    old = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0})).of(Stated())
     for each in (store, old):
         each.write(make_rows(a=3))
     uri = FolderStorage(folder_of(store).parent)

@@ -16,11 +16,14 @@ import zarr
 
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.sources import Roots
+from cry_pipeline.features import kinds
 from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.kinds import KINDS, POWER, Kind, feature_set_digest, kinds_of, register, unregister
-from cry_pipeline.features.store import FeatureStore, FeatureStoreError
+from cry_pipeline.features.rows import FeatureStoreError, samples_of
+from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.stated import Stated, manifest_of
 
 Found = tuple[pd.DataFrame, Roots]
 ALWAYS = {"spectrogram", "mel", "mfcc", "statistics"}
@@ -67,7 +70,7 @@ def toys() -> Iterator[None]:
 @pytest.fixture
 def recording(tmp_path: Path) -> Found:
     soundfile.write(tmp_path / "a.wav", NOISE, 8000, "PCM_16")
-    return pd.DataFrame({"recording_id": ["a"], "root": "corpus", "path": ["a.wav"]}), Roots(tmp_path)
+    return manifest_of(tmp_path, ["a.wav"]), Roots(tmp_path)
 
 
 def with_(spec: FeatureSetSpec, **changes: Any) -> FeatureSetSpec:
@@ -91,10 +94,10 @@ def test_new_kind_takes_one_file_and_one_entry(toys: None, recording: Found, tmp
     entry = (Path(load_catalog.__code__.co_filename).parent / "feature_sets.yaml").read_text()
     parameters = yaml.safe_load(entry)["mel64_8k"] | {"extra_kinds": ["toy", "toy_range"]}
     spec = FeatureSetSpec.model_validate(parameters)
-    store = FeatureStore.open(tmp_path / "features", spec)
+    store = FeatureStore.open(tmp_path / "features", spec).of(samples_of(recording[0]))
     assert set(store.kinds) == {*ALWAYS, "toy", "toy_range"}
     assert extract(*recording, store).computed == 1
-    read = store.read(["a"], store.kinds)
+    read = store.read(list(recording[0]["recording_id"]), store.kinds)
     spectrogram, mel = (read.arrays[kind].astype(np.float32) for kind in ("spectrogram", "mel"))
     np.testing.assert_allclose(read.of("toy", 0)[:, 0], spectrogram.max(axis=1), atol=0.04)
     np.testing.assert_allclose(read.of("toy", 0)[:, 1], mel.mean(axis=1), atol=0.04)
@@ -102,6 +105,22 @@ def test_new_kind_takes_one_file_and_one_entry(toys: None, recording: Found, tmp
     (part,) = (folder_of(store) / "parts").iterdir()
     group = zarr.open_group(str(part), mode="r")
     assert group["toy"].metadata.dimension_names == ("frame", "toy_value")  # type: ignore[union-attr]
+
+
+def test_another_kinds_coming_and_revision_leave_a_feature_sets_digest(
+    spec: FeatureSetSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, deltas = feature_set_digest(spec), feature_set_digest(with_(spec, mfcc_deltas=1))
+    register(TOY)
+    try:
+        assert (feature_set_digest(spec), feature_set_digest(with_(spec, mfcc_deltas=1))) == (plain, deltas)
+    finally:
+        unregister("toy")
+    monkeypatch.setitem(kinds._registered, "mfcc_delta", replace(KINDS["mfcc_delta"], revision=10**6))
+    assert feature_set_digest(spec) == plain
+    assert feature_set_digest(with_(spec, mfcc_deltas=1)) != deltas
+    monkeypatch.setitem(kinds._registered, "statistics", replace(KINDS["statistics"], revision=10**6))
+    assert feature_set_digest(spec) != plain
 
 
 def test_store_holds_exactly_the_kinds_of_its_feature_set(spec: FeatureSetSpec, make_rows, tmp_path: Path) -> None:
@@ -113,14 +132,14 @@ def test_store_holds_exactly_the_kinds_of_its_feature_set(spec: FeatureSetSpec, 
     with pytest.raises(FeatureStoreError, match=r"a part holds .*mfcc_delta"):
         FeatureStore.open(tmp_path, deltas).write(rows)
     with pytest.raises(FeatureStoreError, match="there is no array mfcc_delta"):
-        FeatureStore.open(tmp_path, plain).read(["a"], ["mfcc_delta"])
+        FeatureStore.open(tmp_path, plain).of(Stated()).read(["a"], ["mfcc_delta"])
 
 
 @pytest.mark.parametrize("orders", [1, 2])
 def test_deltas_are_librosas(spec: FeatureSetSpec, recording: Found, tmp_path: Path, orders: int) -> None:
-    store = FeatureStore.open(tmp_path / "features", with_(spec, mfcc_deltas=orders))
+    store = FeatureStore.open(tmp_path / "features", with_(spec, mfcc_deltas=orders)).of(samples_of(recording[0]))
     extract(*recording, store)
-    read = store.read(["a"], ["mfcc", "mfcc_delta"])
+    read = store.read(list(recording[0]["recording_id"]), ["mfcc", "mfcc_delta"])
     expected = [
         librosa.feature.delta(read.of("mfcc", 0).astype(np.float64), width=9, order=order, axis=0, mode="nearest")
         for order in range(1, orders + 1)

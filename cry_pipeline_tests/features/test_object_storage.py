@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import obstore
-import pandas as pd
 import pytest
 import soundfile
 import zarr
@@ -17,20 +16,21 @@ from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.folder_storage import FolderStorage
 from cry_pipeline.features.garbage import collect_unlisted, feature_sets
 from cry_pipeline.features.object_storage import ObjectStorage
-from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.rows import FeatureStoreError, samples_of
 from cry_pipeline.features.storage import INDEX, Storage, open_storage
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import NOW, assert_holds
+from cry_pipeline_tests.stated import Stated, manifest_of
 
 
 @pytest.fixture
 def stored(bucket: str, spec: FeatureSetSpec) -> FeatureStore:
     """A store in a bucket, under a prefix."""
-    return FeatureStore.open(f"{bucket}/some/features/", spec)
+    return FeatureStore.open(f"{bucket}/some/features/", spec).of(Stated())
 
 
 def reopened(store: FeatureStore) -> FeatureStore:
-    return FeatureStore.open(store.uri.rpartition("/")[0], store.spec)
+    return FeatureStore.open(store.uri.rpartition("/")[0], store.spec).of(Stated())
 
 
 def client_of(store: FeatureStore) -> tuple[S3Store, str]:
@@ -178,14 +178,15 @@ def test_recordings_are_extracted_into_a_bucket_once(stored: FeatureStore, tmp_p
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         soundfile.write(tmp_path / f"{name}.wav", rng.uniform(-0.5, 0.5, 8000), 8000, "PCM_16")
-    recordings = pd.DataFrame({"recording_id": ["a", "b"], "root": "corpus", "path": ["a.wav", "b.wav"]})
+    recordings = manifest_of(tmp_path, ["a.wav", "b.wav"])
     first = extract(recordings, Roots(tmp_path), stored)
     assert (first.computed, first.reused, first.failed) == (2, 0, {})
     again = extract(recordings, Roots(tmp_path), reopened(stored))
     assert (again.computed, again.reused) == (0, 2)
-    local = FeatureStore.open(tmp_path / "features", stored.spec)
+    stated = samples_of(recordings)
+    local = FeatureStore.open(tmp_path / "features", stored.spec).of(stated)
     extract(recordings, Roots(tmp_path), local)
-    assert_holds(stored, local.read(["a", "b"], local.kinds))
+    assert_holds(stored.of(stated), local.read(list(stated), local.kinds))
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
@@ -208,6 +209,7 @@ def test_storages_keep_the_same_contract(kind: str, tmp_path: Path, request: pyt
     assert storage.parts() == ["p"]
     assert storage.has_part("p")
     assert storage.size("parts/p") == 12
+    assert storage.sizes("parts/p") == {path: len(content) for path, content in files.items()}
     assert root.names() == ["set"]
     assert storage.written_since(60)
 

@@ -18,11 +18,12 @@ from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.rows import FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import damage, folder_of
+from cry_pipeline_tests.stated import Stated
 
 
 def test_part_of_another_feature_set_is_refused(store: FeatureStore, make_rows) -> None:
     part = store.write(make_rows(a=3))
-    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0})).of(Stated())
     shutil.copytree(folder_of(store) / "parts" / part, folder_of(other) / "parts" / part)
     with pytest.raises(FeatureStoreError, match="is of the feature set"):
         other.recording_ids()
@@ -137,9 +138,17 @@ def test_array_that_differs_from_part_json_is_refused(store: FeatureStore, make_
 def test_part_of_another_format_is_refused(store: FeatureStore, make_rows) -> None:
     folder = folder_of(store) / "parts" / store.write(make_rows(a=3))
     name = _rewrite_part_json(folder, lambda index: index.update(format=1))
-    with pytest.raises(FeatureStoreError, match=f"part {name}: has format 1, and this version reads 2"):
+    with pytest.raises(FeatureStoreError, match=f"part {name}: has format 1, and this version reads 3"):
         store.read(["a"], ["mel"])
     assert list(store.verify().faults) == [name]
+
+
+def test_part_that_something_else_wrote_is_said_and_set_aside(store: FeatureStore, make_rows) -> None:
+    folder = folder_of(store) / "parts" / store.write(make_rows(a=3))
+    name = _rewrite_part_json(folder, lambda index: index.pop("frames"))
+    with pytest.raises(FeatureStoreError, match=f"part {name}: part.json is none of ours"):
+        store.read(["a"], ["mel"])
+    assert list(store.set_aside_damaged()) == [name]
 
 
 def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(store: FeatureStore, make_rows) -> None:

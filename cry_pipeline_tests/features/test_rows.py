@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cry_pipeline import keys
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import feature_set_digest, frequencies_hz
 from cry_pipeline.features.rows import FeatureStoreError, all_finite, check_rows
@@ -31,8 +32,10 @@ def test_rows_that_do_not_fit_the_feature_set_are_refused(make_rows, spec: Featu
     rows = make_rows(a=3, b=5)
     arrays = rows.arrays
     wrong = {
-        "each named once": replace(rows, recording_ids=("a", "a")),
-        "at least one": replace(rows, recording_ids=(), offsets=np.zeros(1, np.int64)),
+        "each named once": replace(rows, recording_ids=("a", "a"), samples_digests=("1", "1")),
+        "at least one": replace(rows, recording_ids=(), samples_digests=(), offsets=np.zeros(1, np.int64)),
+        "need the samples_digest": replace(rows, samples_digests=()),
+        "samples_digest of each": replace(rows, samples_digests=("1", "")),
         "must be int64": replace(rows, offsets=np.array([0, 3])),
         "and rise": replace(rows, offsets=np.array([0, 0, 8])),
         "hold mel": replace(rows, arrays={"mel": arrays["mel"]}),
@@ -47,13 +50,27 @@ def test_rows_that_do_not_fit_the_feature_set_are_refused(make_rows, spec: Featu
             check_rows(bad, spec)
 
 
-def test_digest_follows_parameters_and_revision_but_not_the_description(
-    spec: FeatureSetSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_digest_follows_parameters_but_not_the_description(spec: FeatureSetSpec) -> None:
     before = feature_set_digest(spec)
     assert feature_set_digest(spec.model_copy(update={"description": "other words"})) == before
     assert feature_set_digest(spec.model_copy(update={"mfcc": spec.mfcc + 1})) != before
-    monkeypatch.setattr("cry_pipeline.features.kinds.REVISION", 10**6)
+
+
+def test_digest_follows_the_revision_of_what_kinds_have_in_common(
+    spec: FeatureSetSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = feature_set_digest(spec)
+    monkeypatch.setitem(keys.STAGES, "feature_set", replace(keys.STAGES["feature_set"], revision=10**6))
+    assert feature_set_digest(spec) != before
+
+
+def test_digest_follows_the_resamplers_version_and_not_the_decoders(
+    spec: FeatureSetSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, version = feature_set_digest(spec), keys._version
+    monkeypatch.setattr(keys, "_version", lambda name: "99" if name in ("av", "torch") else version(name))
+    assert feature_set_digest(spec) == before
+    monkeypatch.setattr(keys, "_version", lambda name: "99" if name == "soxr" else version(name))
     assert feature_set_digest(spec) != before
 
 

@@ -12,7 +12,8 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import feature_set_digest
 from cry_pipeline.features.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store import FeatureStore
-from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.features.looks import folder_of, reopened
+from cry_pipeline_tests.stated import Stated
 
 
 def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
@@ -27,7 +28,7 @@ def assert_holds(store: FeatureStore, rows: FeatureRows) -> None:
 def test_what_is_written_is_read_by_another_reader(store: FeatureStore, make_rows) -> None:
     rows = make_rows(a=3, b=1, c=2000)  # c has more frames than a chunk
     store.write(rows)
-    reader = FeatureStore.open(folder_of(store).parent, store.spec)
+    reader = reopened(store)
     assert_holds(reader, rows)
     assert reader.recording_ids() == {"a", "b", "c"}
 
@@ -57,7 +58,7 @@ def test_nothing_can_be_read_as_no_rows(store: FeatureStore) -> None:
 
 def test_missing_keeps_order_and_sees_other_writers(store: FeatureStore, make_rows) -> None:
     assert store.missing(["b", "a"]) == ["b", "a"]
-    FeatureStore.open(folder_of(store).parent, store.spec).write(make_rows(a=3))
+    reopened(store).write(make_rows(a=3))
     assert store.missing(["c", "a", "b"]) == ["c", "b"]
 
 
@@ -80,11 +81,11 @@ def test_a_store_that_cannot_be_is_refused(spec: FeatureSetSpec, uri: str, what:
 
 def test_feature_sets_lie_apart(store: FeatureStore, make_rows) -> None:
     store.write(make_rows(a=3))
-    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0})).of(Stated())
     assert other.recording_ids() == set()
     about = json.loads((folder_of(store) / "feature_set.json").read_text())
     assert about["feature_set"] == store.digest == feature_set_digest(store.spec)
-    assert about["spec"]["floor_db"] == -100
+    assert about["spec"]["parameters"]["floor_db"] == -100
 
 
 def test_data_version_is_of_the_rows_and_not_of_who_wrote_them(store: FeatureStore, make_rows) -> None:
@@ -92,16 +93,16 @@ def test_data_version_is_of_the_rows_and_not_of_who_wrote_them(store: FeatureSto
     store.write(make_rows(a=3, b=2))
     assert store.data_version(["a", "b"]) == before == store.data_version(iter(["a", "b", "b"]))
     assert store.data_version(["a"]) != before
-    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0}))
+    other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"floor_db": -80.0})).of(Stated())
     assert other.data_version(["a", "b"]) != before
 
 
 def test_snapshot_and_info_tell_what_is_there(store: FeatureStore, make_rows) -> None:
     assert store.snapshot().parts == ()
-    names = [store.write(make_rows(a=3)), store.write(make_rows(1, a=3, b=4))]
+    names = [store.write(make_rows(a=3)), store.write(make_rows(1, b=4, c=2))]
     assert store.snapshot().parts == tuple(sorted(names))
     info = store.info()
-    assert (info.digest, info.recordings, info.parts) == (store.digest, 2, 2)
+    assert (info.digest, info.recordings, info.parts) == (store.digest, 3, 2)
     assert info.bytes == sum(path.stat().st_size for path in (folder_of(store) / "parts").rglob("*") if path.is_file())
 
 
@@ -117,7 +118,7 @@ def test_every_reader_takes_the_same_of_equal_rows(store: FeatureStore, make_row
     written = {store.write(rows): rows for rows in (make_rows(seed, a=3 + seed) for seed in range(6))}
     first = min(written)
     assert_holds(store, written[first])
-    assert_holds(FeatureStore.open(folder_of(store).parent, store.spec), written[first])
+    assert_holds(reopened(store), written[first])
     # When the part that they were taken from is bad, those of the next one are as good.
     (folder_of(store) / "parts" / first / "mel" / "c.0.0").unlink()
     store.verify()
@@ -134,7 +135,7 @@ def test_two_writers_at_a_time_lose_nothing(store: FeatureStore, make_rows) -> N
 
     def write(writer: str) -> None:
         try:
-            own = FeatureStore.open(folder_of(store).parent, store.spec)
+            own = reopened(store)
             for turn in range(4):
                 own.write(expected[f"{writer}-{turn}"])
         except FeatureStoreError as error:
@@ -158,7 +159,7 @@ def test_leavings_of_a_dead_writer_are_ignored_and_in_time_removed(store: Featur
         shutil.copytree(folder_of(store) / "parts" / store.snapshot().parts[0], left)
     yesterday = time.time() - 25 * 3600
     os.utime(old, (yesterday, yesterday))
-    assert store.snapshot() == FeatureStore.open(folder_of(store).parent, store.spec).snapshot()
+    assert store.snapshot() == reopened(store).snapshot()
     store.write(make_rows(b=3))
     assert not old.exists()
     assert young.exists()

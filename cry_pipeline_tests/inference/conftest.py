@@ -21,6 +21,7 @@ from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.records import Provenance
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.hybrid import RowStandardiser
+from cry_pipeline.features.rows import samples_of
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.inference import building
 from cry_pipeline.inference.candidates import Candidate
@@ -29,6 +30,7 @@ from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_folders import write_fold
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
 from cry_pipeline.training.trainer import FittedNetwork
+from cry_pipeline_tests.stated import manifest_of
 
 FEATURES: FeatureSetSpec = load_catalog().feature_sets["mel64_8k"]
 NETWORK = LfebAttentionLstmSpec.model_validate(
@@ -93,8 +95,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
             "fold": [number // 4 % 2 for number in range(16)],
         }
     )
-    recordings = pd.DataFrame({"recording_id": ids, "root": "corpus", "path": [f"{files[i].name}" for i in ids]})
-    store = FeatureStore.open(root / "features", FEATURES)
+    recordings = manifest_of(root / "audio", [files[name].name for name in ids])
+    store = FeatureStore.open(root / "features", FEATURES).of(samples_of(recordings))
     extract(recordings, Roots(root / "audio"), store)
     rows = rows_of(folds, CLASSES["cry"], store.read(sorted(ids), NETWORK.inputs))
     members = (member(1), member(2))

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 
@@ -16,11 +15,13 @@ import cry_pipeline
 from cry_pipeline.corpus.decoding import DecodeError
 from cry_pipeline.corpus.sources import CLEANED, Roots
 from cry_pipeline.features.extraction import extract
+from cry_pipeline.features.rows import samples_of
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.inference.champions import ChampionError
 from cry_pipeline.inference.predict import Predictor, TooShortError, audio_files
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline_tests.inference.conftest import FEATURES, TEMPERATURES, Made
+from cry_pipeline_tests.stated import manifest_of
 
 COMMAND = str(Path(sys.executable).with_name("cry-pipeline"))
 CHANCE = "not distinguishable from chance"
@@ -152,10 +153,14 @@ def test_raw_file_of_the_corpus_is_predicted_as_from_its_stored_features(
     predictor = Predictor(bundle())
     files = sorted((corpus / source).rglob(f"*.{suffix}"))[5:50:30]
     paths = [file.relative_to(corpus).as_posix() for file in files]
-    recordings = pd.DataFrame({"recording_id": ["a", "b"], "root": "corpus", "path": paths})
-    store = FeatureStore.open(tmp_path / "features", FEATURES)
+    recordings = manifest_of(corpus, paths)
+    store = FeatureStore.open(tmp_path / "features", FEATURES).of(samples_of(recordings))
     extract(recordings, Roots(corpus), store)
-    rows = Rows(recordings[["recording_id"]], ("not_cry", "cry"), store.read(["a", "b"], made.members[0].spec.inputs))
+    rows = Rows(
+        recordings[["recording_id"]],
+        ("not_cry", "cry"),
+        store.read(recordings["recording_id"].tolist(), made.members[0].spec.inputs),
+    )
     expected = []
     for fitted, temperature in zip(made.members, TEMPERATURES, strict=True):
         powers = fitted.predict_probabilities(rows) ** (1 / temperature)

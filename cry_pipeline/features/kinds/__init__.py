@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from cry_pipeline import keys
 from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.kinds.interface import POWER, Kind
-
-REVISION = 1
-"""Raised when a change of code changes values: all features are then computed anew, under another digest."""
 
 FIRST = ("spectrogram", "mel", "mfcc", "statistics")
 """The kinds of every feature set, in the order in which they are listed; others follow."""
@@ -86,18 +84,36 @@ def kinds_of(spec: FeatureSetSpec) -> dict[str, Kind]:
 
 
 def parameters(spec: FeatureSetSpec) -> dict[str, Any]:
-    """Return the parameters that values depend on, as JSON types: the entry without its description."""
+    """Return all parameters that values depend on, as JSON types, for people: the entry without its description."""
     return spec.model_dump(mode="json", exclude={"description"})
 
 
+def revisions(spec: FeatureSetSpec) -> dict[str, int]:
+    """Return the revision of each kind that the feature set holds; other kinds may come and change as they like."""
+    return {name: kind.revision for name, kind in kinds_of(spec).items()}
+
+
+def key_parts(spec: FeatureSetSpec) -> dict[str, Any]:
+    """Return what the set's digest is made of, as JSON types; see :func:`feature_set_digest`.
+
+    Raises:
+        ValueError: as :func:`kinds_of`.
+    """
+    return keys.code_parts("feature_set", {"parameters": spec.parts, "kinds": revisions(spec)})
+
+
 def feature_set_digest(spec: FeatureSetSpec) -> str:
-    """Return the digest that the set's arrays live under: of its parameters and the implementation's revision.
+    """Return the digest that the set's arrays live under, and that Dagster takes for the asset's code version.
+
+    It holds the parameters, the revisions of the set's own kinds, that of what they have in common (framing, window,
+    power, the samples that are taken), and soxr's version. soxr is in it even where no rate changes: whether one does
+    is decided by each recording, not by the set, and one reason to compute anew too many costs a minute, one too few a
+    wrong row. What is decoded is not in it: that is in each row's key (:data:`~cry_pipeline.features.rows.RowKey`).
 
     Raises:
         ValueError: as :func:`kinds_of`; what cannot be computed gets no folder.
     """
-    kinds_of(spec)
-    return digest(spec=parameters(spec), revision=REVISION)
+    return digest(**key_parts(spec))
 
 
 def frequencies_hz(spec: FeatureSetSpec, kind: str) -> np.ndarray:

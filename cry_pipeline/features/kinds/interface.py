@@ -52,6 +52,8 @@ class Kind:
     """Whether a feature set holds it; None: where the set's ``extra_kinds`` name it."""
     frequencies_hz: Callable[[FeatureSetSpec], np.ndarray] | None = None
     """Centre frequency of each position of the second axis, rising, float64 [width]; None: it is no frequency."""
+    revision: int = 1
+    """Raised when a change of code changes its values: the feature sets that hold it are then computed anew."""
 
     def in_set(self, spec: FeatureSetSpec) -> bool:
         """Return whether the feature set holds it."""

@@ -42,7 +42,7 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
             device=device_of(workspace.accelerator),
         )
         for name, store, report in zip(chosen, stores, reports, strict=True):
-            held = sorted(set(recordings["recording_id"]) & store.recording_ids())
+            held = sorted(store.recording_ids())
             yield materialized(
                 keys[name],
                 store.data_version(held),
@@ -50,6 +50,7 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
                 reused=report.reused,
                 plots=_example(store, held[0]) if held else None,
                 failed=report.failed,
+                set_aside=report.set_aside,
                 frames=report.frames,
                 bytes=report.bytes,
                 transform_cpu_s=report.transform_cpu_s,
