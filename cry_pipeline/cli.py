@@ -7,7 +7,6 @@ command calls one domain function), and nothing heavy at import: `--help` has to
 import errno
 import io
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,6 +136,13 @@ def run(
     study: Annotated[
         bool, typer.Option("--study", help="Also the experiments of tier study: hours. Stopped, run it again to go on.")
     ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds to wait for another run on the same data to end; 0: not at all, unset: as long as it takes.",
+            min=0.0,
+        ),
+    ] = None,
 ) -> None:
     """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports, champion.
 
@@ -146,7 +152,7 @@ def run(
     log_to_terminal()
     from cry_pipeline.orchestration.launch import materialize
 
-    count = materialize(where, select, study=study)
+    count = materialize(where, select, study=study, wait_s=wait)
     typer.echo(f"{count} assets materialized under {where.data}.")
     for name in ("leaderboard", "feature_sets"):
         page = where.reports / f"{name}.html"
@@ -161,12 +167,10 @@ def ui(
 ) -> None:
     """Open the Dagster UI on the instance that `cry-pipeline run` records to."""
     where = settings()
-    from cry_pipeline.orchestration.instance import open_instance
+    log_to_terminal()
+    from cry_pipeline.orchestration.ui import serve
 
-    open_instance(where).dispose()
-    os.environ["CRY_PIPELINE_DATA"] = str(where.data.resolve())
-    dagster = Path(sys.executable).with_name("dagster")
-    os.execv(dagster, [str(dagster), "dev", "-m", "cry_pipeline.definitions", "-h", host, "-p", str(port)])  # noqa: S606
+    raise typer.Exit(serve(where, host, port))
 
 
 @corpus_app.command("get")

@@ -19,6 +19,7 @@ from cry_pipeline.orchestration.assets.reports import report_assets
 from cry_pipeline.orchestration.assets.runs import run_assets
 from cry_pipeline.orchestration.automation import inbox_sensor, retraining_sensor, weekly_catch_up
 from cry_pipeline.orchestration.checks import donor_checks, feature_checks, schema
+from cry_pipeline.orchestration.executor import one_writer
 from cry_pipeline.orchestration.jobs import all_jobs
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.settings import Settings, load_settings
@@ -43,7 +44,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=[inbox_sensor, retraining_sensor(catalog)],
         schedules=[weekly_catch_up],
         resources={"workspace": Workspace.of(settings)},
-        executor=dg.in_process_executor,
+        executor=one_writer(settings.data),
     )
 
 

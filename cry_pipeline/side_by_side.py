@@ -9,11 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from cry_pipeline import progress
+if TYPE_CHECKING:
+    import numpy as np
 
 WATCH_INTERVAL_S = 1.0
 """How often a process looks whether the one that it works for is still there."""
@@ -77,6 +76,7 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], processes: int) -> 
         ProcessDiedError: a process was killed, as a system does that is out of memory.
         Exception: what ``work`` raised; the other tasks are then given up.
     """
+    import numpy as np
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -109,6 +109,8 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
 
 
-def _do(packed: np.ndarray, task: T) -> tuple[T, Any]:
+def _do(packed: "np.ndarray", task: T) -> tuple[T, Any]:
+    from cry_pipeline import progress
+
     progress.hide()
     return task, pickle.loads(packed.data)(task)  # noqa: S301 - packed by the parent

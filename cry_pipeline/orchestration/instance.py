@@ -1,27 +1,56 @@
 """Dagster's instance under the data folder.
 
-Belongs here: where runs and events are recorded, and how. Does not: what is run.
+Belongs here: where runs and events are recorded, and how. Does not: what is run, nor what is removed (maintenance.py).
 """
 
+import hashlib
+import logging
 import os
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
+from dagster._core.instance.ref import InstanceRef
 
+from cry_pipeline.artefacts import write_atomically
 from cry_pipeline.settings import Settings
+
+LOG = logging.getLogger("cry_pipeline")
+LONGEST_RUN_H = 24
+LONGEST_STUDY_H = 24 * 7
 
 INSTANCE_CONFIG = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
     # What domain code logs is to be read in the run's log, too.
     "python_logs": {"managed_python_loggers": ["cry_pipeline"], "python_log_level": "INFO"},
-    "retention": {"sensor": {"purge_after_days": {"skipped": 7, "success": 90}}},
+    # Four training runs of 3 GB each started side by side otherwise, on the same files.
+    "concurrency": {"runs": {"max_concurrent_runs": 1}},
+    "run_launcher": {"module": "cry_pipeline.orchestration.launcher", "class": "LocalRunLauncher"},
+    # Loading the code takes up to a minute on a busy machine; a run that hangs would keep all others waiting.
+    "run_monitoring": {
+        "enabled": True,
+        "start_timeout_seconds": 300,
+        "cancel_timeout_seconds": 300,
+        "max_runtime_seconds": LONGEST_RUN_H * 3600,
+        "poll_interval_seconds": 30,
+    },
+    # A run whose process died is asked for again; assets that fail are counted by the conditions in automation.py.
+    "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
+    "retention": {
+        "schedule": {"purge_after_days": {"skipped": 7, "success": 90, "failure": 90, "started": 90}},
+        "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 30}},
+        "auto_materialize": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 30}},
+    },
 }
 # Dagster keeps what a step writes to stderr in a file; a progress bar needs the terminal itself.
-IN_TERMINAL_CONFIG = {
-    **INSTANCE_CONFIG,
+IN_TERMINAL = {
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
 }
+MARK = "# Written by cry-pipeline; follows its releases until it is edited. Delete it to get the shipped one. sha256: "
+BEFORE_THE_MARK = {"d7ad522ee62d3c950159ad21d5de65357118d825239f52086e85eb4aa49f53bf"}
+"""sha256 of files that were written before they were marked."""
 
 
 def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.DagsterInstance:
@@ -32,10 +61,43 @@ def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.Dagste
     """
     home = settings.dagster_home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    for name, config in (("dagster.yaml", INSTANCE_CONFIG), ("in_terminal.yaml", IN_TERMINAL_CONFIG)):
-        if not (home / name).exists():
-            (home / name).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    follow(home / "dagster.yaml", INSTANCE_CONFIG)
     os.environ["DAGSTER_HOME"] = str(home)
-    instance = dg.DagsterInstance.from_config(str(home), "in_terminal.yaml" if in_terminal else "dagster.yaml")
+    overrides = IN_TERMINAL if in_terminal else None
+    instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
     instance.get_runs_count()  # the first query creates the tables
     return instance
+
+
+def follow(path: Path, shipped: dict[str, Any]) -> None:
+    """Write ``shipped`` to ``path``, unless somebody edited the file: then it is kept, and what differs is said."""
+    body = yaml.safe_dump(shipped, sort_keys=False)
+    text = f"{MARK}{_sha256(body)}\n{body}"
+    found = path.read_text(encoding="utf-8") if path.exists() else None
+    if found == text:
+        return
+    if found is None or _is_ours(found):
+        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        return
+    differences = _differences(yaml.safe_load(found) or {}, shipped)
+    if differences:
+        LOG.warning("%s was edited and is kept. Unlike the shipped one: %s.", path, "; ".join(differences))
+
+
+def _is_ours(text: str) -> bool:
+    first, _, body = text.partition("\n")
+    if first.startswith(MARK):
+        return first.removeprefix(MARK) == _sha256(body)
+    return _sha256(text) in BEFORE_THE_MARK
+
+
+def _differences(found: dict[str, Any], shipped: dict[str, Any]) -> list[str]:
+    return [
+        f"{key} is {found.get(key, 'not there')}, shipped is {shipped.get(key, 'nothing')}"
+        for key in dict.fromkeys([*shipped, *found])
+        if found.get(key) != shipped.get(key)
+    ]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -6,11 +6,14 @@ Belongs here: what `cry-pipeline run` does. Does not: the command line itself (c
 import warnings
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG, MAX_RUNTIME_SECONDS_TAG
 
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
-from cry_pipeline.orchestration.instance import open_instance
+from cry_pipeline.orchestration.dead_runs import mark_dead_runs, process_tag
+from cry_pipeline.orchestration.instance import LONGEST_STUDY_H, open_instance
 from cry_pipeline.orchestration.jobs import EVERYTHING, STUDY, by_default
+from cry_pipeline.orchestration.lock import write_alone
 from cry_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -21,18 +24,30 @@ class RunFailedError(RuntimeError):
     """Some assets could not be materialized; the message names them and the first cause of each."""
 
 
-def materialize(settings: Settings, selection: str | None = None, *, study: bool = False) -> int:
+class RunInterruptedError(RuntimeError):
+    """Somebody asked the run to end before it was done; the message says what is kept."""
+
+    exit_code = 130
+    """What a shell says of a command that Ctrl-C ended."""
+
+
+def materialize(
+    settings: Settings, selection: str | None = None, *, study: bool = False, wait_s: float | None = None
+) -> int:
     """Materialize the assets that ``selection`` names, all by default, and return how many there were.
 
     An asset that fails stops only what depends on it. What was done before is reused, so an interrupted study goes on
-    where it was when it is asked for again.
+    where it was when it is asked for again. While another run writes the data folder, this one waits, and says so.
 
     Args:
         settings: the installation.
         selection: Dagster's asset selection syntax, e.g. ``key:"features/mel64_8k"+`` or ``group:features``.
         study: also what is of the study alone, in the selection and by default.
+        wait_s: how long to wait for another run to end; None: until it has.
 
     Raises:
+        BusyError: another run was still writing the data folder after ``wait_s``.
+        RunInterruptedError: the run was stopped, by Ctrl-C or from the UI.
         ValueError: the selection names no asset, or none but those of the study while ``study`` is False.
         RunFailedError: an asset or a blocking check failed.
     """
@@ -44,12 +59,37 @@ def materialize(settings: Settings, selection: str | None = None, *, study: bool
     else:
         wanted = dg.AssetSelection.all() if study else by_default(load_catalog(settings.catalog))
         job = _selected(definitions, selection, wanted)
-    with open_instance(settings, in_terminal=True) as instance:
-        result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
+    what = " ".join(["`cry-pipeline run`", *(["--study"] if study else []), *([selection] if selection else [])])
+    # Nobody asks again for a run that a person started; they see how it ended.
+    tags = {**process_tag(), MAX_RETRIES_TAG: "0", MAX_RUNTIME_SECONDS_TAG: str(LONGEST_STUDY_H * 3600)}
+    with write_alone(settings.data, what, wait_s=wait_s), open_instance(settings, in_terminal=True) as instance:
+        mark_dead_runs(instance)
+        result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False, tags=tags)
+        _raise_interrupted(result, instance)
     failures = [event for event in result.all_events if event.is_step_failure]
     if failures:
         raise RunFailedError("\n".join(_say(event) for event in failures))
     return len(result.get_asset_materialization_events())
+
+
+def _raise_interrupted(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:
+    if not any(_is_interrupt(event) for event in result.all_events):
+        return
+    # Dagster calls a run failed that ended on Ctrl-C, and not by its own "terminate".
+    if result.dagster_run.status is not dg.DagsterRunStatus.CANCELED:
+        instance.report_run_canceled(result.dagster_run, message="Stopped by a signal, such as that of Ctrl-C.")
+    count = len(result.get_asset_materialization_events())
+    raise RunInterruptedError(
+        f"Stopped. What was finished is kept: {count} assets, and each fold of the run that it was at. "
+        "The same command goes on there."
+    )
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    if event.event_type is dg.DagsterEventType.RUN_CANCELED:
+        return True
+    error = event.step_failure_data.error if event.is_step_failure else None
+    return error is not None and error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 def _selected(definitions: dg.Definitions, selection: str, wanted: dg.AssetSelection) -> dg.JobDefinition:

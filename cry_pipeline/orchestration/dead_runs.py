@@ -1,0 +1,74 @@
+"""Runs whose process has died: Dagster would call them started for ever, and never ask again for what they planned.
+
+Belongs here: which process executes a run, and marking those that nobody executes any more. Does not: what is then
+asked for again (automation.py, Dagster's run retries).
+"""
+
+import json
+import logging
+import re
+import time
+from dataclasses import asdict
+
+import dagster as dg
+
+from cry_pipeline.orchestration.lock import Process
+
+LOG = logging.getLogger("cry_pipeline")
+PROCESS_TAG = "cry_pipeline/process"
+UNSAID_S = 600.0
+"""A run that has not said which process executes it, nor anything else for so long, has none."""
+
+_STATUSES = dg.DagsterRunStatus
+UNFINISHED = [_STATUSES.NOT_STARTED, _STATUSES.STARTING, _STATUSES.STARTED, _STATUSES.CANCELING]
+"""Not queued ones: those wait for the daemon, which launches them when there is one."""
+
+
+def process_tag() -> dict[str, str]:
+    """Return the tag that says of a run that this process executes it."""
+    return {PROCESS_TAG: json.dumps(asdict(Process.this()))}
+
+
+def process_of(run: dg.DagsterRun) -> Process | None:
+    """Return the process that executes ``run``, if it has said so."""
+    try:
+        return Process(**json.loads(run.tags[PROCESS_TAG]))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def is_dead(record: dg.RunRecord, instance: dg.DagsterInstance) -> bool:
+    """Return whether the process of an unfinished run has certainly ended."""
+    process = process_of(record.dagster_run)
+    if process is not None:
+        return process.is_dead()
+    # Killed before its first words, or by a version that said none: Dagster notes the number of a launched process.
+    if time.time() - record.update_timestamp.timestamp() < UNSAID_S:
+        return False
+    pids = [_pid(log.message) for log in instance.all_logs(record.dagster_run.run_id) if log.is_dagster_event]
+    this = Process.this()
+    return all(Process(this.host, pid, started="").is_dead() for pid in pids if pid)
+
+
+def _pid(message: str) -> int | None:
+    found = re.search(r"\(pid: (\d+)\)", message)
+    return int(found[1]) if found else None
+
+
+def mark_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark the runs whose process has died as failed, or as canceled where that was asked for; return their ids."""
+    marked = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+        run = record.dagster_run
+        if not is_dead(record, instance):
+            continue
+        said = (
+            f"The process of this run has ended without a word: killed, or the machine went off ({run.status.value})."
+        )
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message=said)
+        else:
+            instance.report_run_failed(run, message=said)
+        LOG.warning("Run %s of job %s is marked as failed: its process has died.", run.run_id[:8], run.job_name)
+        marked.append(run.run_id)
+    return marked

@@ -1,0 +1,165 @@
+"""One at a time: a lock on a folder that says who holds it.
+
+Belongs here: the lock, and which process holds it. Does not: Dagster, nor what is done under the lock.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Self
+
+LOG = logging.getLogger("cry_pipeline")
+INTERVAL_S = 0.5
+SAID_EVERY_S = 300.0
+ENDED = "ended"
+WRITER = ".writer.lock"
+"""The lock of a data folder, in it."""
+
+
+class BusyError(RuntimeError):
+    """Somebody else holds the lock; the message says who, and for how long."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that another one can find again, and tell from a later one with the same number."""
+
+    host: str
+    pid: int
+    started: str
+    """Since which boot, and how many clock ticks after it, on Linux; empty where that is not known."""
+
+    @classmethod
+    def this(cls) -> Self:
+        """Return the process that asks."""
+        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()))
+
+    def is_dead(self) -> bool:
+        """Return whether the process has certainly ended; never of one on another host, which cannot be asked."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # there is one, of another user
+        now = _started(self.pid)
+        return now == ENDED or self.started not in ("", now)
+
+
+def _started(pid: int) -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    # A zombie has ended; only its parent has not asked yet.
+    return f"{boot} {fields[19]}" if fields[0] != "Z" else ENDED
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, since when, and for what."""
+
+    process: Process
+    since: str
+    what: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return who holds the lock at ``path``, as it said itself; None while it has not said yet."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return cls(Process(**found.pop("process")), **found)
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+
+    def __str__(self) -> str:
+        began = datetime.fromisoformat(self.since)
+        minutes = int((datetime.now().astimezone() - began).total_seconds() // 60)
+        lasted = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+        where = f"process {self.process.pid} on {self.process.host}"
+        return f"{self.what} ({where}, since {began:%Y-%m-%d %H:%M:%S}, for {lasted})"
+
+
+@contextmanager
+def write_alone(data: Path, what: str, **waiting: Any) -> Iterator[None]:
+    """Hold the lock of the data folder ``data`` for ``what``, once nobody else does. See :func:`hold`."""
+    with hold(data / WRITER, what, **waiting):
+        yield
+
+
+@contextmanager
+def hold(
+    path: Path,
+    what: str,
+    *,
+    wait_s: float | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+    say: Callable[[str], object] = LOG.info,
+) -> Iterator[None]:
+    """Hold the lock at ``path``, once nobody else does.
+
+    The system frees the lock of a process that was killed. That is why it is ``flock``: a lock that is a file's being
+    there would stay. The file itself stays, too, as another process may just be waiting for it.
+
+    Args:
+        path: the file that is locked; it says who holds it.
+        what: what the lock is held for, in words for whoever waits.
+        wait_s: how long to wait; None: for ever.
+        meanwhile: called twice a second while waiting; what it raises ends the waiting.
+        say: told who holds the lock, and for how long, at first and every five minutes.
+
+    Raises:
+        BusyError: somebody else still held it after ``wait_s``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Opened for appending: whoever waits must not empty what the holder wrote.
+    with path.open("a", encoding="utf-8") as file:
+        _wait(file, path, wait_s, meanwhile, say)
+        holder = Holder(Process.this(), datetime.now().astimezone().isoformat(timespec="seconds"), what)
+        file.truncate(0)
+        file.write(json.dumps(asdict(holder)) + "\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _wait(
+    file: IO[str],
+    path: Path,
+    wait_s: float | None,
+    meanwhile: Callable[[], object],
+    say: Callable[[str], object],
+) -> None:
+    began = time.monotonic()
+    said = -SAID_EVERY_S
+    while not _locked(file):
+        waited = time.monotonic() - began
+        holder = Holder.read(path) or "another process"
+        if wait_s is not None and waited >= wait_s:
+            raise BusyError(f"{path.parent} is being written by {holder}. One at a time: try again when it has ended.")
+        if waited - said >= SAID_EVERY_S:
+            say(f"Waiting for {holder} to end: one at a time writes {path.parent}.")
+            said = waited
+        meanwhile()
+        time.sleep(INTERVAL_S)
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

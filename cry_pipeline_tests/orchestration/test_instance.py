@@ -1,0 +1,82 @@
+"""Dagster's configuration: one run at a time, watched; it follows the shipped one, and never overwrites an edit."""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import cast
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.run_coordinator import QueuedRunCoordinator
+
+from cry_pipeline.orchestration import instance as module
+from cry_pipeline.orchestration.instance import INSTANCE_CONFIG, follow, open_instance
+from cry_pipeline.settings import Settings
+
+
+def test_runs_are_queued_one_at_a_time_watched_and_retried_when_their_process_dies(settings: Settings) -> None:
+    with open_instance(settings) as instance:
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.get_concurrency_config().run_queue_config is not None
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1  # pyright: ignore[reportOptionalMemberAccess]
+        assert instance.run_monitoring_enabled
+        assert 0 < instance.run_monitoring_max_runtime_seconds <= 24 * 3600
+        assert instance.run_launcher.supports_check_run_worker_health
+        assert instance.run_retries_enabled
+        assert instance.run_retries_max_retries == 2
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+
+
+def test_in_the_terminal_the_same_instance_keeps_no_copy_of_what_steps_print(settings: Settings) -> None:
+    with open_instance(settings) as ui:
+        run = ui.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+    with open_instance(settings, in_terminal=True) as instance:
+        assert instance.has_run(run.run_id)
+        assert type(instance.compute_log_manager).__name__ == "NoOpComputeLogManager"
+
+
+def test_the_file_follows_what_is_shipped(tmp_path: Path) -> None:
+    path = tmp_path / "dagster.yaml"
+    follow(path, {"telemetry": {"enabled": True}})
+    follow(path, {"telemetry": {"enabled": False}, "nux": {"enabled": False}})
+    assert yaml.safe_load(path.read_text()) == {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
+
+
+def test_a_file_of_before_the_mark_follows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "dagster.yaml"
+    before = "telemetry:\n  enabled: false\n"
+    path.write_text(before)
+    monkeypatch.setattr(module, "BEFORE_THE_MARK", {hashlib.sha256(before.encode()).hexdigest()})
+    follow(path, cast(dict, INSTANCE_CONFIG))
+    assert yaml.safe_load(path.read_text()) == INSTANCE_CONFIG
+
+
+@pytest.mark.parametrize("edit", ["changed", "a file of one's own"])
+def test_an_edited_file_is_kept_and_what_differs_is_said(
+    edit: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dagster.yaml"
+    if edit == "changed":
+        follow(path, {"telemetry": {"enabled": False}, "run_retries": {"enabled": True}})
+        path.write_text(path.read_text().replace("telemetry:\n  enabled: false", "telemetry:\n  enabled: true"))
+    else:
+        path.write_text("telemetry: {enabled: true}\nrun_retries: {enabled: true}\n")
+    written = path.read_text()
+    with caplog.at_level(logging.WARNING):
+        follow(path, {"telemetry": {"enabled": False}, "run_retries": {"enabled": True}, "nux": {"enabled": False}})
+    assert path.read_text() == written
+    assert "telemetry is {'enabled': True}, shipped is {'enabled': False}" in caplog.text
+    assert "nux is not there, shipped is {'enabled': False}" in caplog.text
+    assert "run_retries" not in caplog.text
+
+
+def test_an_edit_that_says_the_same_is_nothing_to_speak_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "dagster.yaml"
+    path.write_text("# mine\nnux: {enabled: false}\n")
+    with caplog.at_level(logging.WARNING):
+        follow(path, {"nux": {"enabled": False}})
+    assert path.read_text().startswith("# mine")
+    assert not caplog.text
