@@ -8,16 +8,18 @@ import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from cry_pipeline.catalog.matrix import Expanded, expand
-from cry_pipeline.catalog.specs import Catalog
+from cry_pipeline.catalog.specs import ALWAYS_OR_BY_PARAMETER, Catalog
 from cry_pipeline.catalog.yaml_files import YamlError, read_yaml
 
 SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments", "champion")
 PACKAGED = Path(__file__).parent
+KINDS = PACKAGED.parent / "features" / "kinds"
 LONGEST_FOUND = 80
 """Characters of a wrong value that an error shows."""
 
@@ -61,6 +63,7 @@ def load_catalog(folder: Path | None = None) -> Catalog:
         said = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
         raise CatalogError("\n".join(said).replace("Value error, ", "")) from None
     faults = _references(catalog, paths["experiments"], expanded) + _champion(catalog, paths["champion"])
+    faults += _extra_kinds(catalog, paths["feature_sets"])
     if faults:
         raise CatalogError("\n".join(faults))
     return catalog
@@ -188,3 +191,17 @@ def _champion(catalog: Catalog, path: Path) -> list[str]:
                     "on covariances, and ensembles of these"
                 )
     return [f"{path}: {fault}" for fault in faults]
+
+
+def _extra_kinds(catalog: Catalog, path: Path) -> list[str]:
+    """Return a fault for each kind that is asked for by name and that nobody has written.
+
+    A kind is a file in features/kinds/; looking which there are imports none of them.
+    """
+    found = {module.name for module in iter_modules([str(KINDS)])} - {"interface"} - ALWAYS_OR_BY_PARAMETER
+    return [
+        f"{path}: {name}.extra_kinds: {kind} is no kind of feature; there are {', '.join(sorted(found)) or 'none yet'}"
+        for name, spec in catalog.feature_sets.items()
+        for kind in spec.extra_kinds
+        if kind not in found
+    ]

@@ -5,17 +5,20 @@ models (models.py), reading files (loading.py) and doing what a spec asks for (t
 """
 
 from datetime import date
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cry_pipeline.catalog.base import Name, Spec, neutral
+from cry_pipeline.catalog.base import FeatureKind, Name, Spec, neutral
+from cry_pipeline.catalog.mel_scale import empty_bands
 from cry_pipeline.catalog.models import ModelSpec, with_members
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
 ProtocolKind = Literal["donor_grouped", "clip_stratified", "augment_then_split", "temporal"]
 Tier = Literal["default", "study"]
 MOST_GROUPED_FOLDS = 5
+ALWAYS_OR_BY_PARAMETER = frozenset({*get_args(FeatureKind), "mfcc_delta"})
+"""Kinds of feature that no entry names: every feature set has them, or another parameter asks for them."""
 
 
 class CohortSpec(Spec):
@@ -130,6 +133,15 @@ class FeatureSetSpec(Spec):
             raise ValueError(f"fmax_hz: {self.fmax_hz} must lie above fmin_hz {self.fmin_hz} and at most at {limit}")
         if self.mfcc > self.mels:
             raise ValueError(f"mfcc: {self.mfcc} coefficients cannot come from {self.mels} mels")
+        if empty := empty_bands(
+            self.mels, self.fmin_hz, self.fmax_hz, self.sample_rate_hz / self.n_fft, self.mel_scale
+        ):
+            raise ValueError(
+                f"mels: {len(empty)} of {self.mels} filters hold no bin of an FFT of {self.n_fft} samples at"
+                f" {self.sample_rate_hz} Hz; take fewer mels, or raise n_fft or fmin_hz"
+            )
+        if following := sorted(ALWAYS_OR_BY_PARAMETER & set(self.extra_kinds)):
+            raise ValueError(f"extra_kinds: {following[0]} follows from the other parameters; leave it out")
         # Two entries of equal features would live under two digests.
         if not self.center and self.padding != "reflect":
             raise ValueError(f"padding: {self.padding!r} changes nothing without center; leave it out")

@@ -67,14 +67,14 @@ class _Computed(NamedTuple):
 
 
 def device_of(accelerator: str) -> str:
-    """Return torch's name of the device that features are computed on where ``accelerator`` (auto, cpu, gpu) is set.
+    """Return torch's name of the device that features are computed on for ``accelerator`` (auto, cpu, gpu or mps).
 
     On a Mac that is the CPU whatever is set: the transforms are float64, and its GPU (MPS) has none.
 
     Raises:
         ValueError: a GPU is asked for, and torch finds none.
     """
-    if accelerator == "cpu" or torch.backends.mps.is_available():
+    if accelerator in ("cpu", "mps") or torch.backends.mps.is_available():
         return "cpu"
     if torch.cuda.is_available():
         return "cuda"

@@ -494,8 +494,8 @@ def test_device_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [extraction.device_of(name) for name in ("auto", "cpu", "gpu")] == ["cuda", "cpu", "cuda"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert [extraction.device_of(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    assert [extraction.device_of(name) for name in ("auto", "cpu", "mps")] == ["cpu", "cpu", "cpu"]
     with pytest.raises(ValueError, match="torch finds no GPU here"):
         extraction.device_of("gpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert [extraction.device_of(name) for name in ("auto", "cpu", "gpu")] == ["cpu", "cpu", "cpu"]
+    assert {extraction.device_of(name) for name in ("auto", "cpu", "gpu", "mps")} == {"cpu"}
