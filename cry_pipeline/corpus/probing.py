@@ -6,6 +6,7 @@ Belongs here: decoding and measuring many files, and the cache. Does not: names,
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ LOG = logging.getLogger("cry_pipeline")
 PROBES = "probes.parquet"
 NO_MEMORY = Refusal("defect", "Reading it needs more memory than there is.")
 CHANGED = Refusal("changed", "The file has changed since the inventory was taken; the next one takes it in.")
+SAVED_EVERY_S = 30.0
 READ_AT_ONCE_BYTES = 2 * MAX_BYTES
 """How much of files may be in memory at once, however many threads there are."""
 
@@ -69,16 +71,17 @@ def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tup
     known = _read_cache(cache / PROBES)
     missing = [item for item in files.items() if item[0] not in known]
     fresh: dict[str, Probe | Refusal] = {}
-    room = _Room(READ_AT_ONCE_BYTES)
+    room, saved = _Room(READ_AT_ONCE_BYTES), time.monotonic()
     try:
         with ThreadPoolExecutor(workers) as pool:
             probed = pool.map(lambda item: (item[0], _probe(item[0], item[1], room)), missing)
             for sha256, outcome in track(probed, "probing", total=len(missing)):
                 fresh[sha256] = outcome
+                if time.monotonic() - saved > SAVED_EVERY_S:
+                    _keep(cache, known, fresh)
+                    saved = time.monotonic()
     finally:
-        lasting = {sha256: outcome for sha256, outcome in fresh.items() if not _is_passing(outcome)}
-        if lasting:
-            _write_cache(cache / PROBES, known | lasting)
+        _keep(cache, known, fresh)
     return {sha256: fresh.get(sha256) or known[sha256] for sha256 in files}, len(fresh)
 
 
@@ -119,9 +122,11 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
         return Refusal("defect", f"Reading it fails with {type(error).__name__}: {error}. The log says where.")
 
 
-def _is_passing(outcome: Probe | Refusal) -> bool:
-    """Return whether the next look at the same bytes may come to something else."""
-    return outcome in (CHANGED, NO_MEMORY)
+def _keep(cache: Path, known: Mapping[str, Probe | Refusal], fresh: Mapping[str, Probe | Refusal]) -> None:
+    """Keep what the next look at the same bytes would come to, too."""
+    lasting = {sha256: outcome for sha256, outcome in fresh.items() if outcome not in (CHANGED, NO_MEMORY)}
+    if lasting:
+        _write_cache(cache / PROBES, {**known, **lasting})
 
 
 def _measured(data: bytes) -> Probe:

@@ -19,6 +19,8 @@ VOICE_FRAME = 320
 VOICE_HOP = 160
 CRY_F0_HZ = (200, 800)
 VOICED_AT = 0.7
+VOICE_FRAMES_AT_ONCE = 3000
+"""A minute; its correlations take 45 MB, and those of the longest recording would take 450."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,20 @@ def voiced_fraction(samples: np.ndarray, sample_rate_hz: int) -> float:
     voice = resample(samples, sample_rate_hz, VOICE_RATE_HZ)
     if voice.size < VOICE_FRAME:
         return 0.0
-    frames = np.lib.stride_tricks.sliding_window_view(voice, VOICE_FRAME)[::VOICE_HOP].astype(np.float64)
-    frames -= frames.mean(axis=1, keepdims=True)
+    frames = np.lib.stride_tricks.sliding_window_view(voice, VOICE_FRAME)[::VOICE_HOP]
+    parts = (frames[start : start + VOICE_FRAMES_AT_ONCE] for start in range(0, len(frames), VOICE_FRAMES_AT_ONCE))
+    return float(np.mean(np.concatenate([_voiced(part) for part in parts])))
+
+
+def _voiced(frames: np.ndarray) -> np.ndarray:
+    """Return which of ``frames`` ``[frames, samples]`` are voiced, as :func:`voiced_fraction` says."""
+    frames = frames - frames.mean(axis=1, keepdims=True, dtype=np.float64)
     shortest, longest = VOICE_RATE_HZ // CRY_F0_HZ[1], VOICE_RATE_HZ // CRY_F0_HZ[0]
     lags = np.arange(shortest - 1, longest + 2)  # one more on either side, to tell a local maximum
     r = autocorrelation(frames, lags)
     local = (r[:, 1:-1] >= r[:, :-2]) & (r[:, 1:-1] >= r[:, 2:])
     pitched = np.any(local & (r[:, 1:-1] >= VOICED_AT), axis=1)
-    return float(np.mean(pitched & (_dbfs(np.mean(np.square(frames), axis=1)) >= SILENT_DBFS)))
+    return pitched & (_dbfs(np.mean(np.square(frames), axis=1)) >= SILENT_DBFS)
 
 
 def autocorrelation(frames: np.ndarray, lags: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ LAYOUT = {
     "donateacry-ios-upload-bucket": ("donateacry_ios", "raw"),
 }
 CORPUS_NOTE = "corpus.json"
+NAMED = 5
 SECOND_LOOK_S = 0.1
 """How long a file that was written just now is watched, if there is one: who copies writes more often than that."""
 
@@ -104,8 +105,7 @@ def take_inventory(roots: Roots, cache: Path, budget_s: float | None = None) -> 
     reused = int(table["sha256"].notna().sum()) - hashes.computed
     table.attrs = {"computed": hashes.computed, "reused": reused, "left_aside": aside}
     LOG.info("inventory: %d files, computed=%d reused=%d", len(table), hashes.computed, reused)
-    for row in aside:
-        LOG.info("inventory: %s of the %s is left aside: %s", row["path"], row["root"], row["why"])
+    _say_what_is_left_aside(aside)
     return table
 
 
@@ -249,6 +249,14 @@ def _look_again(
     changing = {(one.root, one.found.path) for one in young if _has_changed(one.found)}
     aside += [{"root": root, "path": path, "why": "being written"} for root, path in sorted(changing)]
     return [row for row in records if (row["root"], row["path"]) not in changing]
+
+
+def _say_what_is_left_aside(aside: list[dict[str, str]]) -> None:
+    """Log a line for each reason: this is done every minute, and there may be any number of entries."""
+    for why in sorted({one["why"] for one in aside}):
+        names = sorted(f"{one['root']}/{one['path']}" for one in aside if one["why"] == why)
+        rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        LOG.info("inventory: left aside (%s): %s%s", why, ", ".join(names[:NAMED]), rest)
 
 
 def _has_changed(found: Found) -> bool:

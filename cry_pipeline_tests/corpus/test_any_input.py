@@ -1,5 +1,7 @@
 """Every entry of a folder is a row, in quarantine, or named as left aside, and nothing raises."""
 
+import hashlib
+import io
 import json
 import logging
 import os
@@ -16,18 +18,19 @@ from hypothesis import HealthCheck, given, settings
 
 from cry_pipeline.corpus.manifest import build_manifest, read_quarantine, read_recordings, write_manifest
 from cry_pipeline.corpus.paths import printable, unprintable
+from cry_pipeline.corpus.probing import CHANGED, Refusal, _probe, _Room
 from cry_pipeline.corpus.sources import fingerprint, read_inventory, take_inventory, write_inventory
 from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, DONOR, SmallCorpus, age, android, tone
 
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "12"))
 TRIED: Counter[str] = Counter()
+"""What came of it; for whoever runs more examples."""
 
 GOOD = {"donor": DONOR, "recorded_at": "2026-01-02T03:04:05Z", "platform": "ios", "reason": "tired"}
 
 
 def wav(rate_hz: int = 8000, channels: int = 1, subtype: str = "PCM_16", hz: float = 440.0) -> bytes:
     """A tone of 1.2 s at 8 kHz, as a file of another rate where ``rate_hz`` says so."""
-    import io
-
     file = io.BytesIO()
     soundfile.write(file, np.repeat(tone(hz=hz)[:, None], channels, axis=1), 8000, format="WAV", subtype=subtype)
     head = bytearray(file.getvalue())
@@ -97,7 +100,16 @@ sidecars = st.one_of(
 
 FOLDERS = ("inbox", "inbox", "inbox", "inbox/hungry", "inbox/x.wav", f"corpus/{ANDROID}", f"corpus/{CLEANED}/hungry")
 kinds = st.sampled_from(["file"] * 12 + ["pipe", "folder", "nothing", "circle", "out", "sibling", "hole"])
-entries = st.tuples(st.sampled_from(FOLDERS), names, kinds, sounds, st.none() | sidecars)
+usual = st.builds(
+    lambda epoch, suffix: android(1_430_000_000_000 + epoch) + suffix,
+    st.integers(0, 999),
+    st.sampled_from([".wav", ".3gp", ".caf"]),
+)
+entries = st.one_of(
+    st.tuples(st.sampled_from(FOLDERS), names, kinds, sounds, st.none() | sidecars),
+    st.tuples(st.sampled_from(FOLDERS), usual, st.just("file"), sounds, st.none()),
+    st.tuples(st.just("inbox"), usual | names, st.just("file"), sounds, sidecars),
+)
 
 
 def put(corpus: SmallCorpus, folder: str, name: str, kind: str, sound: bytes, sidecar: bytes | None) -> None:
@@ -120,7 +132,7 @@ def put(corpus: SmallCorpus, folder: str, name: str, kind: str, sound: bytes, si
         if sidecar is not None:
             Path(f"{file}.json").write_bytes(sidecar)
     except OSError as error:  # no file system takes it, or there is one of this name
-        TRIED[error.strerror] += 1
+        TRIED[str(error.strerror)] += 1
         return
     TRIED[kind] += 1
 
@@ -143,11 +155,11 @@ def everything(corpus: SmallCorpus) -> set[tuple[str, str]]:
 
 
 @settings(
-    max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "20")),
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(st.lists(entries, min_size=1, max_size=8))
+@given(st.lists(entries, min_size=1, max_size=25))
 def test_every_entry_is_a_row_in_quarantine_or_named_as_left_aside_and_nothing_raises(
     tmp_path_factory: pytest.TempPathFactory, entries: list
 ):
@@ -173,8 +185,21 @@ def test_every_entry_is_a_row_in_quarantine_or_named_as_left_aside_and_nothing_r
     assert not rows & aside
     assert rows | aside | sidecars == everything(corpus)
     assert fingerprint(take_inventory(corpus.roots, corpus.cache)) == fingerprint(inventory)
-    TRIED.update(tables[1]["reason"].tolist(), recordings=len(tables[0]), aside=len(aside))
+    TRIED.update(tables[1]["reason"].tolist())
+    TRIED.update(recordings=len(tables[0]), aside=len(aside))
     shutil.rmtree(folder)
+
+
+@settings(max_examples=10 * EXAMPLES, deadline=None)
+@given(sounds)
+def test_no_bytes_make_a_probe_raise(tmp_path_factory: pytest.TempPathFactory, sound: bytes):
+    file, sha256 = tmp_path_factory.getbasetemp() / "any bytes.wav", hashlib.sha256(sound).hexdigest()
+    file.write_bytes(sound)
+    outcome = _probe(sha256, file, _Room(len(sound)))
+    TRIED[outcome.reason if isinstance(outcome, Refusal) else "probed"] += 1
+    assert outcome != CHANGED
+    if isinstance(outcome, Refusal):
+        outcome.detail.encode()
 
 
 @given(st.binary(max_size=60).filter(lambda name: b"\0" not in name), st.binary(max_size=60))

@@ -176,6 +176,17 @@ def test_interrupted_work_is_kept(files, tmp_path, monkeypatch):
     assert computed == 1
 
 
+def test_work_that_is_killed_is_kept_up_to_some_seconds_before(files, tmp_path, monkeypatch):
+    kept = []
+    really = probing._write_cache
+    monkeypatch.setattr(
+        probing, "_write_cache", lambda path, outcomes: kept.append(len(outcomes)) or really(path, outcomes)
+    )
+    monkeypatch.setattr(probing, "SAVED_EVERY_S", -1)
+    probe_files(files, tmp_path / "probes")
+    assert kept == [1, 2, 3, 3]
+
+
 def test_no_more_than_so_many_bytes_are_read_at_once_however_many_threads():
     room, most = probing._Room(10), 0
     held: list[int] = []

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cry_pipeline.corpus import quality
 from cry_pipeline.corpus.quality import FLOOR_DBFS, autocorrelation, measure, silent_fraction, voiced_fraction
 
 RATES = [8000, 16_000, 44_100]
@@ -81,6 +82,14 @@ def test_hum_below_a_cry_is_not_voiced(hz):
 def test_voiced_fraction_is_a_share_of_the_recording():
     half = np.concatenate([harmonic(450, 8000), noise(8000)])
     assert voiced_fraction(half, 8000) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 98, 99, 100])
+def test_voiced_fraction_does_not_depend_on_how_many_frames_are_looked_at_at_once(monkeypatch, frames):
+    half = np.concatenate([harmonic(450, 8000), noise(8000)])[: 100 * 160 + 160]
+    whole = voiced_fraction(half, 8000)
+    monkeypatch.setattr(quality, "VOICE_FRAMES_AT_ONCE", frames)
+    assert voiced_fraction(half, 8000) == whole
 
 
 def test_voiced_fraction_does_not_depend_on_level_but_on_silence():

@@ -319,11 +319,14 @@ def test_all_that_is_no_row_is_named_with_the_reason(filled):
     }
 
 
-def test_what_is_left_aside_is_said(filled, caplog):
+def test_what_is_left_aside_is_said_in_a_line_for_each_reason(filled, caplog):
     caplog.set_level("INFO")
-    write(filled.folder / "inbox" / "orphan.wav.json", b"{}")
+    for number in range(7):
+        write(filled.folder / "inbox" / f"orphan{number}.wav.json", b"{}")
     inventory(filled)
-    assert "orphan.wav.json of the inbox is left aside: tells of no file beside it" in caplog.text
+    said = [record.getMessage() for record in caplog.records if "left aside" in record.getMessage()]
+    names = ", ".join(f"inbox/orphan{number}.wav.json" for number in range(5))
+    assert said == [f"inventory: left aside (tells of no file beside it): {names} and 2 more"]
 
 
 def test_sidecar_of_the_whole_name_comes_before_that_of_the_stem_and_lower_case_before_upper(filled):
