@@ -180,7 +180,8 @@ def _name(row: Mapping[str, Any], roots: Roots) -> RecordingName | Refusal:
         roots.locate(row["root"], row["path"])
         return describe(name, content)
     except FilenameError as error:
-        return Refusal("odd_name", f"{error}.")
+        alone = f" There is no sidecar {name}.json, either." if content is None and row["root"] == "inbox" else ""
+        return Refusal("odd_name", f"{error}.{alone}")
     except (OSError, SourceError) as error:
         LOG.info("%s or its sidecar cannot be read any more: %s", row["path"], error)
         return CHANGED

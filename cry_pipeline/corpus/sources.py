@@ -175,19 +175,22 @@ def _hashed(
     """Yield a row of each file; one that changes or goes meanwhile is put ``aside``."""
     started = time.monotonic()
     for one in candidates:
-        if budget_s is not None and hashes.computed and time.monotonic() - started > budget_s:
-            _stop_unless_known(candidates, hashes)
+        over = budget_s is not None and hashes.computed > 0 and time.monotonic() - started > budget_s
+        if over and _is_unknown(one, hashes):
+            left, files = sum(_is_unknown(other, hashes) for other in candidates), len(candidates)
+            raise UnfinishedInventoryError(
+                f"{files - left} of {files} files are hashed; the next look goes on from there"
+            )
         try:
             yield _row(one, hashes)
         except (ChangedError, FileNotFoundError) as error:
             aside.append({"root": one.root, "path": one.found.path, "why": _why(error)})
 
 
-def _stop_unless_known(candidates: list[_Candidate], hashes: KeptHashes) -> None:
-    files = [one for one in candidates if one.found.status is not None and one.found.refusal is None]
-    done = sum(hashes.knows(one.home, one.found.path, one.found.status) for one in files if one.found.status)
-    if done < len(files):
-        raise UnfinishedInventoryError(f"{done} of {len(files)} files are hashed; the next look goes on from there")
+def _is_unknown(one: _Candidate, hashes: KeptHashes) -> bool:
+    """Return whether a file's row would need it to be read."""
+    found = one.found
+    return found.status is not None and found.refusal is None and not hashes.knows(one.home, found.path, found.status)
 
 
 def _why(error: OSError) -> str:

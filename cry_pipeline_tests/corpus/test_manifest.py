@@ -239,6 +239,13 @@ def test_sidecar_names_an_inbox_file(small):
     assert pd.isna(row["gender"])
 
 
+def test_odd_name_says_which_sidecar_it_looked_for(small):
+    small.write("inbox/baby.wav")
+    small.write("inbox/baby.wav.json.txt").write_text("what an editor makes of it that hides extensions")
+    odd = small.build().quarantine.set_index("path").loc["baby.wav", "detail"]
+    assert str(odd).endswith("There is no sidecar baby.wav.json, either.")
+
+
 def test_malformed_sidecar_is_refused_with_its_fault(small):
     small.write(f"inbox/{android()}.wav")
     (small.folder / "inbox" / f"{android()}.wav.json").write_text('{"mood": "bad"}')

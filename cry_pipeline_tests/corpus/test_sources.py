@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -427,6 +428,18 @@ def test_first_look_at_more_than_can_be_hashed_in_time_is_gone_on_with_by_the_ne
     listed = take_inventory(filled.roots, filled.cache, budget_s=-1)
     assert (listed.attrs["computed"], listed.attrs["reused"]) == (1, 3)
     pd.testing.assert_frame_equal(listed, inventory(filled))
+
+
+def test_look_that_needs_no_hashing_is_never_cut_short(filled):
+    inventory(filled)
+    assert len(take_inventory(filled.roots, filled.cache, budget_s=-1)) == 4
+
+
+def test_looks_at_one_time_do_not_tear_each_others_hashes(filled):
+    with ThreadPoolExecutor(4) as pool:
+        looks = list(pool.map(lambda _: fingerprint(inventory(filled)), range(8)))
+    assert len(set(looks)) == 1
+    assert counts(filled) == (0, 4)
 
 
 def test_hashes_are_kept_also_of_a_look_that_is_broken_off(filled, monkeypatch):
