@@ -1,0 +1,73 @@
+"""What reading an audio file gives: mono samples, or the reason why there are none; and the limits of both.
+
+Belongs here: what all readers of audio files share. Does not: reading (decoding.py says who reads what).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+MAX_DURATION_S = 600.0
+MAX_FILE_BYTES = 2**28
+"""The longest recording as 48 kHz stereo of 32 bits has 230 MB."""
+MAX_VALUES = 2**26
+"""Samples × channels of one file: the longest recording as 48 kHz stereo has 58 million."""
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 192_000
+MAX_CHANNELS = 8
+
+NO_LENGTH = "states no duration, so that a missing end could not be noticed: remux or convert it"
+ASK_AGAIN = "ask for the file again"
+
+
+class DecodeError(ValueError):
+    """A file cannot be used as audio; the message says why. ``reason`` is the word that the quarantine uses."""
+
+    reason: ClassVar[str] = "undecodable"
+
+
+class NotAudioError(DecodeError):
+    """A file can be opened but holds no sound."""
+
+    reason = "not_audio"
+
+
+class TruncatedError(DecodeError):
+    """Some of a file's bytes are missing: it is worth asking for the file again."""
+
+    reason = "truncated"
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Decoded audio: float32 mono ``samples`` ``[samples]`` in [-1, 1], the mean of the file's ``channels``."""
+
+    samples: np.ndarray
+    sample_rate_hz: int
+    codec: str
+    channels: int
+
+
+def check_size(size: int) -> None:
+    """Raise DecodeError for more bytes than a recording has; ask before a file is read."""
+    if size > MAX_FILE_BYTES:
+        raise DecodeError(f"has {size / 1e6:,.0f} MB, and no recording has more than {MAX_FILE_BYTES / 1e6:,.0f} MB")
+
+
+def check_shape(rate_hz: int, channels: int) -> None:
+    """Raise DecodeError for a sample rate or a number of channels that no recording of a voice has."""
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise DecodeError(f"states {rate_hz} samples per second; {MIN_RATE_HZ} to {MAX_RATE_HZ} are read")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise DecodeError(f"states {channels} channels; 1 to {MAX_CHANNELS} are read")
+
+
+def check_length(samples: float, rate_hz: int, channels: int) -> None:
+    """Raise DecodeError for more ``samples`` per channel than are read."""
+    if samples > MAX_DURATION_S * rate_hz:
+        raise DecodeError(f"is longer than {MAX_DURATION_S:.0f} s, which no donated cry is")
+    if samples * channels > MAX_VALUES:
+        raise DecodeError(
+            f"has {samples * channels / 1e6:,.0f} million values ({channels} channels of {samples / rate_hz:.0f} s at "
+            f"{rate_hz} Hz); {MAX_VALUES / 1e6:,.0f} million are read: convert it to one channel"
+        )

@@ -1,0 +1,135 @@
+"""Streams of frames or pages: a guess of their length is no reason to refuse them, half a frame is."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from cry_pipeline.corpus.decoding import DecodeError, TruncatedError, decode_bytes
+from cry_pipeline_tests.corpus.audio_files import (
+    AMR_SECOND,
+    NO_DATA,
+    SID,
+    aac,
+    amr,
+    amr_3gp,
+    encoded,
+    mp3,
+    opus,
+    wav,
+)
+from cry_pipeline_tests.corpus.conftest import tone
+
+
+def loud_after_silence() -> np.ndarray:
+    """Five seconds, the first two silent: a rate of bits that says nothing of the length."""
+    return np.concatenate([np.zeros(88_200, np.float32), tone(3.0, rate_hz=44_100)])
+
+
+def test_a_raw_aac_stream_is_as_long_as_its_frames():
+    assert decode_bytes(aac(5.0)).samples.size == 81_920  # ffmpeg's number; libav's guess is 80,646
+
+
+def test_an_mp3_of_varying_bit_rate_without_a_header_is_as_long_as_its_frames():
+    data = encoded("mp3", "libmp3lame", loud_after_silence(), 44_100, write_xing="0")
+    assert decode_bytes(data).samples.size == 222_336  # 193 frames of 1,152
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000])
+def test_every_frame_of_an_mp3_is_found(rate_hz: int):
+    data = encoded("mp3", "libmp3lame", tone(1.0, rate_hz=rate_hz), rate_hz, write_xing="0")
+    assert decode_bytes(data).samples.size >= rate_hz
+    with pytest.raises(TruncatedError, match="ends 1 bytes before its last frame does"):
+        decode_bytes(data[:-1])
+
+
+@pytest.mark.parametrize(
+    "make", [aac, amr, mp3, lambda: mp3(write_xing="0")], ids=["aac", "amr", "mp3", "mp3 without a header"]
+)
+def test_half_a_frame_is_missing_bytes(make):
+    with pytest.raises(TruncatedError, match=r"ends \d+ bytes before its last frame does; ask for the file again"):
+        decode_bytes(make()[:-7])
+
+
+@pytest.mark.parametrize("tag", [b"TAG" + bytes(125), b"APETAGEX\xd0\x07\0\0\x20\0\0\0" + bytes(48)])
+@pytest.mark.parametrize("make", [aac, mp3, lambda: mp3(write_xing="0")], ids=["aac", "mp3", "mp3 without a header"])
+def test_a_tag_at_the_end_is_no_half_frame(make, tag: bytes):
+    data = make()
+    np.testing.assert_array_equal(decode_bytes(data + tag).samples, decode_bytes(data).samples)
+
+
+@pytest.mark.parametrize("make", [amr, amr_3gp], ids=["amr", "3gp"])
+def test_the_pauses_of_a_telephone_are_silent(make):
+    pause = SID + NO_DATA * 99
+    samples = decode_bytes(make(AMR_SECOND + pause + AMR_SECOND * 3)).samples
+    assert samples.size == 48_000
+    np.testing.assert_array_equal(samples[8000:24_000], 0)
+    np.testing.assert_array_equal(samples[:8000], decode_bytes(make(AMR_SECOND)).samples)
+    spectrum = np.abs(np.fft.rfft(samples[24_000:]))
+    assert spectrum.argmax() / 3 == pytest.approx(440, abs=1)
+
+
+def test_wide_band_speech_has_pauses_too():
+    speech = bytes([0x14]) + np.random.default_rng(0).bytes(32)  # 12.65 kbit/s
+    pause = bytes([0x4C]) + bytes(5) + bytes([0x7C]) * 19
+    audio = decode_bytes(b"#!AMR-WB\n" + speech * 50 + pause + speech * 50)
+    assert (audio.codec, audio.sample_rate_hz, audio.samples.size) == ("amrwb", 16_000, 120 * 320)
+    np.testing.assert_array_equal(audio.samples[50 * 320 : 70 * 320], 0)
+
+
+def test_two_amr_files_strung_together_are_not_read_as_one():
+    with pytest.raises(DecodeError, match="holds a second recording at byte 1956"):
+        decode_bytes(amr() * 2)
+
+
+OGG = {
+    "opus": opus,
+    "opus of libsndfile": lambda: wav(tone(3.0, rate_hz=48_000), 48_000, "OGG", "OPUS"),
+    "vorbis": lambda: wav(tone(3.0, rate_hz=44_100), 44_100, "OGG", "VORBIS"),
+    "flac": lambda: encoded("ogg", "flac", tone(3.0), 8000),
+}
+
+
+def pages(data: bytes) -> list[bytes]:
+    """The pages of an Ogg file."""
+    return [b"OggS" + page for page in data.split(b"OggS")[1:]]
+
+
+@pytest.mark.parametrize("kind", OGG)
+def test_an_ogg_file_without_its_last_page_is_truncated(kind: str):
+    data = OGG[kind]()
+    decode_bytes(data)
+    whole = pages(data)
+    assert len(whole) > 3
+    for cut in (data[: len(data) // 2], data[: len(data) * 8 // 10], data[:-1], b"".join(whole[:-1])):
+        with pytest.raises(TruncatedError, match=r"no end-of-stream flag.*ask for the file again"):
+            decode_bytes(cut)
+    with pytest.raises(TruncatedError, match=r"lacks pages 2 to 2 of its sound"):
+        decode_bytes(b"".join(whole[:2] + whole[3:]))
+
+
+def test_the_end_of_another_stream_is_not_the_end_of_the_sound():
+    """Pages of two streams take turns; only the other one's last page is there."""
+    sound, other = pages(opus()), pages(OGG["flac"]())
+    renamed = [page[:14] + b"\1\2\3\4" + page[18:] for page in other]
+    with pytest.raises(TruncatedError, match="no end-of-stream flag"):
+        decode_bytes(b"".join([sound[0], renamed[0], *sound[1:-1], *renamed[1:]]))
+
+
+@pytest.mark.parametrize("kind", OGG)
+def test_a_chain_of_recordings_is_not_read_as_its_first(kind: str):
+    data = OGG[kind]()
+    with pytest.raises(DecodeError, match=f"holds a second recording at byte {len(data)}"):
+        decode_bytes(data * 2)
+
+
+def test_what_follows_an_ogg_file_is_no_missing_end():
+    data = opus()
+    np.testing.assert_array_equal(decode_bytes(data + b"TAG" + bytes(125)).samples, decode_bytes(data).samples)
+
+
+def test_vorbis_is_as_long_as_libsndfile_says():
+    data = OGG["vorbis"]()
+    expected, _ = soundfile.read(io.BytesIO(data))
+    assert decode_bytes(data).samples.size == len(expected)
