@@ -39,7 +39,7 @@ STAGES: dict[str, Stage] = {
     "inventory": Stage(
         "what the sources hold: path, size and sha256 of every file, or why it was not read", revision=2
     ),
-    "probe": Stage("sha256 of the file's bytes", revision=3, exact=("av", "numpy", "soxr")),
+    "probe": Stage("sha256 of the file's bytes", revision=4, exact=("av", "numpy", "soxr")),
     "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=3),
     "feature_set": Stage(
         "the feature set's parameters; the revision of each kind that it holds. Each row has a key of its own beside"

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from cry_pipeline.corpus.reading import MAX_BYTES
+
 MAX_DURATION_S = 600.0
-MAX_FILE_BYTES = 2**28
-"""The longest recording as 48 kHz stereo of 32 bits has 230 MB."""
 MAX_VALUES = 2**26
 """Samples × channels of one file: the longest recording as 48 kHz stereo has 58 million."""
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 192_000
@@ -49,9 +49,9 @@ class Audio:
 
 
 def check_size(size: int) -> None:
-    """Raise DecodeError for more bytes than a recording has; ask before a file is read."""
-    if size > MAX_FILE_BYTES:
-        raise DecodeError(f"has {size / 1e6:,.0f} MB, and no recording has more than {MAX_FILE_BYTES / 1e6:,.0f} MB")
+    """Raise DecodeError for more bytes than any recording has."""
+    if size > MAX_BYTES:
+        raise DecodeError(f"has {size / 1e6:,.0f} MB, and no recording has more than {MAX_BYTES / 1e6:,.0f} MB")
 
 
 def check_shape(rate_hz: int, channels: int) -> None:

@@ -10,14 +10,12 @@ first, one decoder frame. On the 1,345 files of the corpus the difference is 0 b
 AMR frame (160 samples, 20 ms) more. Raw AMR, AAC and many MP3 state no length: their frames have to be whole.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from cry_pipeline.corpus.audio import (
     MAX_DURATION_S,
-    MAX_FILE_BYTES,
     Audio,
     DecodeError,
     NotAudioError,
@@ -30,6 +28,7 @@ from cry_pipeline.corpus.containers import inspect
 from cry_pipeline.corpus.libav import decode_with_libav
 from cry_pipeline.corpus.mono import Mono
 from cry_pipeline.corpus.pcm import read_pcm
+from cry_pipeline.corpus.reading import read_regular
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -41,7 +40,6 @@ __all__ = [
     "decode",
     "decode_bytes",
     "load_samples",
-    "read_bytes",
     "resample",
 ]
 
@@ -51,28 +49,15 @@ AUDIO_SUFFIXES = frozenset(
 )
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of the file at ``path``, unless it is larger than any recording.
-
-    Raises:
-        DecodeError: it is.
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        check_size(file.seek(0, os.SEEK_END))
-        file.seek(0)
-        return file.read(MAX_FILE_BYTES + 1)
-
-
 def decode(path: Path) -> Audio:
     """Decode the first audio stream of the file at ``path``; see :func:`decode_bytes`.
 
     Raises:
         DecodeError: as :func:`decode_bytes`, with the path.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, is no plain file, or has more bytes than any recording.
     """
     try:
-        return decode_bytes(read_bytes(path))
+        return decode_bytes(read_regular(path))
     except DecodeError as error:
         raise type(error)(f"{path} {error}") from error
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cry_pipeline.corpus import audio as limits
 from cry_pipeline.corpus import libav
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES, Audio, DecodeError, decode, decode_bytes
+from cry_pipeline.corpus.reading import TooLargeError
 from cry_pipeline_tests.corpus.audio_files import AMR_SECOND, aac, amr, amr_3gp, encoded, flac, wav
 from cry_pipeline_tests.corpus.conftest import tone
 
@@ -195,8 +196,15 @@ def test_a_file_larger_than_any_recording_is_not_read(tmp_path: Path):
     file = tmp_path / "sparse.wav"
     file.write_bytes(wav(tone()))
     os.truncate(file, 2**33)
-    with pytest.raises(DecodeError, match=r"sparse\.wav has 8,590 MB, and no recording has more than 268 MB"):
+    with pytest.raises(TooLargeError, match=r"sparse\.wav has more than 200000000 bytes"):
         decode(file)
+
+
+def test_more_bytes_than_any_recording_has_are_not_looked_at(monkeypatch: pytest.MonkeyPatch):
+    data = wav(tone())
+    monkeypatch.setattr(limits, "MAX_BYTES", len(data) - 1)
+    with pytest.raises(DecodeError, match="has 0 MB, and no recording has more than 0 MB"):
+        decode_bytes(data)
 
 
 MAKERS: dict[str, Callable[[], bytes]] = {
