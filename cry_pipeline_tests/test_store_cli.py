@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from cry_pipeline.artefacts import write_json
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.features import encoding, storage
 from cry_pipeline.features.kinds import kinds_of
@@ -162,7 +163,10 @@ def test_feature_sets_of_no_catalog_go_only_when_asked_for_and_not_while_a_run_n
 
 def test_nothing_is_collected_while_a_record_of_a_run_cannot_be_read(store: FeatureStore, run: Path) -> None:
     assert [use.parts for use in feature_uses(run.parents[3])] == [frozenset(store.snapshot().parts)]
-    for text in ("", "{}", "[1]"):
+    write_json(run, json.loads(run.read_text()))
+    assert [use.parts for use in feature_uses(run.parents[3])] == [frozenset(store.snapshot().parts)]
+    part = store.snapshot().parts[0]
+    for text in ("", "{}", "[1]", run.read_text().replace(part, "0" * 32)):
         run.write_text(text)
         with pytest.raises(FeatureStoreError, match="not known which features its run needs"):
             call("gc", "--remove")

@@ -207,7 +207,8 @@ class _FeatureSet:
         """Return the values of those recordings of ``batch`` that are missing here, or why there are none."""
         missing = {item.recording_id: item.samples[self.rate_hz] for item in batch if item.recording_id in self.missing}
         spec = self.store.spec
-        long = {name: samples for name, samples in missing.items() if spec.frames(len(samples))}
+        # Of nothing there is no frame, even centred: a recording may be too short for one sample at another rate.
+        long = {name: samples for name, samples in missing.items() if len(samples) and spec.frames(len(samples))}
         computed = [
             _Computed(
                 self, name, {}, f"has {len(samples)} samples at {self.rate_hz} Hz, fewer than one frame: {spec.n_fft}"

@@ -70,18 +70,18 @@ def coverage(store: "FeatureStore", ids: Collection[str]) -> Coverage:
 
 def read_failures(storage: "Storage") -> dict[RowKey, str]:
     """Return the reason by row; a record that is not what was written is said, and counts as none."""
-    try:
-        content = json.loads(storage.read(FAILURES))
-        rows = [(str(recording), str(samples), str(reason)) for recording, samples, reason in content["failed"]]
-        intact = content["format"] == FORMAT and content["sha256"] == _checksum(rows)
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, LookupError):
-        intact, rows = False, []
-    if not intact:
+    found = _read(storage)
+    if found is None:
         LOG.warning("feature store %s: %s is not what was written: it counts as none", storage.uri, FAILURES)
-        return {}
-    return {(recording, samples): reason for recording, samples, reason in rows}
+    return found or {}
+
+
+def mend_failures(storage: "Storage") -> bool:
+    """Empty the record where it is not what was written; return whether that was so."""
+    damaged = _read(storage) is None
+    if damaged:
+        _write(storage, {})
+    return damaged
 
 
 def note_failures(storage: "Storage", tried: Iterable[RowKey], failed: Mapping[RowKey, str]) -> None:
@@ -90,9 +90,26 @@ def note_failures(storage: "Storage", tried: Iterable[RowKey], failed: Mapping[R
     tried = set(tried)
     after = {key: reason for key, reason in before.items() if key not in tried} | dict(failed)
     if after != before:
-        rows = [(*key, reason) for key, reason in sorted(after.items())]
-        content = {"format": FORMAT, "failed": rows, "sha256": _checksum(rows)}
-        storage.replace(FAILURES, (json.dumps(content, indent=2) + "\n").encode())
+        _write(storage, after)
+
+
+def _read(storage: "Storage") -> dict[RowKey, str] | None:
+    """Return the reason by row; None where the record is not what was written."""
+    try:
+        content = json.loads(storage.read(FAILURES))
+        rows = [(str(recording), str(samples), str(reason)) for recording, samples, reason in content["failed"]]
+        intact = content["format"] == FORMAT and content["sha256"] == _checksum(rows)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, LookupError):
+        return None
+    return {(recording, samples): reason for recording, samples, reason in rows} if intact else None
+
+
+def _write(storage: "Storage", failures: Mapping[RowKey, str]) -> None:
+    rows = [(*key, reason) for key, reason in sorted(failures.items())]
+    content = {"format": FORMAT, "failed": rows, "sha256": _checksum(rows)}
+    storage.replace(FAILURES, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _checksum(rows: list[tuple[str, str, str]]) -> str:

@@ -66,7 +66,13 @@ class FeatureRows:
 
 
 def samples_of(recordings: "pd.DataFrame") -> dict[str, str]:
-    """Return the ``samples_digest`` of each recording of a manifest, by its id."""
+    """Return the ``samples_digest`` of each recording of a manifest, by its id.
+
+    Raises:
+        FeatureStoreError: it is a manifest of before, which states none.
+    """
+    if "samples_digest" not in recordings:
+        raise FeatureStoreError("the manifest says nothing about decoded samples: materialize manifests/recordings")
     return dict(zip(recordings["recording_id"].tolist(), recordings["samples_digest"].tolist(), strict=True))
 
 

@@ -20,6 +20,7 @@ samples are never given, and count as missing.
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.checking import VerifyReport, set_aside
 from cry_pipeline.features.compaction import TARGET_BYTES, CompactionReport, compact
 from cry_pipeline.features.encoding import check_written, describe, encode
-from cry_pipeline.features.failures import Coverage, coverage, read_failures
+from cry_pipeline.features.failures import FAILURES, Coverage, coverage, mend_failures, read_failures
 from cry_pipeline.features.garbage import Garbage, collect
 from cry_pipeline.features.kinds import feature_set_digest, key_parts, kinds_of
 from cry_pipeline.features.parts import Part
@@ -255,16 +256,14 @@ class FeatureStore:
     def set_aside_damaged(self) -> dict[str, str]:
         """Move parts that cannot be opened, or whose files are lost or of another size, to ``quarantine/``.
 
-        That costs no more than a look at each file; :meth:`verify` finds all faults.
-
-        Returns:
-            What was wrong, by part.
-
-        Raises:
-            OSError: as :meth:`verify`.
+        That costs a look at each file; :meth:`verify` finds all faults. Returns what was wrong, by part; raises
+        ``OSError`` as :meth:`verify`.
         """
         self._refuse_snapshot()
-        return set_aside(self, Part.obvious_faults).faults
+        self.index = PartIndex(self.storage, self.digest)  # what was loaded before may have been damaged since
+        with suppress(FeatureStoreError):  # of a part that cannot be opened, which is found below
+            self.index.refresh()
+        return set_aside(self, Part.obvious_faults, self.index.present).faults
 
     def verify(self) -> VerifyReport:
         """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
@@ -277,6 +276,8 @@ class FeatureStore:
         if report.parts and not self._is_described():
             report.faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
             self._describe()
+        if mend_failures(self.storage):
+            report.faults[FAILURES] = f"{FAILURES} was not what was written, and is emptied: materialize the set again"
         return report
 
     def _refuse_snapshot(self) -> None:

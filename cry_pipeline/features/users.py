@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from cry_pipeline.artefacts import SEALED, read_json
 from cry_pipeline.features.rows import FeatureStoreError
 
 
@@ -29,6 +30,8 @@ def feature_uses(runs: Path) -> list[FeatureUse]:
     for path in sorted(runs.glob("*/*/*/provenance.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
+            if SEALED in record:  # those of earlier versions are not
+                record = read_json(path)
             feature_set, seen = record["made_from"]["inputs"]["features"], record["feature_parts"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FeatureStoreError(

@@ -241,6 +241,24 @@ def test_recording_without_samples_fails(corpus_of, store: FeatureStore, monkeyp
     assert list(extract(recordings, roots, store).failed.values()) == ["recording000.wav holds no samples"]
 
 
+def test_recording_that_is_shorter_than_a_sample_of_the_feature_set_fails_alone(
+    corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, roots = corpus_of(2)
+    blip = np.zeros(5, np.float32)
+
+    def short(data: bytes) -> Audio:
+        if hashlib.sha256(data).hexdigest() == recordings["recording_id"][0]:
+            return Audio(blip, 192_000, "pcm", 1)
+        return decode_bytes(data)
+
+    monkeypatch.setattr(loading, "decode_bytes", short)
+    recordings.loc[0, "samples_digest"] = samples_digest(blip)
+    report = extract(recordings, roots, store)
+    assert report.computed == 1
+    assert report.failed == {recordings["recording_id"][0]: "has 0 samples at 8000 Hz, fewer than one frame: 64"}
+
+
 def test_parts_committed_before_an_interruption_are_reused(
     corpus_of, store: FeatureStore, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
 from cry_pipeline.features.failures import note_failures
+from cry_pipeline.features.rows import FeatureStoreError, samples_of
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline_tests.features.looks import folder_of, reopened
 
@@ -51,8 +53,16 @@ def test_damaged_record_is_said_and_counts_as_none(
     with caplog.at_level(logging.WARNING, "cry_pipeline"):
         assert store.failures() == {}
     assert "failures.json is not what was written" in caplog.text
+    assert list(store.verify().faults) == ["failures.json"]
+    assert store.verify().faults == {}
     note("a", a="is too short")
     assert store.failures() == {"a": "is too short"}
+    assert store.verify().faults == {}
+
+
+def test_manifest_of_before_is_named_with_what_to_do() -> None:
+    with pytest.raises(FeatureStoreError, match="says nothing about decoded samples: materialize manifests/recordings"):
+        samples_of(pd.DataFrame({"recording_id": ["a"]}))
 
 
 def test_failures_are_covered_and_what_nobody_tried_is_not(store: FeatureStore, make_rows, note: Note) -> None:
