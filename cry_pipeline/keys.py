@@ -55,7 +55,7 @@ STAGES: dict[str, Stage] = {
     "evidence": Stage(
         "the cohort's classes and target, resamples, seed; digests of the run, its features and the runs that probe "
         "shortcuts; where the recordings come from",
-        revision=2,
+        revision=3,
         libraries=("numpy",),
     ),
     "leaderboard": Stage(

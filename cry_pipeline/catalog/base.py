@@ -4,14 +4,15 @@ Belongs here: the frozen base of all specs, and the names and kinds they share. 
 (specs.py, models.py, networks.py).
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_jsonable_python
 
 from cry_pipeline.catalog.digests import digest
 
 FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
+ProbeName = Literal["platform", "metadata"]
 ClassWeight = Literal["balanced", "none"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 NEUTRAL = "neutral"
@@ -58,6 +59,19 @@ class BaseModelSpec(Spec):
     """What a model reads: features of the kinds ``inputs``, and columns ``metadata`` of the manifest."""
 
     is_network: ClassVar[bool] = False
+    uncounted: ClassVar[frozenset[str]] = Spec.uncounted | {"probe"}
+
+    probe: ProbeName | None = Field(
+        default=None,
+        description="the shortcut that the model is: what goes with a label without being in the sound. Runs on the "
+        "same folds are held against it",
+    )
+
+    @model_validator(mode="after")
+    def _hears_nothing(self) -> Self:
+        if self.probe and self.inputs:
+            raise ValueError(f"probe: a probe of {self.probe} hears nothing; {self.kind_name} reads features")
+        return self
 
     @property
     def inputs(self) -> tuple[FeatureKind, ...]:

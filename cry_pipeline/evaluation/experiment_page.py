@@ -24,11 +24,6 @@ from cry_pipeline.progress import track
 from cry_pipeline.side_by_side import in_processes
 
 STAGE = "experiment_page"
-PROBE_WORDS = {
-    "platform": "Only whether the phone was an Android or an iPhone",
-    "metadata": "Only what the file name tells: age, sex, app version, hour",
-    "donor identity": "Only what the other recordings of the same donor are labelled",
-}
 
 
 def experiment_path(folder: Path, name: str) -> Path:
@@ -60,7 +55,7 @@ def write_experiments(
         twin = others.get(names[found.provenance.experiment])
         key = keys.key(
             STAGE,
-            page_spec(STAGE, descriptions=_descriptions(catalog, found)),
+            page_spec(STAGE, descriptions=_descriptions(catalog, found), probes=probe_words(catalog, found)),
             {"evidence": found.digest, "twin": twin.digest if twin else None},
         )
         path = experiment_path(folder, found.provenance.experiment)
@@ -104,13 +99,26 @@ def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin
         metric=METRIC_NAMES[found.headline_metric],
         descriptions=_descriptions(catalog, found),
         reads_features=bool(model.inputs),
-        probe_words=PROBE_WORDS,
+        probe_words=probe_words(catalog, found),
         pictures=_pictures(found, details),
         mistakes=[(each, data_uri(experiment_plots.spectrogram(each.mel))) for each in details.mistakes],
         heard=catalog.feature_sets[of.feature_set],
         details=details,
         lineage=_lineage(catalog, found, details),
     )
+
+
+def probe_words(catalog: Catalog, found: Evidence) -> dict[str, str]:
+    """Return, by shortcut that was probed, what its probe goes by: columns of the manifest, as the catalog has them."""
+    words: dict[str, str] = {}
+    for probe in found.probes:
+        if probe.experiment is None:
+            words[probe.name] = "Only how the same donor's recordings in the training rows are labelled"
+            continue
+        model = catalog.models[catalog.experiments[probe.experiment].model]
+        columns = [column.removesuffix("_hz").removesuffix("_s").replace("_", " ") for column in model.metadata]
+        words[probe.name] = f"Only {', '.join(columns)}" if columns else model.description
+    return words
 
 
 def _descriptions(catalog: Catalog, found: Evidence) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SIGNIFICANCE = 0.05
 ROUNDING = 1e-9
+"""Less than so much is an error of floating-point sums, not a difference."""
+SMALLEST_DIFFERENCE = 0.0005
+"""Less is not called better or worse, however sure: tables and pages have three decimals, in which it is 0.000."""
 LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
 
 Shortcut = Literal["platform", "metadata", "donor identity"]
@@ -60,23 +63,32 @@ class Comparison(Record):
 
     @property
     def not_worse(self) -> bool:
-        """Whether the 95 % interval does not lie wholly on the side where ``first`` does worse."""
-        return self.low <= ROUNDING if self.metric in LOWER_IS_BETTER else self.high >= -ROUNDING
+        """Whether ``first`` is not shown to do worse, by the 95 % interval and by more than the smallest difference."""
+        return not self._lies(above=self.metric in LOWER_IS_BETTER)
 
     @property
     def better(self) -> bool:
-        """Whether the 95 % interval lies wholly on the side where ``first`` does better."""
-        return self.high < -ROUNDING if self.metric in LOWER_IS_BETTER else self.low > ROUNDING
+        """Whether ``first`` is shown to do better, by the 95 % interval and by more than the smallest difference."""
+        return self._lies(above=self.metric not in LOWER_IS_BETTER)
 
     @property
     def shown(self) -> Literal["better", "worse"] | None:
         """What the comparison shows of ``first`` among the others of its table; None for no difference.
 
-        Its interval leaves out 0 and p by Holm is at most 0.05: both are asked for.
+        Its interval leaves out 0, it is no smaller than the smallest difference, and p by Holm is at most 0.05: all
+        three are asked for.
         """
-        if self.p_adjusted is None or self.p_adjusted > SIGNIFICANCE or not (self.low > 0 or self.high < 0):
+        if self.p_adjusted is None or self.p_adjusted > SIGNIFICANCE:
             return None
-        return "better" if self.better else "worse"
+        if self.better:
+            return "better"
+        return None if self.not_worse else "worse"
+
+    def _lies(self, *, above: bool) -> bool:
+        """Return whether difference and interval lie above 0, or below it, by enough to be called a difference."""
+        if above:
+            return self.low > ROUNDING and self.difference >= SMALLEST_DIFFERENCE
+        return self.high < -ROUNDING and self.difference <= -SMALLEST_DIFFERENCE
 
 
 class Probe(Record):

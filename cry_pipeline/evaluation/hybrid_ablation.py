@@ -15,7 +15,7 @@ from cry_pipeline.artefacts import write_html, write_table
 from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.comparisons import compare, holm
-from cry_pipeline.evaluation.findings import Comparison
+from cry_pipeline.evaluation.findings import SMALLEST_DIFFERENCE, Comparison
 from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
 from cry_pipeline.evaluation.pages import Picture, fill, kept_table, picture
 from cry_pipeline.evaluation.predictions import OutOfFold
@@ -99,7 +99,7 @@ def planes_of(catalog: Catalog, model: str) -> tuple[str, ...]:
 
 
 def ablation_experiments(catalog: Catalog) -> list[tuple[str, dict[str, str]]]:
-    """Return (hybrid experiment, single-plane experiments by plane) of the catalog; donor-grouped ones only."""
+    """Return (hybrid experiment, single-plane experiments by plane) of the catalog, on folds that keep donors apart."""
     grouped = {name: of for name, of in catalog.experiments.items() if catalog.protocols[of.protocol].grouped}
     found = []
     for name, of in grouped.items():
@@ -191,6 +191,7 @@ def ablation_html(found: Sequence[Ablation]) -> str:
             sorted({one.experiment for each in found for one in each.variants if not one.found}), NOT_RUN
         ),
         metric_names=METRIC_NAMES,
+        smallest=SMALLEST_DIFFERENCE,
     )
 
 

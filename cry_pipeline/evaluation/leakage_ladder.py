@@ -24,7 +24,7 @@ from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
 from cry_pipeline.evaluation.pages import fill, kept_table, picture
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
+from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, NOT_RUN, Evidence
 from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
 
 STAGE = "leakage_ladder"
@@ -37,7 +37,6 @@ RUNGS = MappingProxyType(
     }
 )
 """Kinds of protocols, from the most leaking to the honest one, with what each does."""
-HONEST = "donor_grouped"
 FIRST_MODELS = ("lfeb_attention_lstm", "random_forest")
 """Kinds of models that the ladder is about; further models of the catalog follow them."""
 RESAMPLES = 1000

@@ -16,7 +16,7 @@ from cry_pipeline.artefacts import write_html, write_table
 from cry_pipeline.catalog import Catalog, EnsembleSpec
 from cry_pipeline.evaluation import comparison_plots
 from cry_pipeline.evaluation.comparisons import compare_table
-from cry_pipeline.evaluation.findings import Comparison
+from cry_pipeline.evaluation.findings import SMALLEST_DIFFERENCE, Comparison
 from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
 from cry_pipeline.evaluation.pages import Picture, fill, kept_table, picture
 from cry_pipeline.evaluation.predictions import OutOfFold
@@ -88,7 +88,7 @@ def has_network(catalog: Catalog, model: str) -> bool:
 
 
 def comparison_names(catalog: Catalog) -> list[str]:
-    """Return the experiments that may be compared: donor-grouped ones of models that listen."""
+    """Return the experiments that may be compared: those on folds that keep donors apart, of models that listen."""
     return sorted(
         name
         for name, of in catalog.experiments.items()
@@ -159,6 +159,7 @@ def comparison_html(found: Sequence[Contest], *, synthetic: bool = False) -> str
         synthetic=synthetic,
         contests=[(each, _picture(each)) for each in found],
         metric_names=METRIC_NAMES,
+        smallest=SMALLEST_DIFFERENCE,
     )
 
 

@@ -16,8 +16,6 @@ from cry_pipeline.evaluation.findings import SHORTCUTS, Neighbours, Probe, Short
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import OutOfFold
 
-PROBE_MODELS: dict[str, Shortcut] = {"platform_only": "platform", "metadata_only": "metadata"}
-"""Models of the catalog that see no audio, and the shortcut that each is the probe of."""
 DONOR_IDENTITY: Shortcut = "donor identity"
 CHUNK_ROWS = 1024
 

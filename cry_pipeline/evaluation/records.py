@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cry_pipeline.catalog.specs import Catalog
+from cry_pipeline.catalog.specs import Catalog, ProtocolKind
 from cry_pipeline.evaluation.findings import (
     ROUNDING,
     SIGNIFICANCE,
@@ -22,6 +22,8 @@ from cry_pipeline.evaluation.findings import (
     Shortcut,
 )
 
+HONEST: ProtocolKind = "donor_grouped"
+"""The kind of protocol that all others are read with: every donor is tested, none by a model trained on them."""
 NOT_RUN, DAMAGED = "not run", "its evidence is damaged: materialize it again"
 """Why there is no evidence of an experiment."""
 CLIP_LEVEL = "donors on both sides of the split: not evidence about new babies"
@@ -58,7 +60,8 @@ class Provenance(Record):
     feature_set: str
     model: str
     protocol: str
-    grouped: bool = Field(description="whether the protocol keeps each donor on one side")
+    protocol_kind: ProtocolKind
+    grouped: bool = Field(description="whether the protocol keeps each donor on one side, in whatever way")
     seed: int
     run_digest: str
     feature_digest: str
@@ -73,7 +76,8 @@ class Provenance(Record):
         """Take the names from the catalog's ``experiment``; ``given`` are the digests, sources and details."""
         spec = catalog.experiments[experiment]
         names = spec.model_dump(include={"cohort", "feature_set", "model", "protocol", "seed"})
-        return cls(experiment=experiment, grouped=catalog.protocols[spec.protocol].grouped, **names, **given)
+        protocol = catalog.protocols[spec.protocol]
+        return cls(experiment=experiment, protocol_kind=protocol.kind, grouped=protocol.grouped, **names, **given)
 
 
 class Evidence(Record):

@@ -18,7 +18,7 @@ from cry_pipeline.evaluation import plots
 from cry_pipeline.evaluation.evidence import EvidenceError
 from cry_pipeline.evaluation.page_keys import TEMPLATES, page_spec
 from cry_pipeline.evaluation.pages import fill, kept_table, picture
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
 
 STAGE = "leaderboard"
 PAGE, TABLE = "leaderboard.html", "leaderboard.parquet"
@@ -48,16 +48,17 @@ def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
     """Return ``evidence`` in the order of the leaderboard.
 
     Cohorts by name; in a cohort the best donor-grouped headline first. Experiments that differ in their
-    protocol only stand together, the donor-grouped one first. Those without a donor-grouped one come last.
+    protocol only stand together, the donor-grouped one first, then others that keep donors apart. Those without a
+    donor-grouped one come last.
     """
     best: dict[tuple, float] = {}
     for found in evidence:
-        if found.provenance.grouped:
+        if _is_honest(found):
             best[_kin(found)] = max(found.headline.value, best.get(_kin(found), 0.0))
 
     def place(found: Evidence) -> tuple:
         kin, of = _kin(found), found.provenance
-        return of.cohort, -best.get(kin, -1.0), kin, not of.grouped, of.protocol, of.experiment
+        return of.cohort, -best.get(kin, -1.0), kin, not _is_honest(found), not of.grouped, of.protocol, of.experiment
 
     return sorted(evidence, key=place)
 
@@ -150,11 +151,22 @@ def _kin(found: Evidence) -> tuple[str, str, str, int]:
     return of.cohort, of.model, of.feature_set, of.seed
 
 
+def _is_honest(found: Evidence) -> bool:
+    return found.provenance.protocol_kind == HONEST
+
+
 def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
-    """Return, by experiment, the donor-grouped twin of each clip-level experiment, and "" for donor-grouped ones."""
-    grouped = {_kin(found): found.provenance.experiment for found in evidence if found.provenance.grouped}
+    """Return, by experiment, the donor-grouped twin of each clip-level experiment, and "" for those that need none.
+
+    A temporal run keeps donors apart, too, but tests only the last of them: it is no twin. Of several donor-grouped
+    ones it is that of the most repeats, as on the leakage ladder.
+    """
+    honest = sorted(filter(_is_honest, evidence), key=lambda found: (-found.repeats, found.provenance.experiment))
+    first: dict[tuple, str] = {}
+    for found in honest:
+        first.setdefault(_kin(found), found.provenance.experiment)
     return {
-        found.provenance.experiment: "" if found.provenance.grouped else grouped.get(_kin(found), NO_TWIN)
+        found.provenance.experiment: "" if found.provenance.grouped else first.get(_kin(found), NO_TWIN)
         for found in evidence
     }
 

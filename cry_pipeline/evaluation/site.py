@@ -14,7 +14,7 @@ from cry_pipeline.evaluation.comparisons import holm_adjusted
 from cry_pipeline.evaluation.findings import SIGNIFICANCE
 from cry_pipeline.evaluation.page_keys import TEMPLATES, site_spec
 from cry_pipeline.evaluation.pages import fill, write_page
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.report import arrange
 
 STAGE = "site"
@@ -51,7 +51,7 @@ def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
     """
     made = []
     for cohort, group in groupby(arrange(evidence), lambda found: found.provenance.cohort):
-        honest = [found for found in group if found.provenance.grouped]
+        honest = [found for found in group if found.provenance.protocol_kind == HONEST]
         # A constant answer is the best there is where nothing is found; the question is what listening finds.
         grouped = [found for found in honest if catalog.models[found.provenance.model].inputs] or honest
         if grouped:

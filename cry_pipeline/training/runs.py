@@ -108,7 +108,7 @@ def run_parts(
     rows = folds[columns].sort_values(columns)
     return {
         "spec": {
-            "model": model.model_dump(mode="json", exclude={"description"}),
+            "model": model.parts,
             "classes": list(catalog.cohorts[experiment.cohort].classes),
             "seed": experiment.seed,
         },

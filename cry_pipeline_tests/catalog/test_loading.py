@@ -8,6 +8,7 @@ import yaml
 
 from cry_pipeline.catalog import CatalogError, load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
+from cry_pipeline.catalog.models import LogisticRegressionSpec
 
 SINGLE = {"cohort": "uploads", "feature_set": "mel64_8k", "model": "majority", "protocol": "clip_stratified"}
 MATRIX = {key: value for key, value in SINGLE.items() if key != "model"} | {
@@ -52,14 +53,33 @@ def test_packaged_study_has_every_protocol_and_the_ladder_for_a_network():
 
 
 def test_every_clip_level_experiment_has_its_donor_grouped_twin():
+    """Not a temporal one: that keeps donors apart, too, and tests only the last of them."""
     catalog = load_catalog()
-    grouped = {
-        (e.cohort, e.model, e.feature_set)
-        for e in catalog.experiments.values()
-        if catalog.protocols[e.protocol].grouped
+    kinds = {name: protocol.kind for name, protocol in catalog.protocols.items()}
+
+    def kin(experiment):
+        return experiment.cohort, experiment.model, experiment.feature_set, experiment.seed
+
+    honest = {kin(e) for e in catalog.experiments.values() if kinds[e.protocol] == "donor_grouped"}
+    leaking = {
+        name: kin(e)
+        for name, e in catalog.experiments.items()
+        if kinds[e.protocol] not in ("donor_grouped", "temporal")
     }
-    for name, experiment in catalog.experiments.items():
-        assert (experiment.cohort, experiment.model, experiment.feature_set) in grouped, name
+    assert leaking
+    assert {name for name, own in leaking.items() if own not in honest} == set()
+
+
+def test_a_probe_is_marked_as_such_and_hears_nothing():
+    models = load_catalog().models
+    assert {name: model.probe for name, model in models.items() if model.probe} == {
+        "metadata_only": "metadata",
+        "platform_only": "platform",
+    }
+    unmarked = models["platform_only"].model_copy(update={"probe": None})
+    assert unmarked.digest == models["platform_only"].digest, "the mark changes no run"
+    with pytest.raises(ValueError, match="a probe of platform hears nothing; logistic_regression reads features"):
+        LogisticRegressionSpec(kind="logistic_regression", probe="platform")
 
 
 def test_cold_or_hot_counts_as_discomfort():

@@ -76,7 +76,8 @@ def provenance() -> Callable[..., Provenance]:
             "feature_digest": "b" * 64,
             "sources": ("donateacry_android",),
         }
-        return Provenance.model_validate(fields | changes)
+        kind = "donor_grouped" if changes.get("grouped", True) else "clip_stratified"
+        return Provenance.model_validate(fields | {"protocol_kind": kind} | changes)
 
     return make
 

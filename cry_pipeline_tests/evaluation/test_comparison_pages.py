@@ -248,4 +248,4 @@ def test_ablation_page_holds_intervals_and_what_was_not_run(catalog, evidence_fo
 
 
 def test_ablation_without_variants_says_so() -> None:
-    assert "The catalog has no donor-grouped experiment" in Page(ablation_html([])).text
+    assert "The catalog has no experiment on folds that keep donors apart" in Page(ablation_html([])).text

@@ -74,6 +74,33 @@ def test_of_losses_less_is_better(run_of) -> None:
     assert not comparison(metric="brier", low=0.1, high=0.2).not_worse
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("metric", ["uar", "log_loss"])
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "counts"),
+    [
+        (1e-9, 5e-10, 2e-9, False),  # an error of sums
+        (2e-9, 1.5e-9, 3e-9, False),
+        (1e-5, 5e-6, 2e-5, False),
+        (0.00049, 0.0002, 0.0009, False),  # reads as 0.000
+        (0.0005, 0.0002, 0.0009, True),
+        (0.1, -0.01, 0.2, False),
+        (0.1, 0.01, 0.2, True),
+    ],
+)
+def test_a_difference_too_small_to_be_seen_is_called_none(
+    metric: str, difference: float, low: float, high: float, sign: int, *, counts: bool
+) -> None:
+    low, high = sorted((sign * low, sign * high))
+    given = {"metric": metric, "difference": sign * difference, "low": low, "high": high}
+    found = comparison(0.001, p_adjusted=0.001, **given)
+    up = (sign > 0) == (metric == "uar")
+    assert found.better == (counts and up)
+    assert found.not_worse == (not counts or up)
+    assert found.shown == (None if not counts else "better" if up else "worse")
+    assert comparison(0.001, p_adjusted=0.06, **given).shown is None
+
+
 def test_two_runs_that_know_nothing_rarely_differ(run_of) -> None:
     runs = [run_of(donors=60, seed=seed) for seed in range(40)]
     p_values = [

@@ -13,7 +13,7 @@ from PIL import Image
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.evaluation import comparison_plots, experiment_plots, plots
 from cry_pipeline.evaluation.evidence import evaluate
-from cry_pipeline.evaluation.experiment_page import experiment_html, write_experiments
+from cry_pipeline.evaluation.experiment_page import experiment_html, probe_words, write_experiments
 from cry_pipeline.evaluation.hybrid_ablation import write_ablation
 from cry_pipeline.evaluation.leakage_ladder import write_ladder
 from cry_pipeline.evaluation.model_comparison import write_comparison
@@ -137,6 +137,24 @@ def test_lineage_and_mistakes_are_named(made, details) -> None:
 
 
 @pytest.mark.usefixtures("without_figures")
+@pytest.mark.usefixtures("without_figures")
+def test_a_probe_is_said_to_go_by_the_columns_that_it_goes_by(made, details) -> None:
+    found = made[GROUPED][0]
+    (donors,) = found.probes
+    probes = [
+        donors.model_copy(update={"name": name, "experiment": f"curation_{name}_only_donor_grouped"})
+        for name in ("platform", "metadata")
+    ]
+    page = experiment_html(CATALOG, found.model_copy(update={"probes": (*probes, donors)}), details)
+    text = Page(page).text
+    assert "Only gender, age band " in text
+    assert "Only source, platform, codec, sample rate, channels, app version " in text
+    assert "Only how the same donor's recordings in the training rows are labelled" in text
+    narrower = CATALOG.models["platform_only"].model_copy(update={"columns": ("codec",)})
+    other = CATALOG.model_copy(update={"models": CATALOG.models | {"platform_only": narrower}})
+    assert "Only codec" in probe_words(other, found.model_copy(update={"probes": probes}))["platform"]
+
+
 def test_a_clip_level_page_shows_its_twin_or_that_there_is_none(made, details) -> None:
     clips, grouped = made[CLIPS][0], made[GROUPED][0]
     page = experiment_html(CATALOG, clips, details, grouped)

@@ -7,16 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cry_pipeline.catalog import load_catalog
 from cry_pipeline.evaluation import plots
 from cry_pipeline.evaluation.evidence import EvidenceError, evaluate
 from cry_pipeline.evaluation.pages import PAGES
-from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.records import Evidence, Provenance
 from cry_pipeline.evaluation.report import (
     NO_TWIN,
     arrange,
     leaderboard,
     leaderboard_html,
     read_leaderboard,
+    twins,
     write_leaderboard,
 )
 
@@ -99,6 +101,41 @@ def test_each_clip_level_row_stands_directly_below_its_donor_grouped_twin(many: 
     assert twin["weak_clips"] == "weak_grouped"
     assert twin["alone_clips"] == NO_TWIN
     assert twin["lr_grouped"] == twin["cry_lr"] == ""
+
+
+def test_a_clip_level_row_is_read_with_the_donor_grouped_one_and_not_with_a_temporal_one(many: list[Evidence]) -> None:
+    """A temporal run keeps donors apart, too."""
+    grouped, clips = (
+        next(each for each in many if each.provenance.experiment == n) for n in ("lr_grouped", "lr_clips")
+    )
+    later = {"experiment": "lr_temporal", "protocol": "temporal", "protocol_kind": "temporal"}
+    temporal = grouped.model_copy(update={"provenance": grouped.provenance.model_copy(update=later)})
+    more = {"experiment": "lr_grouped_3x5", "protocol": "donor_grouped_3x5"}
+    repeated = grouped.model_copy(
+        update={"provenance": grouped.provenance.model_copy(update=more), "repeats": grouped.repeats + 2}
+    )
+    for found in ([grouped, temporal, clips], [temporal, clips, grouped], [clips, temporal, grouped]):
+        assert twins(found) == {"lr_grouped": "", "lr_temporal": "", "lr_clips": "lr_grouped"}
+        assert [each.provenance.experiment for each in arrange(found)] == ["lr_grouped", "lr_temporal", "lr_clips"]
+    assert twins([temporal, clips])["lr_clips"] == NO_TWIN
+    assert twins([grouped, repeated, clips])["lr_clips"] == "lr_grouped_3x5"
+
+
+def test_no_experiment_of_the_packaged_catalog_is_read_with_a_temporal_one() -> None:
+    catalog = load_catalog()
+    given = {"run_digest": "a", "feature_digest": "b", "sources": ()}
+    found = [
+        Evidence.model_construct(
+            provenance=Provenance.of(name, catalog, **given), repeats=catalog.protocols[of.protocol].repeats
+        )
+        for name, of in catalog.experiments.items()
+    ]
+    read_with = {name: twin for name, twin in twins(found).items() if twin}
+    assert len(read_with) >= 8, "as many as leak"
+    for name, twin in read_with.items():
+        of, its = catalog.experiments[name], catalog.experiments[twin]
+        assert catalog.protocols[its.protocol].kind == "donor_grouped", name
+        assert (of.cohort, of.model, of.feature_set, of.seed) == (its.cohort, its.model, its.feature_set, its.seed)
 
 
 def test_accuracy_stands_beside_the_majority_rate_and_clip_level_is_qualified(many: list[Evidence]) -> None:

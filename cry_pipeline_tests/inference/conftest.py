@@ -159,6 +159,7 @@ def candidate(made: Made, tmp_path: Path) -> Callable[..., Candidate]:
             feature_set="mel64_8k",
             model="network",
             protocol="donor_grouped",
+            protocol_kind="donor_grouped",
             grouped=True,
             seed=0,
             run_digest=run,

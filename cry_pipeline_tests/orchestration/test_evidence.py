@@ -2,23 +2,20 @@
 
 from pathlib import Path
 
-import pytest
-
-from cry_pipeline.catalog import load_catalog
-from cry_pipeline.evaluation import probes
+from cry_pipeline.catalog import Catalog, load_catalog
 from cry_pipeline.orchestration.assets.evidence import probe_experiments, provenance_of
 from cry_pipeline.orchestration.resources import Workspace
 
 
-@pytest.fixture
-def majority_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The packaged catalog's majority runs stand for the platform's."""
-    monkeypatch.setattr(probes, "PROBE_MODELS", {"majority": "platform"})
+def majority_as_probe(catalog: Catalog) -> Catalog:
+    """Return ``catalog`` with its majority runs as the one probe there is: it stands for the platform's."""
+    marks = {name: "platform" if name == "majority" else None for name in catalog.models}
+    models = {name: model.model_copy(update={"probe": marks[name]}) for name, model in catalog.models.items()}
+    return catalog.model_copy(update={"models": models})
 
 
-@pytest.mark.usefixtures("majority_is_a_probe")
 def test_a_probe_is_the_run_that_sees_no_audio_on_the_same_folds() -> None:
-    catalog = load_catalog()
+    catalog = majority_as_probe(load_catalog())
     assert probe_experiments("cleaned_lfeb_attention_lstm_donor_grouped", catalog) == {
         "platform": "cleaned_majority_donor_grouped"
     }
@@ -30,9 +27,8 @@ def test_a_probe_is_the_run_that_sees_no_audio_on_the_same_folds() -> None:
     }, "a shortcut is explained by itself"
 
 
-@pytest.mark.usefixtures("majority_is_a_probe")
 def test_of_several_probes_the_one_of_the_same_seed_is_taken() -> None:
-    catalog = load_catalog()
+    catalog = majority_as_probe(load_catalog())
     majority = catalog.experiments["cleaned_majority_donor_grouped"]
     more = {f"a_seed_{seed}": majority.model_copy(update={"seed": seed}) for seed in (1, 2)}
     own = catalog.experiments["cleaned_logistic_regression_donor_grouped"].model_copy(update={"seed": 2})
@@ -43,10 +39,9 @@ def test_of_several_probes_the_one_of_the_same_seed_is_taken() -> None:
     }
 
 
-@pytest.mark.usefixtures("majority_is_a_probe")
 def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(first_run, tmp_path: Path) -> None:
     settings = first_run[0].settings
-    catalog, workspace = load_catalog(settings.catalog), Workspace.of(settings)
+    catalog, workspace = majority_as_probe(load_catalog(settings.catalog)), Workspace.of(settings)
     grouped = provenance_of("cleaned_logistic_regression_donor_grouped", catalog, workspace)
     assert [name for name, _ in grouped.shortcuts.values()] == ["cleaned_majority_donor_grouped"]
     for folder in ("folds", "manifests"):

@@ -56,17 +56,15 @@ def feature_digest_of(name: str, catalog: Catalog) -> str:
 
 
 def probe_experiments(name: str, catalog: Catalog) -> "dict[Shortcut, str]":
-    """Return the experiments that probe a shortcut on the folds of experiment ``name``: models that see no audio.
+    """Return the experiments that probe a shortcut on the folds of experiment ``name``: models marked as its probe.
 
     Of several the one with the experiment's own seed is taken, then the first by name. Evidence that is made every
     day does not wait for a probe that only a study runs.
     """
-    from cry_pipeline.evaluation.probes import PROBE_MODELS
-
     own = catalog.experiments[name]
     found: dict[Shortcut, str] = {}
     for other, spec in sorted(catalog.experiments.items(), key=lambda item: (item[1].seed != own.seed, item[0])):
-        shortcut = PROBE_MODELS.get(spec.model)
+        shortcut = catalog.models[spec.model].probe
         waits = spec.tier == "study" and own.tier != "study"
         if shortcut and spec.folds_name == own.folds_name and not waits:
             found.setdefault(shortcut, other)
