@@ -21,8 +21,6 @@ COLUMNS = [
     "recorded_at",
     "duration_s",
 ]
-VERSIONED = ["recording_id", "donor", "label", "recorded_at", "samples_digest"]
-"""Columns in a cohort's data version; ``recorded_at`` in ns since 1970."""
 
 
 class CohortError(ValueError):
@@ -64,10 +62,10 @@ def select_cohort(recordings: pd.DataFrame, spec: CohortSpec) -> pd.DataFrame:
 
 
 def cohort_digest(recordings: pd.DataFrame, spec: CohortSpec) -> str:
-    """Return the sha256, as 64 hex digits, of what the cohort of ``spec`` holds: its rows' :data:`VERSIONED` columns.
+    """Return the sha256, as 64 hex digits, of the cohort of ``spec``: its rows' :data:`COLUMNS` and their sounds.
 
     It is the data version of what is made of the cohort alone: a recording that the cohort does not select, or a
-    column that says nothing of who cried when and why, leaves it as it is.
+    measure of one that it does, leaves it as it is.
 
     Args:
         recordings: RECORDINGS.
@@ -77,12 +75,13 @@ def cohort_digest(recordings: pd.DataFrame, spec: CohortSpec) -> str:
         CohortError: as :func:`select_cohort`.
     """
     cohort = select_cohort(recordings, spec)
-    made_of = recordings.set_index("recording_id")["samples_digest"]
+    sounds = recordings.set_index("recording_id")["samples_digest"]
     rows = cohort.assign(
-        samples_digest=cohort["recording_id"].map(made_of),
         recorded_at=cohort["recorded_at"].dt.as_unit("ns").astype("int64"),
+        samples_digest=cohort["recording_id"].map(sounds),
     )
-    return digest(columns=VERSIONED, rows=rows[VERSIONED].astype(object).to_numpy().tolist())
+    plain = rows.astype(object).where(rows.notna(), None)
+    return digest(columns=list(plain), rows=plain.to_numpy().tolist())
 
 
 def _labels(selected: pd.DataFrame, spec: CohortSpec) -> "pd.Series[str]":
