@@ -21,7 +21,7 @@ from cry_pipeline.corpus.probing import Probe, probe_files
 from cry_pipeline.corpus.sources import fingerprint, take_inventory
 from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, IOS, SmallCorpus, android
 
-PROBE_REVISION = 3
+PROBE_REVISION = 4
 PROBES: dict[str, dict[str, Any]] = {
     "plain": {
         "peak": 1.0,
