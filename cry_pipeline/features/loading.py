@@ -13,6 +13,7 @@ import numpy as np
 
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes, resample
 from cry_pipeline.corpus.probing import samples_digest
+from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.sources import SourceError
 
 if TYPE_CHECKING:
@@ -70,14 +71,12 @@ def load(recording: Recording, roots: "Roots", rates_hz: Iterable[int]) -> Loade
 def _decoded(recording: Recording, roots: "Roots") -> tuple[np.ndarray, int]:
     """Return a recording's own samples and their rate in Hz; the file is read once, so that no other is decoded."""
     try:
-        path = roots.locate(recording.root, recording.path)
-        if not path.is_file():
-            raise _UnusableError("is no file any more: take the inventory again")
-        data = path.read_bytes()
+        data = read_regular(roots.locate(recording.root, recording.path))
     except SourceError as error:
         raise _UnusableError(CHANGED) from error
     except OSError as error:
-        raise _UnusableError(f"cannot be read ({error.strerror})") from error
+        said = error.strerror or error
+        raise _UnusableError(f"cannot be read any more ({said}): take the inventory again") from error
     if hashlib.sha256(data).hexdigest() != recording.recording_id:
         raise _UnusableError(CHANGED)
     try:

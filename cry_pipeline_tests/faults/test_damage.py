@@ -89,6 +89,24 @@ def test_damage_is_told_and_found(store: FeatureStore, full: bool, counted) -> N
     counted(bit_flips=flips, cuts_and_deletions=others, told_to_readers=told, found_by_verify=flips + others, wrong=0)
 
 
+def test_lost_cut_and_longer_files_are_seen_at_a_look_and_only_their_part_is_set_aside(
+    store: FeatureStore, counted
+) -> None:
+    parts, seen = folder_of(store) / "parts", 0
+    for path in sorted(file for file in parts.rglob("*") if file.is_file()):
+        whole, part = path.read_bytes(), path.relative_to(parts).parts[0]
+        for content in (None, whole[:-1], b"", whole + b"\0"):
+            path.unlink() if content is None else path.write_bytes(content)
+            looking = open_store(folder_of(store).parent)
+            assert list(looking.set_aside_damaged()) == [part], path
+            assert wrong_rows(looking, looking.recording_ids()) == 0
+            shutil.move(folder_of(store) / "quarantine" / part, parts / part)
+            path.write_bytes(whole)
+            seen += 1
+    assert open_store(folder_of(store).parent).set_aside_damaged() == {}
+    counted(files_lost_or_of_another_size=seen, seen_at_a_look=seen)
+
+
 def test_lost_part_is_rows_that_are_missing(store: FeatureStore) -> None:
     store.collect_garbage(readers_s=0, dry_run=False)
     for part in store.snapshot().parts:

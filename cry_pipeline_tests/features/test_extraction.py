@@ -191,7 +191,7 @@ def test_a_bad_recording_fails_with_its_reason_and_the_others_go_on(corpus_of, s
     assert report.computed == 4
     assert set(report.failed) == {bad, gone}
     assert "recording001.wav cannot be read by libav: Invalid data" in report.failed[bad]
-    assert "recording004.wav is no file any more" in report.failed[gone]
+    assert "recording004.wav cannot be read any more (No such file" in report.failed[gone]
     assert bound(store, recordings).missing(recordings["recording_id"]) == [bad, gone]
     assert bound(store, recordings).failures() == report.failed
 
@@ -463,7 +463,7 @@ def test_pipe_in_the_place_of_a_file_is_not_waited_for(corpus_of, store: Feature
     (roots.corpus / "recording000.wav").unlink()
     os.mkfifo(roots.corpus / "recording000.wav")
     report = extract(recordings, roots, store)
-    assert "is no file any more" in report.failed[recordings["recording_id"][0]]
+    assert "is a pipe" in report.failed[recordings["recording_id"][0]]
 
 
 def test_folder_that_is_not_there_is_no_fault_of_each_recording(corpus_of, store: FeatureStore) -> None:
