@@ -181,4 +181,5 @@ def _take(features: FeatureRows, positions: np.ndarray) -> FeatureRows:
         for kind, values in features.arrays.items()
     }
     ids = tuple(features.recording_ids[position] for position in positions)
-    return replace(features, recording_ids=ids, offsets=offsets, arrays=arrays)
+    samples = tuple(features.samples_digests[position] for position in positions if features.samples_digests)
+    return replace(features, recording_ids=ids, offsets=offsets, arrays=arrays, samples_digests=samples)

@@ -1,5 +1,7 @@
 """Rows keep metadata and features together, in the order asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,15 @@ def test_rows_taken_bring_their_own_frames_and_statistics(folds: pd.DataFrame, f
             expected = features.of(kind, features.recording_ids.index(recording))
             np.testing.assert_array_equal(taken.features.of(kind, index), expected)
     assert taken.features.offsets[-1] == len(taken.features.arrays["mel"])
+
+
+def test_rows_taken_still_say_which_samples_they_are_of(folds: pd.DataFrame, features: FeatureRows) -> None:
+    known = replace(features, samples_digests=tuple(f"samples of {name}" for name in features.recording_ids))
+    rows = rows_of(folds, CLASSES, known)
+    wanted = [rows.recording_ids[position] for position in (41, 3)]
+    taken = rows.take(wanted).features
+    assert taken is not None
+    assert taken.keys == [(name, f"samples of {name}") for name in wanted]
 
 
 def test_features_in_another_order_and_of_other_recordings_are_matched_by_id(
