@@ -185,7 +185,7 @@ def _read_json(content: bytes, where: str) -> dict[str, Any]:
     except ValueError as error:
         raise FilenameError(f"{where}: Invalid JSON: {error}") from None
     if not isinstance(told, dict):
-        raise FilenameError(f"{where}: it is a {type(told).__name__}, and not an object, {{…}}")
+        raise FilenameError(f'{where}: expected one JSON object, {{"reason": …}}')
     return told
 
 

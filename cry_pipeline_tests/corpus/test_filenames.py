@@ -100,7 +100,9 @@ def test_sidecar_stands_in_for_an_odd_name():
     ("content", "fault"),
     [
         ("{", "Invalid JSON"),
-        ("[]", "it is a list, and not an object"),
+        ("[]", "expected one JSON object"),
+        ("null", "expected one JSON object"),
+        ("", "Invalid JSON"),
         ('{"reason": "tired", "reason": "hungry"}', "'reason' comes more than once"),
         ('{"mood": {"a": 1, "a": 2}}', "'a' comes more than once"),
         ('{"recorded_at": NaN}', "NaN is no number"),
