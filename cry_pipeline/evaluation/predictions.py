@@ -66,9 +66,9 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
         name: what the run is called in comparisons.
 
     Raises:
-        EvidenceError: a column is missing, or is the probability of no class; a prediction is missing, repeated,
-            or of a fold that trained on its recording; a label is no class; all labels are one class;
-            probabilities are NaN, outside 0 to 1, or do not sum to 1; a temperature is not above 0, or differs
+        EvidenceError: there is no prediction; a column is missing, or is the probability of no class; a prediction is
+            missing, repeated, or of a fold that trained on its recording; a label is no class; all labels are one
+            class; probabilities are NaN, outside 0 to 1, or do not sum to 1; a temperature is not above 0, or differs
             within a fold.
     """
     columns = [f"p_{name}" for name in classes]
@@ -81,6 +81,8 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     if strange:
         raise EvidenceError(f"Predictions hold {', '.join(strange)}, of no class; the run was made for other classes.")
     _check_rows(predictions, tested(folds))
+    if predictions.empty:
+        raise EvidenceError("There is no prediction, so nothing to evaluate: the folds test no recording.")
     rows = predictions.sort_values(["repeat", "recording_id"], ignore_index=True)
     _check_probabilities(rows, columns)
     repeats = rows["repeat"].nunique()

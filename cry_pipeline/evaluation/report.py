@@ -73,11 +73,19 @@ def leaderboard(evidence: Sequence[Evidence]) -> pd.DataFrame:
     majority_rate; uar, macro_f1, auc; resamples_lost, synthetic, run_digest, digest.
 
     Raises:
-        EvidenceError: there is none, or an experiment comes more than once.
+        EvidenceError: an experiment comes more than once.
     """
     _check(evidence)
     read_with = twins(evidence)
-    return pd.DataFrame([_row(found, read_with[found.provenance.experiment]) for found in arrange(evidence)])
+    rows = [_row(found, read_with[found.provenance.experiment]) for found in arrange(evidence)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+COLUMNS = [
+    *("experiment", "cohort", "target", "feature_set", "model", "protocol", "seed", "recordings", "donors", "metric"),
+    *("value", "low", "high", "chance", "p_value", "verdict", "qualification", "twin", "accuracy", "majority_rate"),
+    *("uar", "macro_f1", "auc", "resamples_lost", "synthetic", "run_digest", "digest"),
+]
 
 
 def leaderboard_html(
@@ -89,7 +97,7 @@ def leaderboard_html(
     Equal evidence gives an equal page. A page with any generated recordings says so first thing in its title.
 
     Raises:
-        EvidenceError: there is none, or an experiment comes more than once.
+        EvidenceError: an experiment comes more than once.
     """
     _check(evidence)
     arranged, read_with = arrange(evidence), twins(evidence)
@@ -104,7 +112,7 @@ def leaderboard_html(
         cohorts=[
             (name, list(group)) for name, group in groupby(entries, lambda entry: entry.evidence.provenance.cohort)
         ],
-        overview=picture(lambda theme: plots.intervals(arranged, theme), words),
+        overview=picture(lambda theme: plots.intervals(arranged, theme), words) if arranged else None,
         metric_names=METRIC_NAMES,
         no_twin=NO_TWIN,
     )
@@ -133,13 +141,14 @@ def read_leaderboard(folder: Path) -> pd.DataFrame:
     """
     if not (folder / TABLE).exists():
         raise EvidenceError(f"There is no leaderboard in {folder}: materialize it with `cry-pipeline run`.")
-    return read_table(folder / TABLE)
+    table = read_table(folder / TABLE)
+    if table.empty:
+        raise EvidenceError("Nothing has been evaluated yet: materialize evidence with `cry-pipeline run`.")
+    return table
 
 
 def _check(evidence: Sequence[Evidence]) -> None:
     names = [found.provenance.experiment for found in evidence]
-    if not names:
-        raise EvidenceError("There is no evidence to report; materialise evidence of an experiment first.")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise EvidenceError(f"Evidence comes more than once for {', '.join(repeated)}; report the latest run of each.")

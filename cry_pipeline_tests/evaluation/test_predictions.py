@@ -93,3 +93,9 @@ def test_labels_that_leave_nothing_to_tell_apart_are_refused(predict, label: str
     predictions, folds = predict()
     with pytest.raises(EvidenceError, match=message):
         out_of_fold(predictions.assign(label=label), folds.assign(label=label), CLASSES)
+
+
+def test_no_prediction_at_all_is_said(predict) -> None:
+    predictions, folds = predict()
+    with pytest.raises(EvidenceError, match="There is no prediction, so nothing to evaluate"):
+        out_of_fold(predictions.iloc[:0], folds.iloc[:0], ("not_cry", "cry"))

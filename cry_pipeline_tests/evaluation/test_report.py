@@ -11,7 +11,7 @@ from cry_pipeline.catalog import load_catalog
 from cry_pipeline.evaluation import plots
 from cry_pipeline.evaluation.evidence import EvidenceError, evaluate
 from cry_pipeline.evaluation.pages import PAGES
-from cry_pipeline.evaluation.records import Evidence, Provenance
+from cry_pipeline.evaluation.records import DAMAGED, Evidence, Provenance
 from cry_pipeline.evaluation.report import (
     NO_TWIN,
     arrange,
@@ -216,8 +216,18 @@ def test_leaderboard_that_is_not_there_is_said(tmp_path: Path) -> None:
         read_leaderboard(tmp_path)
 
 
-def test_nothing_to_report_and_two_runs_of_one_experiment_are_refused(many: list[Evidence]) -> None:
-    with pytest.raises(EvidenceError, match="no evidence to report"):
-        leaderboard([])
+def test_nothing_to_report_is_said_on_the_page(many: list[Evidence], tmp_path: Path) -> None:
+    assert list(leaderboard([]).columns) == list(leaderboard(many).columns)
+    report = write_leaderboard([], tmp_path, {"cry_lr": DAMAGED})
+    assert not report.reused
+    text = Page(report.page.read_text(encoding="utf-8")).text
+    assert "Nothing has been evaluated yet" in text
+    assert f"cry_lr {DAMAGED}" in text
+    with pytest.raises(EvidenceError, match="Nothing has been evaluated yet"):
+        read_leaderboard(tmp_path)
+    assert write_leaderboard([], tmp_path, {"cry_lr": DAMAGED}).reused
+
+
+def test_two_runs_of_one_experiment_are_refused(many: list[Evidence]) -> None:
     with pytest.raises(EvidenceError, match="more than once for cry_lr"):
         leaderboard_html([many[3], many[3]])

@@ -1,0 +1,240 @@
+"""Golden guards of evaluation's revisions: code that gives other values, or says other words, needs another key.
+
+Each fingerprint was written down under the revision beside it. Where one differs, either the change was meant: raise
+the stage's revision in ``cry_pipeline.keys.STAGES`` and write the new fingerprint down; or it was not: mend the code.
+Templates have no guard: their bytes are part of the key.
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel
+
+from cry_pipeline import keys
+from cry_pipeline.catalog import Catalog, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
+from cry_pipeline.catalog.models import LogisticRegressionSpec, MetadataSpec, RandomForestSpec
+from cry_pipeline.catalog.networks import LfebAttentionLstmSpec
+from cry_pipeline.evaluation import (
+    experiment_page,
+    feature_sets,
+    hybrid_ablation,
+    leakage_ladder,
+    model_comparison,
+    report,
+    site,
+)
+from cry_pipeline.evaluation.evidence import evaluate
+from cry_pipeline.evaluation.findings import Shortcut
+from cry_pipeline.evaluation.page_keys import TEMPLATES
+from cry_pipeline.evaluation.pages import Picture
+from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
+from cry_pipeline.evaluation.records import Evidence, Provenance
+from cry_pipeline.evaluation.run_details import RunDetails
+
+CLASSES = ("not_cry", "cry")
+DONORS, CLIPS, FOLDS = 30, 3, 5
+EXPERIMENTS = {
+    "forest": ("forest", "donor_grouped"),
+    "forest_clips": ("forest", "clip_stratified"),
+    "metadata": ("metadata", "donor_grouped"),
+    "regression": ("regression", "donor_grouped"),
+    "network": ("network", "donor_grouped"),
+    "mel": ("mel", "donor_grouped"),
+}
+GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
+    "evidence": (3, 4311, -467.36524, -634.6014, "506f368aa28b390c"),
+    "leaderboard": (5, 84, -17.09909, 2.60021, "cc176cadeedc664f"),
+    "experiment_page": (5, 14, 12011.17106, 4981.08948, "b49f4555b895a77a"),
+    "site": (5, 3, 3.98352, 3.96171, "5942f40557781f05"),
+    "leakage_ladder": (3, 25, 125.47048, 49.63218, "aa9e675086d69311"),
+    "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
+    "model_comparison": (2, 58, -1607.21849, 2563.22589, "d7cd042d9ed3b589"),
+    "feature_sets_report": (4, 20, 1.38668, 0.93975, "436ce4b732f302d5"),
+}
+"""By stage: its revision, how many numbers it makes, two projections of them, and the sha256 of its words."""
+
+
+def make_catalog() -> Catalog:
+    features = FeatureSetSpec(
+        description="Of the guard.",
+        sample_rate_hz=8000,
+        n_fft=256,
+        window_samples=200,
+        hop_samples=80,
+        mels=64,
+        fmin_hz=50.0,
+        fmax_hz=4000.0,
+        mfcc=20,
+    )
+    return Catalog.model_construct(
+        cohorts={"own": CohortSpec.model_construct(description="Of the guard.", target="cry", classes=CLASSES)},
+        feature_sets={"plain": features},
+        models={
+            "forest": RandomForestSpec(kind="random_forest"),
+            "regression": LogisticRegressionSpec(kind="logistic_regression"),
+            "metadata": MetadataSpec(kind="metadata", columns=("gender", "sample_rate_hz"), probe="metadata"),
+            "network": LfebAttentionLstmSpec(kind="lfeb_attention_lstm"),
+            "mel": LfebAttentionLstmSpec(kind="lfeb_attention_lstm", planes=("mel",)),
+        },
+        protocols={kind: ProtocolSpec(kind=kind) for kind in ("donor_grouped", "clip_stratified")},
+        experiments={
+            name: ExperimentSpec.model_validate(
+                {"cohort": "own", "feature_set": "plain", "model": model, "protocol": protocol}
+            )
+            for name, (model, protocol) in EXPERIMENTS.items()
+        },
+    )
+
+
+def predictions(place: int, *, grouped: bool) -> pd.DataFrame:
+    """Return predictions made of sines alone: of one strength for each experiment, the same on any machine."""
+    row = np.arange(DONORS * CLIPS)
+    donor, truth = row // CLIPS, row // CLIPS % 2
+    odds = np.sin(1.0 + 12.9898 * row + place) + 0.45 * place * (truth - 0.5)
+    chance = 1 / (1 + np.exp(-odds))
+    return pd.DataFrame(
+        {
+            "recording_id": [f"r{number:03}" for number in row],
+            "donor": [f"d{number:02}" for number in donor],
+            "label": np.array(CLASSES)[truth],
+            "repeat": 0,
+            "fold": donor // 2 % FOLDS if grouped else row % FOLDS,
+            "p_not_cry": 1 - chance,
+            "p_cry": chance,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Catalog, list[Evidence], dict[str, OutOfFold]]:
+    catalog, found, runs = make_catalog(), [], {}
+    tables = {
+        name: predictions(place, grouped=of.protocol == "donor_grouped")
+        for place, (name, of) in enumerate(catalog.experiments.items(), start=1)
+    }
+    for name, table in tables.items():
+        folds, grouped = table.iloc[:, :5], "clips" not in name
+        given = {"run_digest": "a" * 64, "feature_digest": "b" * 64, "sources": ("donateacry_android",)}
+        probes: dict[Shortcut, tuple[str, str]] = {"metadata": ("metadata", "c" * 64)} if grouped else {}
+        found.append(
+            evaluate(
+                table,
+                CLASSES,
+                "cry",
+                folds=folds,
+                provenance=Provenance.of(name, catalog, **given, shortcuts=probes),
+                shortcuts={shortcut: tables[run] for shortcut, (run, _) in probes.items()},
+                statistics=pd.DataFrame(
+                    np.cos(np.arange(3 * len(table)) ** 1.5).reshape(-1, 3), index=pd.Index(table["recording_id"])
+                ),
+                resamples=100,
+            )
+        )
+        runs[name] = out_of_fold(table, folds, CLASSES, name)
+    return catalog, found, runs
+
+
+def parts(value: Any) -> Iterator[float | str]:
+    """Yield the numbers and words in ``value``; digests hold versions of libraries, and are left out."""
+    match value:
+        case Evidence():  # has a guard of its own, and its digest is in the page's key
+            yield value.provenance.experiment
+        case BaseModel():
+            yield from parts({name: getattr(value, name) for name in type(value).model_fields})
+        case pd.DataFrame():
+            yield from parts(value.to_dict("list"))
+        case Picture():
+            yield value.words
+        case Mapping():
+            for name, inner in value.items():
+                if "digest" not in str(name) and name not in ("evidence", "metric_names"):
+                    yield str(name)
+                    yield from parts(inner)
+        case bool() | str() | None:
+            yield str(value)
+        case int() | float() | np.number():
+            yield float(value)
+        case list() | tuple() | np.ndarray():
+            for inner in value:
+                yield from parts(inner)
+        case _ if dataclasses.is_dataclass(value):
+            yield from parts({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        case _:
+            yield type(value).__name__
+
+
+def fingerprint(value: Any) -> tuple[int, float, float, str]:
+    everything = list(parts(value))
+    numbers = [part for part in everything if isinstance(part, float) and not math.isnan(part)]
+    words = "\n".join(part for part in everything if isinstance(part, str))
+    along = [sum(part * math.cos(rate * place) for place, part in enumerate(numbers)) for rate in (1.0, 1.7)]
+    return len(numbers), round(along[0], 5), round(along[1], 5), hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def filled(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Let ``module`` fill its template with nothing; returns a dict that then holds what it gave to it."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(module, "fill", lambda template, **values: given.update(values) or "")
+    if hasattr(module, "picture"):
+        monkeypatch.setattr(module, "picture", lambda draw, words: Picture("", "", 0, words))
+    return given
+
+
+def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what the stage makes: its table, and what its page is filled with."""
+    catalog, found, runs = made
+    not_run = {"another": "not run"}
+    match stage:
+        case "evidence":
+            return [one.model_dump() for one in found]
+        case "leaderboard":
+            given = filled(report, monkeypatch)
+            report.leaderboard_html(found, not_run)
+            return report.leaderboard(found), given
+        case "site":
+            given = filled(site, monkeypatch)
+            site.site_html(catalog, found, not_run)
+            return given
+        case "experiment_page":
+            given = filled(experiment_page, monkeypatch)
+            experiment_page.experiment_html(catalog, found[1], RunDetails({}), found[0])
+            return given, experiment_page.probe_words(catalog, found[0])
+        case "leakage_ladder":
+            given, rows = filled(leakage_ladder, monkeypatch), leakage_ladder.ladders(catalog, found, runs)
+            leakage_ladder.ladder_html(rows)
+            return leakage_ladder.ladder_table(rows), given
+        case "hybrid_ablation":
+            given, rows = filled(hybrid_ablation, monkeypatch), hybrid_ablation.ablations(catalog, found, runs)
+            hybrid_ablation.ablation_html(rows)
+            return hybrid_ablation.ablation_table(rows), given
+        case "model_comparison":
+            shown = [one for one in found if one.provenance.experiment in model_comparison.comparison_names(catalog)]
+            given, rows = filled(model_comparison, monkeypatch), model_comparison.contests(catalog, shown, runs)
+            model_comparison.comparison_html(rows, synthetic=False)
+            return model_comparison.comparison_table(rows), given
+        case "feature_sets_report":
+            return feature_sets.evidence_table(catalog, found)
+    raise ValueError(stage)
+
+
+def test_every_stage_of_evaluation_has_its_guard() -> None:
+    assert set(GOLDEN) == {"evidence", *TEMPLATES}
+
+
+@pytest.mark.parametrize("stage", ["evidence", *TEMPLATES])
+def test_values_are_those_of_the_revision(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    revision, count, *along, words = GOLDEN[stage]
+    found = fingerprint(values_of(stage, made, monkeypatch))
+    assert keys.STAGES[stage].revision == revision, f"{stage}: write down the fingerprint of the new revision: {found}"
+    same = found[0] == count and found[1:3] == pytest.approx(along, abs=1e-3) and found[3] == words
+    assert same, (
+        f"{stage}: values changed. Raise keys.STAGES[{stage!r}].revision and write {found} down here, or mend the "
+        f"code; it was {(count, *along, words)}"
+    )
