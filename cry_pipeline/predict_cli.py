@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.terminal import print_table, settings
+from cry_pipeline.terminal import print_table, settings, shown
 
 if TYPE_CHECKING:
     from cry_pipeline.inference.predict import Prediction
@@ -23,11 +23,19 @@ def predict(
 ) -> None:
     """Say of each recording whether it is a cry, and why the baby cries where the evidence allows an answer.
 
-    Not for diagnosis. A file that cannot be used is said, the others go on, and the exit code is 1.
-    """
-    from cry_pipeline.inference.predict import predict_many
+    Not for diagnosis. A file that cannot be used is said, and the others go on. Of a folder, what has no suffix of
+    audio is left out, which is said on stderr.
 
-    predictions = predict_many(paths, bundle)
+    Exit codes: 0, every file was answered; 1, some could not be used, or there is no bundle; 2, wrong usage; 130,
+    stopped by Ctrl-C.
+    """
+    from cry_pipeline.inference.listing import list_audio
+    from cry_pipeline.inference.predict import predictor
+
+    asked, listed = predictor(bundle), list_audio(paths)
+    if listed.left_out:
+        typer.echo(f"Left out: {shown(listed.sentence)}.", err=True)
+    predictions = asked.predict_files(listed.files)
     if as_json:
         failed = 0
         for prediction in predictions:
@@ -38,7 +46,7 @@ def predict(
         failed = sum(prediction.error is not None for prediction in found)
         print_table([_row(prediction) for prediction in found])
         for verdict in dict.fromkeys(prediction.verdict for prediction in found if len(found) == 1):
-            typer.echo(verdict)
+            typer.echo(shown(verdict))
         typer.echo(f"Bundle {found[0].bundle}. Not for diagnosis.")
     if failed:
         raise typer.Exit(1)

@@ -73,7 +73,7 @@ def _intended_use(candidates: Mapping[Target, Candidate]) -> str:
     else:
         on_reasons = (
             f"It **abstains from reasons**: the evidence on them is *{reason.evidence.verdict}*. Their probabilities "
-            "are in the JSON output for research only."
+            "are given to Python code alone, for research."
         )
     return (
         "## Intended use\n\n"

@@ -5,6 +5,8 @@ the bundle's files (bundle.py), the command line (predict_cli.py). Imports neith
 """
 
 import json
+import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,9 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES, Audio, DecodeError, decode, resample
+from cry_pipeline.corpus.decoding import Audio, DecodeError, decode_bytes, resample
+from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.inference.bundle import Bundle, Target, TargetFiles, read_bundle
 from cry_pipeline.inference.graphs import open_graph, run_graph
+from cry_pipeline.inference.listing import list_audio
+
+LOG = logging.getLogger("cry_pipeline")
 
 
 class TooShortError(DecodeError):
@@ -47,14 +53,15 @@ class Prediction:
     error: str | None = None
 
     def as_json(self) -> str:
-        """Return one line of JSON with path, cry_probability, reasons, abstained, verdict and bundle."""
+        """Return one line of JSON; ``reasons`` is empty where it abstains, ``error`` null where it can be used."""
         content = {
             "path": self.path,
             "cry_probability": self.cry_probability,
-            "reasons": self.reasons,
+            "reasons": {} if self.abstained else self.reasons,
             "abstained": self.abstained,
             "verdict": self.verdict,
             "bundle": self.bundle,
+            "error": self.error,
         }
         return json.dumps(content, allow_nan=False)
 
@@ -72,9 +79,12 @@ class Predictor:
 
         Raises:
             DecodeError: it cannot be decoded, or is too short.
-            OSError: it cannot be read.
+            OSError: it cannot be read, is a pipe or a device, or has more bytes than any recording.
         """
-        audio = decode(path)
+        try:
+            audio = decode_bytes(read_regular(path))
+        except DecodeError as error:
+            raise type(error)(f"{path} {error}") from error
         probabilities = {target: self._probabilities(target, audio, path) for target in self.bundle.targets}
         cry = probabilities["cry"]["cry"]
         reasons = probabilities.get("reason", {})
@@ -82,19 +92,28 @@ class Predictor:
         return Prediction(str(path), cry, reasons, abstained, verdict, self.name)
 
     def predict_files(self, paths: Iterable[Path]) -> Iterator[Prediction]:
-        """Yield what the bundle says of each file; of one that cannot be used, its ``error``."""
+        """Yield what the bundle says of each file, or why it cannot be used, its ``error``: none stops the others."""
         for path in paths:
             try:
-                yield self.predict(path)
+                found = self.predict(path)
             except (DecodeError, OSError) as error:
-                yield Prediction(str(path), None, {}, True, f"error: {error}", self.name, str(error))
+                found = self._failed(path, str(error))
+            except Exception as error:
+                LOG.debug("%s", path, exc_info=True)
+                found = self._failed(path, f"{path} cannot be used: {type(error).__name__}: {error}")
+            yield found
+
+    def _failed(self, path: Path, why: str) -> Prediction:
+        return Prediction(str(path), None, {}, True, f"error: {why}", self.name, why)
 
     def _probabilities(self, target: Target, audio: Audio, path: Path) -> dict[str, float]:
         part = self.bundle.targets[target]
-        if len(audio.samples) < part.labels.min_duration_s * audio.sample_rate_hz:
-            lasts = len(audio.samples) / audio.sample_rate_hz
+        count, least_s = len(audio.samples), part.labels.min_duration_s
+        needed = math.ceil(least_s * audio.sample_rate_hz)
+        if count < needed:
             raise TooShortError(
-                f"{path} lasts {lasts:.2f} s; the models know recordings of at least {part.labels.min_duration_s:g} s"
+                f"{path} lasts {_below(count / audio.sample_rate_hz, least_s)} s; the models know recordings of at "
+                f"least {least_s:g} s ({count} samples of {needed} at {audio.sample_rate_hz} Hz)"
             )
         samples = resample(audio.samples, audio.sample_rate_hz, part.features.sample_rate_hz)
         means, _ = run_graph(self._graphs[target], samples.astype(np.float32, copy=False))
@@ -129,27 +148,17 @@ def _cry(part: TargetFiles, probability: float) -> tuple[bool, str]:
     return is_cry, f"{'a cry' if is_cry else 'not a cry'} ({probability:.2f}, threshold {threshold:.2f})"
 
 
+def _below(seconds: float, limit: float) -> str:
+    """Return ``seconds``, which are fewer than ``limit``, with as many digits as show that: at least two."""
+    return next((t for d in range(2, 9) if float(t := f"{seconds:.{d}f}") < limit), f"{seconds!r}")
+
+
 def audio_files(paths: Iterable[Path]) -> list[Path]:
-    """Return ``paths`` with each folder replaced by the audio files in it and below, sorted; hidden ones left out.
-
-    Raises:
-        FileNotFoundError: a folder holds no audio file.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(file for file in path.rglob("*") if _is_audio(file, path))
-        if not inside:
-            raise FileNotFoundError(f"{path} holds no audio file; known are {', '.join(sorted(AUDIO_SUFFIXES))}")
-        found += inside
-    return found
-
-
-def _is_audio(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()
+    """Return the files that ``paths`` name, as :func:`list_audio` does; what is left out of folders is logged."""
+    listed = list_audio(paths)
+    if listed.left_out:
+        LOG.warning("left out: %s", listed.sentence)
+    return listed.files
 
 
 def predict(path: str | Path, bundle: str | Path | None = None) -> Prediction:

@@ -1,10 +1,12 @@
 """What is said of a file, what is left unsaid and why, and that this takes nothing but the bundle."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,14 @@ import pytest
 import soundfile
 
 import cry_pipeline
-from cry_pipeline.corpus.decoding import DecodeError
+from cry_pipeline.corpus.decoding import Audio, DecodeError
 from cry_pipeline.corpus.sources import CLEANED, Roots
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.rows import samples_of
 from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.inference import predict as predict_module
 from cry_pipeline.inference.champions import ChampionError
-from cry_pipeline.inference.predict import Predictor, TooShortError, audio_files
+from cry_pipeline.inference.predict import Prediction, Predictor, TooShortError, audio_files
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline_tests.inference.conftest import FEATURES, TEMPERATURES, Made
 from cry_pipeline_tests.stated import manifest_of
@@ -80,7 +83,10 @@ def test_short_and_undecodable_files_are_said_and_the_others_go_on(
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(line["path"]).name for line in lines] == ["good.wav", "broken.3gp", "short.wav", "absent.wav"]
     for line in lines:
-        assert list(line) == ["path", "cry_probability", "reasons", "abstained", "verdict", "bundle"]
+        assert list(line) == ["path", "cry_probability", "reasons", "abstained", "verdict", "bundle", "error"]
+        assert (line["abstained"], line["reasons"]) == (True, {})
+    assert [line["error"] is None for line in lines] == [True, False, False, False]
+    assert "Left out: 1 without a suffix of audio; named by itself, a file is tried (notes.txt)." in result.stderr
     assert 0 < lines[0]["cry_probability"] < 1
     assert [line["cry_probability"] for line in lines[1:]] == [None] * 3
     assert "lasts 0.50 s" in lines[2]["verdict"]
@@ -135,6 +141,68 @@ def test_single_files_raise(bundle: Callable[..., Path], tmp_path: Path) -> None
     soundfile.write(tmp_path / "short.wav", np.zeros(7999), 8000)
     with pytest.raises(TooShortError, match="at least 1 s"):
         cry_pipeline.predict(tmp_path / "short.wav", bundle=folder)
+
+
+def test_a_clip_that_is_a_sample_short_is_not_said_to_last_a_second(
+    bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    predictor = Predictor(bundle())
+    for samples, rate, said in ((44098, 44100, "lasts 0.99995 s"), (7999, 8000, "0.9999 s"), (4000, 8000, "0.50 s")):
+        soundfile.write(tmp_path / "short.wav", np.zeros(samples), rate)
+        with pytest.raises(TooShortError, match=f"{said}; .* at least 1 s .{samples} samples of {rate} at {rate} Hz"):
+            predictor.predict(tmp_path / "short.wav")
+
+
+def test_whatever_one_file_does_the_others_are_answered(
+    bundle: Callable[..., Path], made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundle(reason=CHANCE)
+    good = next(iter(made.files.values()))
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "dangling.wav").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    (tmp_path / "empty.wav").touch()
+    with (tmp_path / "huge.wav").open("wb") as file:
+        file.truncate(12 * 10**9)
+    odd = tmp_path / os.fsdecode(b"[red]\xff\n.wav")
+    odd.write_bytes(good.read_bytes())
+    (tmp_path / "defect.wav").write_bytes(b"defect")
+    real = predict_module.decode_bytes
+
+    def decode_bytes(data: bytes) -> Audio:
+        if data == b"defect":
+            raise IndexError("tuple index out of range")
+        return real(data)
+
+    monkeypatch.setattr(predict_module, "decode_bytes", decode_bytes)
+    expected = {
+        tmp_path / "pipe.wav": "is a pipe",
+        tmp_path / "folder.wav": "is a folder",
+        Path("/dev/null"): "is a device",
+        tmp_path / "dangling.wav": "No such file",
+        tmp_path / "loop.wav": "symbolic link",
+        tmp_path / "empty.wav": "empty.wav",
+        tmp_path / "huge.wav": "more than 200000000 bytes",
+        tmp_path / ("a" * 300 + ".wav"): "File name too long",
+        tmp_path / "a\0b.wav": "null",
+        tmp_path / "defect.wav": "defect.wav cannot be used: IndexError: tuple index out of range",
+        odd: None,
+        good: None,
+    }
+    found = list(Predictor(folder).predict_files(expected))
+    assert [prediction.path for prediction in found] == [str(path) for path in expected]
+    for prediction, said in zip(found, expected.values(), strict=True):
+        line = json.loads(prediction.as_json())
+        assert (line["error"] is None) == (said is None) == (line["cry_probability"] is not None)
+        assert (said or "") in (line["error"] or "")
+    assert json.loads(found[-2].as_json())["path"] == str(odd)
+
+
+def test_reasons_are_in_the_json_where_one_is_given() -> None:
+    given = Prediction("a.wav", 0.9, {"hungry": 0.8, "tired": 0.2}, abstained=False, verdict="", bundle="")
+    assert json.loads(given.as_json())["reasons"] == {"hungry": 0.8, "tired": 0.2}
+    assert json.loads(replace(given, abstained=True).as_json())["reasons"] == {}
 
 
 def test_folder_without_audio_is_an_error(tmp_path: Path) -> None:
