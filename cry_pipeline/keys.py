@@ -11,7 +11,7 @@ fresh what the cache calls changed.
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cry_pipeline.catalog.digests import digest
@@ -86,6 +86,11 @@ STAGES: dict[str, Stage] = {
         revision=4,
         libraries=DRAWN,
     ),
+    "bundle": Stage(
+        "classes and shortest duration of the cohorts; digests of the runs and their evidence",
+        revision=4,
+        libraries=("onnx", "onnxscript", "torch"),
+    ),
 }
 """Every stage that keeps something under a key."""
 
@@ -93,9 +98,10 @@ STAGES: dict[str, Stage] = {
 def code_parts(stage: str, spec: Any) -> dict[str, Any]:
     """Return what a key of ``stage`` holds besides the data: ``spec``, ``revision``, ``libraries``; JSON types.
 
+    A library that is not installed has the version ``none``: the graph can be looked at without it.
+
     Raises:
         KeyError: there is no such stage.
-        PackageNotFoundError: a library of the stage is not installed.
     """
     own = STAGES[stage]
     libraries = {name: minor_version(name) for name in own.libraries} | {name: _version(name) for name in own.exact}
@@ -119,4 +125,7 @@ def minor_version(library: str) -> str:
 
 @cache
 def _version(library: str) -> str:
-    return version(library).partition("+")[0]
+    try:
+        return version(library).partition("+")[0]
+    except PackageNotFoundError:
+        return "none"

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from cry_pipeline import __version__
+from cry_pipeline import __version__, keys
 from cry_pipeline.features.kinds import feature_set_digest, parameters
 from cry_pipeline.inference import bundle as files
 from cry_pipeline.inference.bundle import Target
-from cry_pipeline.inference.candidates import REVISION, Candidate, CandidateError, bundle_digest, calibrated, of_repeat
+from cry_pipeline.inference.candidates import STAGE, Candidate, CandidateError, bundle_digest, calibrated, of_repeat
 from cry_pipeline.inference.card import model_card
 
 LOG = logging.getLogger("cry_pipeline")
@@ -134,7 +134,7 @@ def _documents(candidate: Candidate, operating: dict[str, float], folds: list[di
             "run": evidence.provenance.run_digest,
             "evidence": evidence.digest,
             "feature_set": feature_set_digest(candidate.feature_set),
-            "export_revision": REVISION,
+            "export_revision": keys.STAGES[STAGE].revision,
             "exported_with": {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")},
             "folds": folds,
         },

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
 FEATURES, LABELS, CALIBRATION, EVIDENCE, PROVENANCE = (
     f"{name}.json" for name in ("feature_spec", "labels", "calibration", "evidence", "provenance")
 )
+WAY_OUT = "export the champion again with `cry-pipeline run`, or go back with `cry-pipeline champion rollback`"
 FORMAT = 1
 """Raised when a change of the files means that older code cannot read them."""
 
@@ -126,7 +127,7 @@ def read_bundle(folder: Path) -> Bundle:
         if f"{target}/{MODEL}" in contents:
             targets[target] = _target(folder, target, contents)
     if "cry" not in targets:
-        raise BundleError(f"{folder} holds no model that knows a cry; export the champion again")
+        raise BundleError(f"{folder} holds no model that knows a cry: {WAY_OUT}")
     return Bundle(folder, manifest["digest"], targets)
 
 
@@ -146,8 +147,10 @@ def _target(folder: Path, target: Target, contents: Mapping[str, bytes]) -> Targ
             Finding.model_validate_json(part[EVIDENCE]),
             json.loads(contents[f"{target}/{PROVENANCE}"]),
         )
-    except (KeyError, ValidationError) as error:
-        raise BundleError(f"{folder / target} is not part of a bundle of format {FORMAT}: {error}") from error
+    except (KeyError, ValueError) as error:
+        raise BundleError(
+            f"{folder / target} is not part of a bundle of format {FORMAT} ({error}): {WAY_OUT}"
+        ) from error
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -157,13 +160,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(text)
         kind, digest, files = manifest["format"], manifest["digest"], manifest["files"]
     except FileNotFoundError:
-        raise BundleError(f"{folder} holds no bundle: there is no {MANIFEST}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}); export it again") from error
+        raise BundleError(f"{folder} holds no bundle, there is no {MANIFEST}: {WAY_OUT}") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {WAY_OUT}") from error
     if kind != FORMAT:
-        raise BundleError(f"{path} is of format {kind}, this version reads {FORMAT}: export the champion again")
+        raise BundleError(f"{path} is of format {kind}, this version reads {FORMAT}: {WAY_OUT}")
     if text != _render({name: value for name, value in manifest.items() if name != "sha256"}):
-        raise BundleError(f"{path} is not what was written: export the champion again")
+        raise BundleError(f"{path} is not what was written: {WAY_OUT}")
     return {"digest": digest, "files": files}
 
 
@@ -171,11 +174,18 @@ def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
     for name in sorted(found ^ set(files)):
         fault = "is missing" if name in files else "is not in the manifest"
-        raise BundleError(f"{folder / name} {fault}: export the champion again")
-    contents = {name: (folder / name).read_bytes() for name in files}
-    for name, content in contents.items():
-        if _describe(content) != files[name]:
-            raise BundleError(f"{folder / name} is not what was written: export the champion again")
+        raise BundleError(f"{folder / name} {fault}: {WAY_OUT}")
+    contents: dict[str, bytes] = {}
+    for name, described in files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size == described["bytes"]:  # before it is read: it may be of any size
+                contents[name] = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read ({error.strerror}): {WAY_OUT}") from error
+        if name not in contents or _describe(contents[name]) != described:
+            raise BundleError(f"{path} is not what was written: {WAY_OUT}")
     return contents
 
 

@@ -7,15 +7,17 @@ Belongs here: what belongs to a candidate, which of several is taken, and its di
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.catalog import CohortSpec, FeatureSetSpec, digest
+from cry_pipeline import keys
+from cry_pipeline.catalog import Catalog, CohortSpec, FeatureSetSpec
 from cry_pipeline.evaluation.records import Evidence, Target
 
-REVISION = 3
-"""Raised when a change of code changes what is in a bundle: the champion is then exported anew."""
+STAGE = "bundle"
+"""Its revision, in keys.py, is raised when a change of code changes what is in a bundle."""
 
 
 class CandidateError(ValueError):
@@ -79,7 +81,26 @@ def bundle_digest(candidates: Mapping[Target, Candidate]) -> str:
         target: {"run": candidate.evidence.provenance.run_digest, "evidence": candidate.evidence.digest}
         for target, candidate in candidates.items()
     }
-    return digest(inputs=inputs, revision=REVISION)
+    return keys.key(STAGE, {target: bundle_spec(own.cohort) for target, own in candidates.items()}, inputs)
+
+
+def bundle_spec(cohort: CohortSpec) -> dict[str, Any]:
+    """Return what a bundle takes from the catalog itself, and not by a run: JSON types."""
+    return {"target": cohort.target, "classes": cohort.classes, "min_duration_s": cohort.min_duration_s}
+
+
+def bundle_code_version(catalog: Catalog, names: Mapping[Target, tuple[str, ...]]) -> str:
+    """Return what changes where the catalog or code would make another bundle of the same runs.
+
+    Args:
+        catalog: the experiments and their cohorts.
+        names: of the experiments that a bundle may be made of, by target.
+    """
+    cohorts = {name: catalog.cohorts[catalog.experiments[name].cohort] for own in names.values() for name in own}
+    spec = {
+        target: [{"experiment": name, **bundle_spec(cohorts[name])} for name in own] for target, own in names.items()
+    }
+    return keys.code_version(STAGE, spec)
 
 
 def of_repeat(predictions: pd.DataFrame, repeat: int) -> pd.DataFrame:

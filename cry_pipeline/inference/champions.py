@@ -4,23 +4,28 @@ Belongs here: the pointer, its history, and where bundles lie. Does not: making 
 may become the champion (promotion.py).
 
 ``models/champions/<digest>/`` are the bundles; ``models/champion.json`` names the one in use and how it came to be.
-Both change by one rename, so that a reader finds the old champion or the new one.
+Both change by one rename, so that a reader finds the old champion or the new one; of several who switch at once each
+waits for the other, so that no switch is lost.
 """
 
+import fcntl
 import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cry_pipeline.artefacts import write_json
+from pydantic import BaseModel, ConfigDict
+
+from cry_pipeline.artefacts import DamagedFileError, make_folder, read_json, write_json
 from cry_pipeline.inference.bundle import BundleError, Target, verify
 
 LOG = logging.getLogger("cry_pipeline")
-POINTER, CHAMPIONS = "champion.json", "champions"
+POINTER, LOCK, CHAMPIONS = "champion.json", ".champion.lock", "champions"
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 
 
@@ -40,6 +45,24 @@ class Event(NamedTuple):
     why: list[str]
 
 
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    at: str
+    event: str
+    digest: str
+    previous: str | None
+    runs: dict[Target, dict[str, str]]
+    why: list[str]
+
+
+class _Pointer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    champion: str
+    history: list[_Entry]
+
+
 def champion_folder(models: Path, digest: str) -> Path:
     """Return where the bundle of ``digest`` lies: under its first 16 digits."""
     return models / CHAMPIONS / digest[:16]
@@ -49,17 +72,37 @@ def history(models: Path) -> list[Event]:
     """Return all switches, oldest first; the digest of the last is the champion. Empty where there was none.
 
     Raises:
-        ChampionError: the pointer cannot be read.
+        ChampionError: the pointer is not, whole, what was written.
     """
     path = models / POINTER
     try:
-        return [Event(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["history"]]
+        pointer = _Pointer.model_validate(_content(path))
+        events = [Event(**entry.model_dump()) for entry in pointer.history]
+        if not events or events[-1].digest != pointer.champion:
+            raise ValueError("the champion is not the last of its history")  # noqa: TRY301
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise ChampionError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): restore it, or remove it to begin anew"
+            f"{path} cannot be read, or is not what was written ({' '.join(str(error).split())}): put a copy of it "
+            "back; or remove it, and `cry-pipeline run` begins anew with the best candidate. Until then --bundle names "
+            "one"
         ) from error
+    return events
+
+
+def _content(path: Path) -> Any:
+    """Return what the file holds; one written before files were sealed is held against its form alone."""
+    try:
+        return read_json(path, "see below")
+    except DamagedFileError as error:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            raise error from None
+        if isinstance(content, dict) and content.keys() == {"champion", "history"}:
+            return content
+        raise
 
 
 def current(models: Path) -> Path:
@@ -76,14 +119,39 @@ def current(models: Path) -> Path:
     return champion_folder(models, events[-1].digest)
 
 
-def switch(models: Path, event: Event) -> None:
-    """Make ``event.digest`` the champion by appending ``event`` to the history, atomically."""
-    events = [*history(models), event]
-    write_json(
-        models / POINTER,
-        {"champion": event.digest, "history": [entry._asdict() for entry in events]},
-    )
+def switch(models: Path, event: Event, *, only_from_previous: bool = False) -> bool:
+    """Make ``event.digest`` the champion by appending ``event`` to the history; return whether that was done.
+
+    Args:
+        models: folder of the champions.
+        event: what to append; where the champion is no more its ``previous``, it is noted as after the present one.
+        only_from_previous: leave all as it is in that case, because the event rests on a comparison with another.
+
+    Raises:
+        ChampionError: the history cannot be read.
+    """
+    with _alone(models):
+        events = history(models)
+        present = events[-1].digest if events else None
+        if only_from_previous and event.previous != present:
+            return False
+        _append(models, events, event._replace(previous=present))
+    return True
+
+
+def _append(models: Path, events: list[Event], event: Event) -> None:
+    entries = [entry._asdict() for entry in (*events, event)]
+    write_json(models / POINTER, {"champion": event.digest, "history": entries})
     LOG.info("champion: %s %s", event.digest[:16], event.event)
+
+
+@contextmanager
+def _alone(models: Path) -> Iterator[None]:
+    """Hold the lock under which the history is read and written again; it ends with the process, however it ends."""
+    make_folder(models)
+    with (models / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def rolled_back_from(events: list[Event]) -> set[str]:
@@ -105,9 +173,16 @@ def roll_back(models: Path, to: str | None = None) -> Event:
         ChampionError: there is no such champion.
         BundleError: its bundle is damaged.
     """
-    events = history(models)
-    if not events:
+    if not history(models):
         raise ChampionError("there is no champion, so none to roll back from")
+    with _alone(models):
+        events = history(models)
+        event = _way_back(models, events, to)
+        _append(models, events, event)
+    return event
+
+
+def _way_back(models: Path, events: list[Event], to: str | None) -> Event:
     now = events[-1].digest
     if to is None:
         target = next(event.previous for event in reversed(events) if event.digest == now and event.event == PROMOTED)
@@ -121,9 +196,7 @@ def roll_back(models: Path, to: str | None = None) -> Event:
         target = matches[0]
     verify(champion_folder(models, target))
     runs = next(event.runs for event in reversed(events) if event.digest == target)
-    event = Event(_now(), ROLLED_BACK, target, now, runs, [f"rolled back from {now[:16]}"])
-    switch(models, event)
-    return event
+    return Event(_now(), ROLLED_BACK, target, now, runs, [f"rolled back from {now[:16]}"])
 
 
 def place(models: Path, digest: str, build: Callable[[Path], Any], accept: Callable[[Path], list[str]]) -> list[str]:

@@ -5,6 +5,7 @@ a bundle (building.py), the paired test's arithmetic (evaluation/comparisons.py)
 data and folds, without which no candidate gets here.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,9 @@ from cry_pipeline.inference.champions import Event, champion_folder, history
 from cry_pipeline.inference.parity import check_parity
 from cry_pipeline.training.fold_folders import DamagedFoldError, read_fold
 
+LOG = logging.getLogger("cry_pipeline")
 KEYS = ["recording_id", "donor", "label", "repeat", "fold"]
+ALREADY = "it is the champion already"
 SHARED = 0.5
 """Least share of the candidate's recordings that the incumbent must have tested, too, for a comparison."""
 
@@ -66,21 +69,26 @@ def promote(
         ExportError, CandidateError: no bundle can be made of the candidates.
         ChampionError: the history cannot be read.
     """
-    digest, events = bundle_digest(candidates), history(models)
-    incumbent = events[-1] if events else None
-    if incumbent is not None and incumbent.digest == digest and _sound(models, digest):
-        return Decision(digest, digest, False, ["it is the champion already"])
-    found = [] if incumbent is None or incumbent.digest == digest else contest(candidates, digest, events, runs)
-    if all(point.passed for point in found):
-        found += _placed(candidates, digest, audio, models, per_fold)
-    why = [point.sentence for point in found]
-    if not all(point.passed for point in found):
-        refused = [point.sentence for point in found if not point.passed]
-        return Decision(incumbent.digest if incumbent else None, digest, False, refused)
-    if incumbent is None or incumbent.digest != digest:
-        made_of: dict[Target, dict[str, str]] = {target: _run_of(candidate) for target, candidate in candidates.items()}
-        champions.switch(models, champions.promotion(digest, incumbent.digest if incumbent else None, made_of, why))
-    return Decision(digest, digest, True, why)
+    digest = bundle_digest(candidates)
+    made_of: dict[Target, dict[str, str]] = {target: _run_of(candidate) for target, candidate in candidates.items()}
+    placed: list[Finding] = []
+    while True:
+        events = history(models)
+        incumbent = events[-1] if events else None
+        present = incumbent.digest if incumbent else None
+        if present == digest and _sound(models, digest):
+            return Decision(digest, digest, bool(placed), [*(point.sentence for point in placed), ALREADY])
+        found = [] if present in (None, digest) else contest(candidates, digest, events, runs)
+        if all(point.passed for point in found):
+            placed = placed or _placed(candidates, digest, audio, models, per_fold)
+            found += placed
+        if refused := [point.sentence for point in found if not point.passed]:
+            return Decision(present, digest, False, refused)
+        why = [point.sentence for point in found]
+        event = champions.promotion(digest, present, made_of, why)
+        if present == digest or champions.switch(models, event, only_from_previous=True):
+            return Decision(digest, digest, True, why)
+        LOG.info("champion: switched by somebody else meanwhile; compared with that one now")
 
 
 def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Event], runs: Path) -> list[Finding]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cry_pipeline.inference import champions
 from cry_pipeline.inference.candidates import Candidate, CandidateError, best, bundle_digest
 from cry_pipeline.inference.champions import ChampionError, champion_folder, current, history, roll_back
 from cry_pipeline.inference.promotion import Decision, promote
@@ -120,6 +121,24 @@ def test_without_the_champions_run_there_is_no_promotion(
     decision = promote({"cry": graded(candidate, 0.9)}, made.files.get, models=models, runs=tmp_path / "elsewhere")
     assert not decision.promoted
     assert "is not there" in decision.why[0]
+
+
+def test_champion_switched_meanwhile_is_the_one_to_compare_with(
+    candidate: Callable[..., Candidate], made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, other = champions.switch, champions.promotion("f" * 64, None, {"cry": {"experiment": "x", "run": "r"}}, [])
+
+    def late(models: Path, event: champions.Event, **options: bool) -> bool:
+        if not history(models):
+            real(models, other)
+        return real(models, event, **options)
+
+    monkeypatch.setattr(champions, "switch", late)
+    decision = promote({"cry": candidate()}, made.files.get, models=tmp_path / "models", runs=tmp_path / "runs")
+    assert not decision.promoted
+    assert decision.champion == other.digest
+    assert "is not there" in decision.why[0]
+    assert [event.digest for event in history(tmp_path / "models")] == [other.digest]
 
 
 def test_damaged_champion_is_made_again(candidate: Callable[..., Candidate], made: Made, tmp_path: Path) -> None:

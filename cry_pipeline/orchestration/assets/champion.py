@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
@@ -88,7 +88,7 @@ def audio_of(workspace: Workspace) -> "Callable[[str], Path | None]":
 
 def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that exports the best candidates and promotes them if they are not worse."""
-    from cry_pipeline.inference.candidates import REVISION
+    from cry_pipeline.inference.candidates import bundle_code_version
 
     names = [name for own in candidate_names(catalog).values() for name in own]
 
@@ -104,7 +104,7 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
         owners=OWNERS,
         description="The exported model: from samples to the probability of a cry and of reasons. A candidate is "
         "promoted if the paired test does not find it worse and its predictions equal the offline ones.",
-        code_version=digest(spec=candidate_names(catalog), revision=REVISION),
+        code_version=bundle_code_version(catalog, candidate_names(catalog)),
         automation_condition=when_stale(),
     )
     def champion(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
