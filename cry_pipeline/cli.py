@@ -212,13 +212,15 @@ def corpus_check(
 
 @features_app.command("list")
 def features_list() -> None:
-    """List the feature sets of the catalog with what is stored of each."""
+    """List the feature sets of the catalog with what is stored of each, and how many recordings have no features."""
+    from cry_pipeline.features.failures import read_failures
     from cry_pipeline.features.store import FeatureStore
 
     where = settings()
     rows = []
     for name, spec in catalog(where.catalog).feature_sets.items():
-        info = FeatureStore.open(where.features, spec).info()
+        store = FeatureStore.open(where.features, spec)
+        info = store.info()
         rows.append(
             {
                 "feature set": name,
@@ -229,6 +231,7 @@ def features_list() -> None:
                 "mels": spec.mels,
                 "MFCC": spec.mfcc,
                 "recordings": info.recordings,
+                "failed": len(read_failures(store.storage)),
                 "parts": info.parts,
                 "size": megabytes(info.bytes),
             }

@@ -32,7 +32,7 @@ def track(
     if _hidden:
         yield from items
         return
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         from tqdm import tqdm
 
         yield from tqdm(items, desc=description, total=total, unit=unit, leave=False, dynamic_ncols=True)
@@ -44,6 +44,6 @@ def track(
         if now - said >= LOG_EVERY_S:
             said = now
             rate = done / (now - started)
-            left = f", {(total - done) / rate:.0f} s left" if total else ""
+            left = f", {max(total - done, 0) / rate:.0f} s left" if total else ""
             pace = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
             LOG.info("%s: %s/%s %s, %s%s", description, done, total or "?", unit, pace, left)
