@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from cry_pipeline import __version__
+from cry_pipeline.maintain_cli import maintain
 from cry_pipeline.predict_cli import champion_app, predict
 from cry_pipeline.store_cli import store_app
 from cry_pipeline.terminal import catalog, close_output, log_to_terminal, megabytes, print_table, settings, shown
@@ -64,6 +65,7 @@ app.add_typer(features_app, name="features")
 app.add_typer(store_app, name="store")
 app.add_typer(champion_app, name="champion", no_args_is_help=True)
 app.command()(predict)
+app.command()(maintain)
 
 
 def main() -> None:

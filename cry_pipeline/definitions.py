@@ -21,6 +21,7 @@ from cry_pipeline.orchestration.automation import inbox_sensor, retraining_senso
 from cry_pipeline.orchestration.checks import donor_checks, feature_checks, schema
 from cry_pipeline.orchestration.executor import one_writer
 from cry_pipeline.orchestration.jobs import all_jobs
+from cry_pipeline.orchestration.maintenance import maintenance_job, maintenance_schedule
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.settings import Settings, load_settings
 
@@ -40,9 +41,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *champion_assets(catalog),
         ],
         asset_checks=[schema, *feature_checks(catalog), *donor_checks(catalog), *champion_checks(catalog)],
-        jobs=all_jobs(catalog),
+        jobs=[*all_jobs(catalog), maintenance_job(catalog)],
         sensors=[inbox_sensor, retraining_sensor(catalog)],
-        schedules=[weekly_catch_up],
+        schedules=[weekly_catch_up, maintenance_schedule],
         resources={"workspace": Workspace.of(settings)},
         executor=one_writer(settings.data),
     )
