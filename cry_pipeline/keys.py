@@ -63,7 +63,7 @@ STAGES: dict[str, Stage] = {
     ),
     "experiment_page": Stage(
         "the page's templates; digests of the evidence and of its twin's; descriptions in the catalog",
-        revision=5,
+        revision=6,
         libraries=DRAWN,
     ),
     "site": Stage(

@@ -4,6 +4,7 @@ Belongs here: what stands on the page, and when it is current. Does not: evidenc
 behind (run_details.py), figures (plots.py, experiment_plots.py), and the page's words and looks (``templates/``).
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,9 @@ from cry_pipeline.evaluation.style import Theme
 from cry_pipeline.features.kinds import parameters
 from cry_pipeline.progress import track
 from cry_pipeline.side_by_side import in_processes
+from cry_pipeline.training.fold_folders import DamagedFoldError
 
+LOG = logging.getLogger("cry_pipeline")
 STAGE = "experiment_page"
 
 
@@ -61,7 +64,7 @@ def write_experiments(
         path = experiment_path(folder, found.provenance.experiment)
         if not is_current(path, key):
             stale.append(_Page(path, key, found, twin))
-    asked = [(page, details(page.found)) for page in stale]
+    asked = [_with_details(page, details) for page in stale]
     make = partial(_make_page, catalog)
     made = in_processes(make, asked, workers) if min(workers, len(asked)) > 1 else ((one, make(one)) for one in asked)
     for _ in track(made, "pages of experiments", total=len(asked), unit="pages"):
@@ -75,6 +78,15 @@ class _Page(NamedTuple):
     digest: str
     found: Evidence
     twin: Evidence | None
+
+
+def _with_details(page: _Page, details: Callable[[Evidence], RunDetails]) -> tuple[_Page, RunDetails]:
+    """Return the page with its details; of a run that is damaged it says so, under a key that is not current."""
+    try:
+        return page, details(page.found)
+    except DamagedFoldError as error:
+        LOG.warning("%s: what its run left is damaged (%s)", page.found.provenance.experiment, error)
+        return page._replace(digest=f"{page.digest}, run damaged"), RunDetails({}, fault=str(error))
 
 
 def _make_page(catalog: Catalog, asked: tuple[_Page, RunDetails]) -> None:
@@ -103,7 +115,7 @@ def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin
         pictures=_pictures(found, details),
         mistakes=[(each, data_uri(experiment_plots.spectrogram(each.mel))) for each in details.mistakes],
         heard=catalog.feature_sets[of.feature_set],
-        details=details,
+        fault=details.fault,
         lineage=_lineage(catalog, found, details),
     )
 
@@ -168,7 +180,8 @@ def _lineage(catalog: Catalog, found: Evidence, details: RunDetails) -> dict[str
             "folds": made_from.get("inputs", {}).get("folds", "not noted"),
         },
         "Model": _flat(made_from.get("spec", {}).get("model", {})) | {"seed": of.seed},
-        "Fitted (fold 0-0)": _flat(run.get("fitted", {})) | {"training of all folds": f"{details.seconds:.0f} s"},
+        "Fitted (fold 0-0)": _flat(run.get("fitted", {}))
+        | {"training of all folds": "not noted" if details.fault else f"{details.seconds:.0f} s"},
         "Features": _flat(parameters(catalog.feature_sets[of.feature_set])),
         "Folds": _flat(catalog.protocols[of.protocol].model_dump(mode="json", exclude={"description"}))
         | {"donors on both sides": found.shared_donors},

@@ -15,7 +15,7 @@ import pandas as pd
 from cry_pipeline.evaluation.calibration import calibrated
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.folds.copies import parse_copy
-from cry_pipeline.training.fold_folders import HISTORY, read_provenance
+from cry_pipeline.training.fold_folders import HISTORY, read_fold, read_provenance
 
 if TYPE_CHECKING:
     from cry_pipeline.features.rows import FeatureRows
@@ -55,6 +55,7 @@ class RunDetails:
         best_epochs: the epoch whose weights were kept, by fold, where it is noted.
         mistakes: the surest first; empty for a model that reads no features.
         seconds: training time of all folds.
+        fault: what of the run is damaged, so that all else is missing; empty where it is whole.
     """
 
     lineage: dict[str, Any]
@@ -62,19 +63,22 @@ class RunDetails:
     best_epochs: dict[str, int] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     seconds: float = 0.0
+    fault: str = ""
 
 
 def read_details(folder: Path, mistakes: Sequence[Mistake]) -> RunDetails:
     """Return the details of the run whose folds lie in ``folder``.
 
     Raises:
-        DamagedFoldError: a fold has no readable provenance.
+        DamagedFoldError: a fold's files are not what was written.
         OSError: there is no fold, or a history cannot be read.
     """
     folds = sorted(folder.glob("fold-*"), key=lambda path: [int(number) for number in path.name.split("-")[1:]])
     if not folds:
         raise FileNotFoundError(f"{folder} holds no fold of the run; train it again with `cry-pipeline run`.")
     lineages = {path.name.removeprefix("fold-"): read_provenance(path) for path in folds}
+    for path, lineage in zip(folds, lineages.values(), strict=True):
+        read_fold(path, str(lineage.get("digest")))  # a curve that was changed is not shown
     histories = {path.name.removeprefix("fold-"): pd.read_csv(path / HISTORY) for path in folds}
     return RunDetails(
         lineage=next(iter(lineages.values())),

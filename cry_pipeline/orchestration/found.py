@@ -61,14 +61,19 @@ def predictions_of(
 ) -> "dict[str, OutOfFold]":
     """Return the out-of-fold predictions of those experiments among ``names`` that there is evidence of.
 
-    Raises:
-        DamagedFoldError: a fold's files are not what was written.
+    A run that is damaged is said and left out: it stops no report, and is trained again when it is materialized.
     """
-    return {
-        found.provenance.experiment: _rows(found, catalog, workspace)
-        for found in evidence
-        if found.provenance.experiment in names
-    }
+    from cry_pipeline.training.fold_folders import DamagedFoldError
+
+    rows = {}
+    for found in evidence:
+        name = found.provenance.experiment
+        try:
+            if name in names:
+                rows[name] = _rows(found, catalog, workspace)
+        except DamagedFoldError as error:
+            LOG.warning("%s is left out of reports that compare its predictions: %s", name, error)
+    return rows
 
 
 def details_of(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "RunDetails":

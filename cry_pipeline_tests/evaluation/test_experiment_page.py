@@ -1,5 +1,6 @@
 """An experiment's page and the site: the evidence's own numbers, what stands beside them, links that lead somewhere."""
 
+import hashlib
 import json
 from io import BytesIO
 from itertools import pairwise
@@ -23,6 +24,7 @@ from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
 from cry_pipeline.evaluation.report import NO_TWIN, write_leaderboard
 from cry_pipeline.evaluation.run_details import Mistake, RunDetails, read_details, surest_mistakes
 from cry_pipeline.evaluation.site import answers, site_html, write_site
+from cry_pipeline.training.fold_folders import DamagedFoldError
 from cry_pipeline_tests.evaluation.test_report import Page, links_of
 
 CATALOG = load_catalog()
@@ -197,6 +199,25 @@ def test_a_page_that_was_changed_or_torn_is_made_again(made, details, tmp_path: 
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.html")} == first
 
 
+@pytest.mark.usefixtures("without_figures")
+def test_a_damaged_run_is_said_on_its_page_until_it_is_whole_again(made, details, tmp_path: Path) -> None:
+    found = [made[GROUPED][0], made[MAJORITY][0]]
+
+    def damaged(one: Evidence) -> RunDetails:
+        if one is found[0]:
+            raise DamagedFoldError("fold-0-1/history.csv differs from what was written")
+        return details
+
+    for expected in ((2, 0), (1, 1)):
+        assert write_experiments(CATALOG, found, damaged, tmp_path) == expected, "the other page is then current"
+        text = Page((tmp_path / "experiments" / f"{GROUPED}.html").read_text(encoding="utf-8")).text
+        assert "fold-0-1/history.csv differs from what was written" in text
+        assert "No recording was answered wrongly" not in text
+        assert found[0].sentence in text, "evidence has its own checksum and still stands"
+    assert write_experiments(CATALOG, found, lambda one: details, tmp_path) == (1, 1)
+    assert "differs from what was written" not in (tmp_path / "experiments" / f"{GROUPED}.html").read_text()
+
+
 def test_all_links_of_the_site_lead_to_a_page(made, details, tmp_path: Path) -> None:
     found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
     write_leaderboard(found, tmp_path, {"not_run_yet": NOT_RUN})
@@ -252,14 +273,24 @@ def test_histories_are_read_by_fold_in_order(tmp_path: Path) -> None:
     for name, epochs in (("fold-0-2", 2), ("fold-0-10", 3), ("fold-1-0", 0)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "history.csv").write_text("epoch,train_loss,validation_loss\n" + "0,1.0,2.0\n" * epochs)
-        lineage = {"fitted": {"best_epoch": 1} if epochs else {}, "seconds": 2.5, "fold": name}
-        (tmp_path / name / "provenance.json").write_text(json.dumps(lineage))
+        (tmp_path / name / "checkpoint.safetensors").touch()
+        pd.DataFrame({"recording_id": ["a"]}).to_parquet(tmp_path / name / "predictions.parquet")
+        files = {
+            path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path in (tmp_path / name).iterdir()
+        }
+        lineage = {"digest": "d", "fitted": {"best_epoch": 1} if epochs else {}, "seconds": 2.5, "fold": name}
+        (tmp_path / name / "provenance.json").write_text(json.dumps(lineage | {"files": files}))
     found = read_details(tmp_path, ())
     assert {name: len(history) for name, history in found.histories.items()} == {"0-2": 2, "0-10": 3}
     assert list(found.histories) == ["0-2", "0-10"]
     assert found.best_epochs == {"0-2": 1, "0-10": 1}
     assert found.lineage["fold"] == "fold-0-2"
     assert found.seconds == 7.5
+    history = tmp_path / "fold-0-10" / "history.csv"
+    history.write_text(history.read_text().replace("2.0", "1.0", 1))
+    with pytest.raises(DamagedFoldError, match=r"fold-0-10/history\.csv differs from what was written"):
+        read_details(tmp_path, ())
     with pytest.raises(FileNotFoundError, match="holds no fold"):
         read_details(tmp_path / "nowhere", ())
 

@@ -51,7 +51,7 @@ EXPERIMENTS = {
 GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "evidence": (3, 4311, -467.36524, -634.6014, "506f368aa28b390c"),
     "leaderboard": (5, 84, -17.09909, 2.60021, "cc176cadeedc664f"),
-    "experiment_page": (5, 14, 12011.17106, 4981.08948, "b49f4555b895a77a"),
+    "experiment_page": (6, 13, 11979.62893, 5111.58732, "5f056defa2536f06"),
     "site": (5, 3, 3.98352, 3.96171, "5942f40557781f05"),
     "leakage_ladder": (3, 25, 125.47048, 49.63218, "aa9e675086d69311"),
     "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),

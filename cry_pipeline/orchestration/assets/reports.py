@@ -201,7 +201,12 @@ def paired_asset(
     def written(workspace: Workspace) -> Made:
         found, _ = find_evidence(catalog, workspace)
         runs = predictions_of(names, found, catalog, workspace)
-        report = write(catalog, found, runs, workspace.settings.reports)
+        report = write(
+            catalog,
+            [each for each in found if each.provenance.experiment in runs],
+            runs,
+            workspace.settings.reports,
+        )
         shown = {name: table(report.table)}
         return Made(report.digest, report.page, not report.reused, report.reused, report.table, shown=shown)
 
