@@ -1,7 +1,7 @@
 """Whether probabilities can be taken at their word, and what is gained by keeping quiet.
 
-Belongs here: applying a temperature, reliability, abstention. Does not: fitting the temperature (training, on
-inner folds: one fitted here would have seen the labels it is judged by).
+Belongs here: reliability, abstention. Does not: fitting the temperature (training, on inner folds: one fitted here
+would have seen the labels it is judged by), and applying it (training too: there is one formula).
 """
 
 from dataclasses import replace
@@ -14,6 +14,7 @@ from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.statistics import donor_bootstrap, donor_sums, percentile_interval
+from cry_pipeline.training import calibration
 
 BINS = 10
 POINTS = 20
@@ -21,19 +22,9 @@ POINTS = 20
 
 
 def calibrated(rows: OutOfFold) -> OutOfFold:
-    """Return ``rows`` with softmax(ln p / temperature) for p; the temperatures of the result are 1."""
-    probabilities = tempered(rows.probabilities, rows.temperatures)
+    """Return ``rows`` with their temperatures applied; the temperatures of the result are 1."""
+    probabilities = calibration.calibrated(rows.probabilities, rows.temperatures)
     return replace(rows, probabilities=probabilities, temperatures=np.ones_like(rows.temperatures))
-
-
-def tempered(probabilities: Floats, temperatures: Floats) -> Floats:
-    """Return softmax(ln p / temperature) of ``probabilities [..., classes]`` and ``temperatures [...]``.
-
-    A probability of 0 is taken for the smallest positive float64; rows at temperature 1 stay as they are.
-    """
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) / temperatures[..., None]
-    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.where(temperatures[..., None] == 1, probabilities, odds / odds.sum(axis=-1, keepdims=True))
 
 
 def calibration_of(rows: OutOfFold, brier: Interval, log_loss: Interval, *, resamples: int, seed: int) -> Calibration:

@@ -15,6 +15,7 @@ import pandas as pd
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog, CohortSpec, FeatureSetSpec
 from cry_pipeline.evaluation.records import Evidence, Target
+from cry_pipeline.training import calibration
 
 STAGE = "bundle"
 """Its revision, in keys.py, is raised when a change of code changes what is in a bundle."""
@@ -112,7 +113,4 @@ def of_repeat(predictions: pd.DataFrame, repeat: int) -> pd.DataFrame:
 def calibrated(predictions: pd.DataFrame, classes: Iterable[str]) -> np.ndarray:
     """Return softmax(log p / temperature) ``[recordings, classes]`` of predictions that have a ``temperature``."""
     probabilities = predictions[[f"p_{name}" for name in classes]].to_numpy(np.float64)
-    with np.errstate(divide="ignore"):
-        logits = np.log(probabilities) / predictions["temperature"].to_numpy(np.float64)[:, None]
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return calibration.calibrated(probabilities, predictions["temperature"].to_numpy(np.float64))

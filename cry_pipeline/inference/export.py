@@ -29,7 +29,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import MAX_DURATION_S
 from cry_pipeline.features.transforms import FeatureTransform
 from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, open_graph, run_graph
-from cry_pipeline.inference.scorers import ExportError, Heard, scorer_of
+from cry_pipeline.inference.scorers import ExportError, Heard, bounded, scorer_of
 from cry_pipeline.training.models import FittedModel
 
 OPSET = 20
@@ -71,7 +71,7 @@ class FoldEnsemble(nn.Module):
         after_first = lengths + self.feature_set.padding_samples - self.feature_set.n_fft
         heard = Heard(self.transform(samples, lengths), 1 + after_first // self.feature_set.hop_samples)
         logits = torch.cat([member(heard) for member in self.members])
-        members = (logits / self.temperatures).softmax(dim=1)
+        members = (bounded(logits) / self.temperatures).softmax(dim=1)
         return members.mean(dim=0, keepdim=True).float(), members.float()
 
 

@@ -5,6 +5,7 @@ as a whole (export.py). Networks are the modules that they are; the others are w
 ONNX has, and the export holds them against the stored predictions of the originals.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from cry_pipeline.catalog.networks import NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser, plane_image
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.transforms import Features
+from cry_pipeline.training.calibration import SMALLEST
 from cry_pipeline.training.covariances import band_means
 from cry_pipeline.training.ensemble import FittedEnsemble
 from cry_pipeline.training.fitted_network import FittedNetwork
@@ -167,7 +169,7 @@ class EnsembleScorer(Scorer):
 
     def forward(self, heard: Heard) -> Tensor:
         """See :class:`Scorer`."""
-        logs = (torch.cat([member(heard) for member in self.members]) / self.temperatures).log_softmax(dim=1)
+        logs = (bounded(torch.cat([member(heard) for member in self.members])) / self.temperatures).log_softmax(dim=1)
         if self.average == "probability":
             return (logs.exp() * self.shares).sum(dim=0, keepdim=True).log()
         return (logs * self.shares).sum(dim=0, keepdim=True)
@@ -186,6 +188,11 @@ def scorer_of(fitted: FittedModel) -> Scorer:
     if isinstance(fitted, FittedValues) and fitted.checkpoint.kind == "svm":
         return SvmScorer(SvmSpec.model_validate(fitted.checkpoint.spec), fitted)
     raise ExportError(f"a model of kind {fitted.checkpoint.kind} cannot be exported")
+
+
+def bounded(logits: Tensor) -> Tensor:
+    """Return the logarithms of the softmax of ``logits [members, classes]``, at least what a temperature is given."""
+    return logits.log_softmax(dim=1).clamp(min=math.log(SMALLEST))
 
 
 def _equal(first: FittedModel, second: FittedModel) -> bool:

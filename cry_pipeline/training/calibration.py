@@ -10,7 +10,8 @@ import numpy as np
 
 LEAST, MOST = 0.05, 20.0
 SMALLEST = 1e-12
-"""Probabilities are taken as at least this."""
+"""Probabilities are taken as at least this before a temperature is applied, in the exported graph too: one exact 0, as
+forests give, would decide a temperature alone."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,15 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
     return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue] - no fields in its stubs
 
 
-def log_calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return log softmax(log p / T), float64 [recordings, classes]."""
+def log_calibrated(probabilities: np.ndarray, temperatures: np.ndarray | float) -> np.ndarray:
+    """Return log softmax(log p / T), float64 ``[..., classes]``, of ``temperatures [...]`` or one for all."""
     from scipy.special import log_softmax
 
-    return log_softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature, axis=1)
+    warmth = np.asarray(temperatures, dtype=np.float64)[..., None]
+    return log_softmax(np.log(np.maximum(probabilities, SMALLEST)) / warmth, axis=-1)
+
+
+def calibrated(probabilities: np.ndarray, temperatures: np.ndarray | float) -> np.ndarray:
+    """Return softmax(log p / T), float64 ``[..., classes]``; what is at temperature 1 stays as it is, bit for bit."""
+    as_they_are = np.asarray(temperatures)[..., None] == 1
+    return np.where(as_they_are, probabilities, np.exp(log_calibrated(probabilities, temperatures)))

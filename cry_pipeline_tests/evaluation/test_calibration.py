@@ -8,23 +8,13 @@ import sklearn.metrics as sk
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 
-from cry_pipeline.evaluation.calibration import abstention, calibrated, calibration_of, reliability, tempered
+from cry_pipeline.evaluation.calibration import abstention, calibrated, calibration_of, reliability
 from cry_pipeline.evaluation.findings import Interval
 from cry_pipeline.evaluation.predictions import OutOfFold
 
 REASONS = ("hungry", "tired", "burping")
 DRAWS = {"resamples": 200, "seed": 0}
 ANY = Interval(value=0, low=0, high=0)
-
-
-def test_a_temperature_divides_logits() -> None:
-    logits = np.random.default_rng(0).normal(size=(2, 7, 4))
-    warmth = np.random.default_rng(1).uniform(0.3, 4, size=(2, 7))
-    ours = tempered(softmax(logits, axis=-1), warmth)
-    np.testing.assert_allclose(ours, softmax(logits / warmth[..., None], axis=-1))
-    certain = tempered(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([2.0, 1.0]))
-    np.testing.assert_allclose(certain, [[1, 0], [0, 1]], atol=1e-100)
-    assert np.isfinite(certain).all()
 
 
 def overconfident(run_of, factor: float = 3.0, **given: float) -> OutOfFold:
