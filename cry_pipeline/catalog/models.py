@@ -25,7 +25,8 @@ class MajoritySpec(BaseModelSpec):
 class MetadataSpec(BaseModelSpec):
     """Logistic regression on what the manifest says about a recording: no sound at all.
 
-    Words and ``sample_rate_hz`` are taken as categories, the missing value among them; ``duration_s`` as a number.
+    Words and ``sample_rate_hz`` are taken as categories, the missing value among them; ``duration_s`` as a number,
+    standardised, with a category of its own where it is missing.
     """
 
     kind: Literal["metadata"]

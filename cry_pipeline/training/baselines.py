@@ -4,11 +4,20 @@ Belongs here: constant answers and logistic regressions. Does not: trees (forest
 (networks/).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cry_pipeline.catalog.models import LogisticRegressionSpec, MajoritySpec, MetadataSpec
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.value_models import Tensors, ValueModel, statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = "?"
+NUMBERS = ("duration_s",)
+"""Columns of the manifest that are numbers to a model, not categories."""
 
 
 class Majority(ValueModel[MajoritySpec]):
@@ -68,36 +77,78 @@ class LogisticRegressionOnStatistics(ValueModel[LogisticRegressionSpec]):
 
 
 class LogisticRegressionOnMetadata(ValueModel[MetadataSpec]):
-    """Logistic regression (L2) on categories of the manifest: ``<column>=<category> [classes]`` and ``intercepts``.
+    """Logistic regression (L2) on what the manifest says.
 
-    A category that was not seen in training adds nothing.
+    A category has a coefficient for each class, ``<column>=<category> [classes]``; one that was not seen in training
+    adds nothing. A number is standardised, and has ``<column>.mean [1]``, ``<column>.scale [1]`` and ``<column>
+    [classes]``; where it is missing it is the mean, and the category ``<column>=?``. ``intercepts [classes]``.
     """
 
     spec = MetadataSpec
 
     def values(self, spec: MetadataSpec, rows: Rows) -> np.ndarray:
-        """Return ``<column>=<category>``, str ``[recordings, columns]``; what is not told is the category "?"."""
+        """Return ``<column>=<category or number>``, str ``[recordings, columns]``; what is not told is "?"."""
         columns = rows.with_columns(spec.columns)
-        named = [
-            columns[name].astype("string").fillna("?").map(lambda value, of=name: f"{of}={value}") for name in columns
-        ]
-        return np.column_stack([column.to_numpy(str) for column in named])
+        return np.column_stack([_named(columns[name], name) for name in spec.columns])
 
     def solve(self, spec: MetadataSpec, values: np.ndarray, codes: np.ndarray, classes: int, seed: int) -> Tensors:
-        """Fit a regression to one column of 0 and 1 for each category."""
-        categories = np.unique(values)
-        coefficients, intercepts = _regression(
-            _present(values, categories), codes, spec.inverse_regularisation, spec.class_weight, 1000
-        )
-        return {**dict(zip(categories.tolist(), coefficients.T, strict=True)), "intercepts": intercepts}
+        """Fit a regression to one column of 0 and 1 for each category, and one for each number."""
+        categories = np.array([name for name in np.unique(values) if not _is_number(name)])
+        scaling = {}
+        for name in _numbers(spec):
+            told = _told(values, name)
+            told = told[np.isfinite(told)]
+            sd = told.std() if len(told) else 0.0
+            scaling |= {f"{name}.mean": np.array([told.mean() if len(told) else 0.0])}
+            scaling |= {f"{name}.scale": np.array([sd if sd > 0 else 1.0])}
+        seen = np.column_stack([_present(values, categories), _standardised(values, spec, scaling)])
+        coefficients, intercepts = _regression(seen, codes, spec.inverse_regularisation, spec.class_weight, 1000)
+        names = [*categories.tolist(), *_numbers(spec)]
+        return {**dict(zip(names, coefficients.T, strict=True)), **scaling, "intercepts": intercepts}
 
     def answer(self, spec: MetadataSpec, tensors: Tensors, values: np.ndarray) -> np.ndarray:
-        """Return softmax(sum of the categories' coefficients + intercepts)."""
+        """Return softmax(sum of the categories' coefficients + numbers · theirs + intercepts)."""
         from scipy.special import softmax
 
-        categories = np.array(sorted(name for name in tensors if "=" in name))
-        coefficients = np.stack([tensors[name] for name in categories])
-        return softmax(_present(values, categories) @ coefficients + tensors["intercepts"], axis=1)
+        names = sorted(name for name in tensors if "=" in name)
+        seen = np.column_stack([_present(values, np.array(names, str)), _standardised(values, spec, tensors)])
+        coefficients = np.stack([tensors[name] for name in [*names, *_numbers(spec)]])
+        return softmax(seen @ coefficients + tensors["intercepts"], axis=1)
+
+
+def _numbers(spec: MetadataSpec) -> list[str]:
+    """Return the columns that are taken as numbers: two recordings are hardly ever of the same category of these."""
+    return [name for name in spec.columns if name in NUMBERS]
+
+
+def _is_number(named: str) -> bool:
+    name, _, value = named.partition("=")
+    return name in NUMBERS and value != MISSING
+
+
+def _named(column: "pd.Series", name: str) -> np.ndarray:
+    """Return ``<name>=<value>`` of each recording; a number in full, so that it comes back bit for bit."""
+    if name in NUMBERS:
+        numbers = column.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        named = [f"{name}={float(value)!r}" if np.isfinite(value) else f"{name}={MISSING}" for value in numbers]
+        return np.array(named, dtype=str)
+    return column.astype("string").fillna(MISSING).map(lambda value: f"{name}={value}").to_numpy(str)
+
+
+def _told(values: np.ndarray, name: str) -> np.ndarray:
+    """Return the number ``name`` of each recording, float64; NaN where it is missing."""
+    column = values[:, np.char.startswith(values[0], f"{name}=")][:, 0] if len(values) else values[:, 0]
+    texts = [text.partition("=")[2] for text in column.tolist()]
+    return np.array([np.nan if text == MISSING else float(text) for text in texts])
+
+
+def _standardised(values: np.ndarray, spec: MetadataSpec, scaling: Tensors) -> np.ndarray:
+    """Return float64 ``[recordings, numbers]``; what is missing is 0, the mean."""
+    numbers = [
+        np.nan_to_num((_told(values, name) - scaling[f"{name}.mean"]) / scaling[f"{name}.scale"])
+        for name in _numbers(spec)
+    ]
+    return np.column_stack(numbers) if numbers else np.empty((len(values), 0))
 
 
 def _present(values: np.ndarray, categories: np.ndarray) -> np.ndarray:

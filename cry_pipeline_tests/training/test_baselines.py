@@ -92,6 +92,56 @@ def test_metadata_only_is_scikit_learns_regression_on_one_column_per_category(
     np.testing.assert_allclose(restored.predict_probabilities(train.without_labels()), expected, atol=2e-4)
 
 
+def lasting(rows: Rows, *, missing: int = 0) -> Rows:
+    """Rows whose duration tells two classes from the others, no two alike; of the first ``missing`` it is not known."""
+    durations = 4.0 + 3.0 * (rows.codes < 2) + np.random.default_rng(0).normal(0, 0.5, len(rows))
+    durations[:missing] = np.nan
+    metadata = told(rows).metadata
+    assert metadata is not None
+    return replace(rows, metadata=metadata.assign(duration_s=durations))
+
+
+@pytest.mark.parametrize("missing", [0, 7])
+def test_a_duration_is_a_number_to_the_metadata_model_and_its_absence_is_told(tmp_path: Path, missing: int) -> None:
+    train = lasting(rows(), missing=missing)
+    spec = MetadataSpec(kind="metadata", columns=("platform", "duration_s"))
+    LogisticRegressionOnMetadata().fit(spec, train, FitSettings()).save(tmp_path / "checkpoint.safetensors")
+    restored, _ = load_model(tmp_path / "checkpoint.safetensors")
+    columns = train.with_columns(spec.columns)
+    numbers = StandardScaler().fit_transform(columns[["duration_s"]])  # leaves out what is missing
+    seen = [np.nan_to_num(numbers), OneHotEncoder(sparse_output=False).fit_transform(columns[["platform"]])]
+    if missing:
+        seen.append(columns[["duration_s"]].isna().to_numpy(float))
+    golden = LogisticRegression(class_weight="balanced", max_iter=1000)
+    expected = golden.fit(np.column_stack(seen), train.codes).predict_proba(np.column_stack(seen))
+    np.testing.assert_allclose(restored.predict_probabilities(train.without_labels()), expected, atol=2e-4)
+
+
+def test_a_duration_never_heard_before_tells_what_its_neighbours_tell() -> None:
+    train = lasting(rows())
+    spec = MetadataSpec(kind="metadata", columns=("duration_s",))
+    fitted = LogisticRegressionOnMetadata().fit(spec, train, FitSettings())
+    assert train.metadata is not None
+    shorter, longer = (
+        fitted.predict_probabilities(replace(train, metadata=train.metadata.assign(duration_s=duration)))[0]
+        for duration in (3.21, 7.89)
+    )
+    assert longer[:2].sum() > 0.9 > 0.1 > shorter[:2].sum()
+
+
+@pytest.mark.parametrize("durations", [np.nan, 5.0])
+def test_a_duration_that_tells_nothing_is_no_error(durations: float) -> None:
+    train = lasting(rows())
+    assert train.metadata is not None
+    train = replace(train, metadata=train.metadata.assign(duration_s=durations))
+    fitted = LogisticRegressionOnMetadata().fit(
+        MetadataSpec(kind="metadata", columns=("duration_s",)), train, FitSettings()
+    )
+    probabilities = fitted.predict_probabilities(train)
+    assert np.isfinite(probabilities).all()
+    assert np.ptp(probabilities, axis=0).max() < 1e-6
+
+
 def test_a_category_that_training_did_not_know_is_answered_as_if_nothing_were_told() -> None:
     train = told(rows())
     assert train.metadata is not None
