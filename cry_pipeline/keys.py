@@ -34,6 +34,16 @@ class Stage:
 
 DRAWN = ("matplotlib", "numpy")
 """Of what shows figures and resampled differences."""
+
+RUN_HOLDS = (
+    "the model's parameters, its implementation's own revision, the classes in order, the seed; the folds' rows, the "
+    "feature set and the versions of those rows, what the model reads of the manifest; of networks the class of "
+    "accelerator, the precision, the weights started from (their sha256, or random)"
+)
+"""A run's stage is that of the libraries that fit its model: of values, a network, or an ensemble of both."""
+RUN_REVISION = 3
+"""Raised when another choice of the rows that a fold sees, or of its seed, changes predictions."""
+
 STAGES: dict[str, Stage] = {
     "hashes": Stage("folder, path, size, mtime, ctime and inode of a file", revision=2),
     "inventory": Stage(
@@ -91,6 +101,9 @@ STAGES: dict[str, Stage] = {
         revision=4,
         libraries=("onnx", "onnxscript", "torch"),
     ),
+    "run_values": Stage(RUN_HOLDS, RUN_REVISION, libraries=("scikit-learn",)),
+    "run_network": Stage(RUN_HOLDS, RUN_REVISION, libraries=("pytorch-lightning", "torch")),
+    "run_ensemble": Stage(RUN_HOLDS, RUN_REVISION, libraries=("pytorch-lightning", "scikit-learn", "torch")),
 }
 """Every stage that keeps something under a key."""
 

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.artefacts import is_current, read_table, table_digest, write_table
-from cry_pipeline.catalog.digests import digest
-from cry_pipeline.catalog.specs import ProtocolSpec
+from cry_pipeline import keys
+from cry_pipeline.artefacts import current_table, read_table, table_digest, write_table
+from cry_pipeline.catalog.specs import CohortSpec, ProtocolSpec
 from cry_pipeline.folds.copies import with_copies
 from cry_pipeline.folds.temporal import split_by_time
 from cry_pipeline.folds.words import COLUMNS, FoldError, tested
 
-REVISION = 1
-"""Raise when a change of code changes folds."""
 ATTEMPTS = 50
 SEED_STRIDE = 1000
 """Seeds tried for one repeat, and the step between them: wide, so that repeats do not share a seed."""
@@ -134,18 +132,24 @@ def leaking_donors(folds: pd.DataFrame) -> list[str]:
     return sorted(set(homes.index.get_level_values("donor")[homes > 1]))
 
 
+def folds_code_version(protocol: ProtocolSpec, cohort: CohortSpec) -> str:
+    """Return the digest of the folds' key less the rows; of these it tells which are selected."""
+    return keys.code_version("folds", {"protocol": protocol.parts, "cohort": cohort.parts})
+
+
 def keep_folds(cohort: pd.DataFrame, protocol: ProtocolSpec, path: Path) -> tuple[pd.DataFrame, bool]:
     """Return (:func:`make_folds`, whether they were found at ``path``); made, they are kept there with provenance."""
     from cry_pipeline.folds.schemas import FOLDS
 
-    key = digest(spec=protocol.digest, inputs=table_digest(_checked(cohort, protocol)), revision=REVISION)
-    reused = is_current(path, key)
-    if not reused:
-        folds = make_folds(cohort, protocol)
-        FOLDS.validate(folds, lazy=True)
-        about = {str(name): value for name, value in folds.attrs.items()}
-        write_table(path, folds, key, protocol=protocol.model_dump(mode="json"), **about)
-    return read_folds(path), reused
+    key = keys.key("folds", protocol.parts, table_digest(_checked(cohort, protocol)))
+    kept = current_table(path, key)
+    if kept is not None:
+        return FOLDS.validate(kept, lazy=True), True
+    folds = make_folds(cohort, protocol)
+    FOLDS.validate(folds, lazy=True)
+    about = {str(name): value for name, value in folds.attrs.items()}
+    write_table(path, folds, key, protocol=protocol.model_dump(mode="json"), **about)
+    return read_folds(path), False
 
 
 def read_folds(path: Path) -> pd.DataFrame:

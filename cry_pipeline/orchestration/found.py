@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cry_pipeline.artefacts import MissingFileError
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.assets.evidence import provenance_of
+from cry_pipeline.orchestration.assets.evidence import provenance_of, trained
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
     from cry_pipeline.evaluation.evidence import evidence_digest, evidence_folder, read_evidence
     from cry_pipeline.evaluation.predictions import EvidenceError
     from cry_pipeline.evaluation.records import DAMAGED, NOT_RUN
+    from cry_pipeline.training.current_runs import NotTrainedError
 
     found, not_run, once = [], {}, cast(Workspace, _Once(workspace))
     for name, experiment in catalog.experiments.items():
@@ -45,10 +46,10 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
             not_run[name] = NOT_RUN
             continue
         cohort = catalog.cohorts[experiment.cohort]
-        key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
         try:
+            key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
             found.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key), key))
-        except MissingFileError:
+        except (MissingFileError, NotTrainedError):
             not_run[name] = NOT_RUN
         except EvidenceError as error:
             LOG.warning("%s", error)
@@ -105,6 +106,6 @@ def _rows(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFo
     from cry_pipeline.training.runs import read_run
 
     of, settings = found.provenance, workspace.settings
-    folds = workspace.folds(catalog.experiments[of.experiment].folds_name)
+    _, folds = trained(of.experiment, catalog, workspace)
     predictions = read_run(of.experiment, of.run_digest, folds, settings.runs)
     return out_of_fold(predictions, folds, found.classes, of.experiment)

@@ -21,8 +21,6 @@ from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.statistics import StatisticsPool
 from cry_pipeline.folds.copies import parse_copy, recordings_of
 
-REVISION = 1
-"""Raised when a change of code changes copies."""
 GAIN_DB = 6.0
 """A copy is at most so much louder or softer."""
 NOISE_DB = (-40.0, -20.0)

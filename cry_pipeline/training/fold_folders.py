@@ -5,7 +5,6 @@ Belongs here: writing, checking and reading ``fold-<repeat>-<fold>/``. Does not:
 
 import csv
 import hashlib
-import json
 import logging
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from cry_pipeline.artefacts import read_json, sync, write_json
 from cry_pipeline.training.models import Epoch, FittedModel
 
 LOG = logging.getLogger("cry_pipeline")
@@ -43,12 +43,14 @@ def write_fold(folder: Path, fitted: FittedModel, predictions: pd.DataFrame, pro
         _write_history(new / HISTORY, fitted.history)
         predictions.to_parquet(new / PREDICTIONS, index=False)
         files = {name: _describe(new / name) for name in (CHECKPOINT, HISTORY, PREDICTIONS)}
-        text = json.dumps({**provenance, "files": files}, indent=2, ensure_ascii=False, allow_nan=False)
-        (new / PROVENANCE).write_text(text + "\n", encoding="utf-8")
+        write_json(new / PROVENANCE, {**provenance, "files": files})
+        for path in (*(new / name for name in files), new):
+            sync(path)
         try:
             new.rename(folder)
         except OSError:
             read_fold(folder, provenance["digest"])
+    sync(folder.parent)
 
 
 def read_fold(folder: Path, digest: str) -> pd.DataFrame:
@@ -71,14 +73,11 @@ def read_fold(folder: Path, digest: str) -> pd.DataFrame:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """Return the fold's ``provenance.json``; raises DamagedFoldError where there is none, or it is not JSON."""
+    """Return the fold's ``provenance.json``; raises DamagedFoldError where it is not what was written."""
     try:
-        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        return read_json(folder / PROVENANCE, "the fold has to be trained again")
     except (OSError, ValueError) as error:
         raise DamagedFoldError(f"{folder / PROVENANCE} cannot be read: {type(error).__name__}: {error}") from error
-    if not isinstance(provenance, dict):
-        raise DamagedFoldError(f"{folder / PROVENANCE} is not a JSON object")
-    return provenance
 
 
 def reusable(folder: Path, digest: str) -> pd.DataFrame | None:
@@ -89,7 +88,10 @@ def reusable(folder: Path, digest: str) -> pd.DataFrame | None:
         return read_fold(folder, digest)
     except DamagedFoldError as error:
         LOG.warning("A fold trained before is damaged and is trained again: %s", error)
-        shutil.rmtree(folder)
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink()
         return None
 
 

@@ -36,7 +36,8 @@ class FoldTraining:
     """What the folds of a run have in common; trains one of them.
 
     ``experiment`` is called ``name`` and asks for ``model``; ``parts`` are what ``digest`` is of; the ``run``'s folder
-    holds a folder for each of ``folds``; ``feature_parts`` are noted in the provenance.
+    holds a folder for each of ``folds``; ``feature_parts`` and ``left_out``, recordings without features and why, are
+    noted in the provenance.
     """
 
     name: str
@@ -48,6 +49,7 @@ class FoldTraining:
     folds: pd.DataFrame
     run: Path
     feature_parts: list[str]
+    left_out: dict[str, str]
 
     def folder(self, key: Key) -> Path:
         """Return where fold ``key`` is kept."""
@@ -75,6 +77,7 @@ class FoldTraining:
             "made_from": self.parts,
             "catalog": self.experiment.model_dump(mode="json"),
             "feature_parts": self.feature_parts,
+            "left_out": self.left_out,
             "train": _size(train),
             "test": _size(test),
             "fitted": {**fitted.notes, "temperature": fitted.temperature},

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from cry_pipeline.training.resolved import ON_A_CPU, Resolved
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -31,7 +33,8 @@ class Epoch(NamedTuple):
 class FitSettings:
     """How to fit, apart from the model's own spec.
 
-    ``title`` is what progress is shown under, ``device`` the number of the GPU where there are several,
+    ``resolved`` says where networks are trained, how precisely and from which weights; ``title`` is what progress is
+    shown under, ``device`` the number of the GPU where there are several,
     ``deterministic`` asks a GPU for the same bits every time, at the cost of speed, and ``curves`` is a folder for
     TensorBoard's learning curves, None for none.
 
@@ -40,7 +43,7 @@ class FitSettings:
     """
 
     seed: int = 0
-    accelerator: str = "auto"
+    resolved: Resolved = ON_A_CPU
     threads: int = 1
     device: int = 0
     deterministic: bool = False
@@ -50,9 +53,7 @@ class FitSettings:
     @property
     def on_gpu(self) -> bool:
         """Whether networks are trained on a GPU."""
-        import torch
-
-        return self.accelerator != "cpu" and torch.cuda.is_available()
+        return self.resolved.accelerator != "cpu"
 
 
 class FittedModel(Protocol):

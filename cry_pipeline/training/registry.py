@@ -49,10 +49,12 @@ VALUES_REVISION = 1
 """Revision of what models on one row of values share: inner folds, temperature."""
 TRAINER_REVISION = 2
 """Revision of what networks share: batches, augmentation, loss, schedule, stopping, hybrid images."""
+COPIES_REVISION = 1
+"""Revision of the copies that ``augment_then_split`` makes, see copies.py."""
 
 MODELS: dict[str, Registered] = {
     "majority": _values("baselines", "Majority", revision=1),
-    "metadata": _values("baselines", "LogisticRegressionOnMetadata", revision=1),
+    "metadata": _values("baselines", "LogisticRegressionOnMetadata", revision=2),
     "logistic_regression": _values("baselines", "LogisticRegressionOnStatistics", revision=1),
     "random_forest": _values("forests", "RandomForest", revision=1),
     "hist_gradient_boosting": _values("forests", "GradientBoosting", revision=1),

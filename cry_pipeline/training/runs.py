@@ -6,35 +6,34 @@ a fold's model is shown (fold_training.py), and what predictions are worth (eval
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cry_pipeline.artefacts import table_digest
-from cry_pipeline.catalog import Catalog, ExperimentSpec, digest
+from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.folds.copies import recordings_of
 from cry_pipeline.folds.words import tested
 from cry_pipeline.progress import track
 from cry_pipeline.side_by_side import in_processes
 from cry_pipeline.training import copies
+from cry_pipeline.training.current_runs import RunReference, note_run, run_folder, without
 from cry_pipeline.training.fold_folders import read_fold, reusable
 from cry_pipeline.training.fold_training import FoldTraining, Key, RunError, fold_folder
 from cry_pipeline.training.images import networks_of
 from cry_pipeline.training.models import FitSettings
-from cry_pipeline.training.registry import revision_of
-from cry_pipeline.training.run_inputs import manifest_digest, reader_of, run_rows
+from cry_pipeline.training.resolved import ON_A_CPU, Resolved, resolve
+from cry_pipeline.training.run_inputs import reader_of, run_rows
+from cry_pipeline.training.run_keys import run_parts
 
 if TYPE_CHECKING:
     from cry_pipeline.features.rows import FeatureRows
     from cry_pipeline.training.images import FeatureReader
 
 LOG = logging.getLogger("cry_pipeline")
-REVISION = 2
-"""Raised when a change here or in fold_training.py changes which rows a fold sees or what it is seeded with."""
-
 WORTH_PROCESSES_S = 6.0
 """A fold that takes longer is worth a process, which takes some seconds to start and import what it needs."""
 
@@ -43,12 +42,13 @@ _Trained = tuple[Key, pd.DataFrame]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How much of the machine a run may use. Predictions do not depend on it, but for the last bits on a GPU.
+    """How much of the machine a run may use.
 
-    ``accelerator`` (auto, cpu or gpu) and ``device``, a GPU's number, say where networks are trained, and
-    ``deterministic`` whether a GPU must give the same bits every time. ``workers`` folds are trained side by side, each
-    in a process of its own; one at a time where networks are trained on a GPU. Images of more than ``memory_mib``, over
-    all processes, are mapped from a file instead of held in memory. ``tensorboard`` asks for learning curves in
+    ``accelerator`` (auto, cpu, gpu or mps) says where networks are trained; what becomes of it here is in the run's
+    digest. Predictions do not depend on the rest, but for the last bits on a GPU. ``device`` is a GPU's number, and
+    ``deterministic`` says whether it must give the same bits every time. ``workers`` folds are trained side by side,
+    each in a process of its own; one at a time where networks are trained on a GPU. Images of more than ``memory_mib``,
+    over all processes, are mapped from a file instead of held in memory. ``tensorboard`` asks for learning curves in
     ``tensorboard/`` beside the folds.
     """
 
@@ -59,10 +59,10 @@ class TrainingSettings:
     memory_mib: int = 2048
     tensorboard: bool = False
 
-    def fit_settings(self, run: Path) -> FitSettings:
+    def fit_settings(self, run: Path, resolved: Resolved) -> FitSettings:
         """Return what each model of the run in this folder is fitted with."""
         return FitSettings(
-            accelerator=self.accelerator,
+            resolved=resolved,
             device=self.device,
             deterministic=self.deterministic,
             curves=run / "tensorboard" if self.tensorboard else None,
@@ -86,51 +86,7 @@ class RunResult:
     computed: int
     reused: int
     predictions: pd.DataFrame
-
-
-def run_parts(
-    experiment: ExperimentSpec,
-    catalog: Catalog,
-    folds: pd.DataFrame,
-    feature_digest: str,
-    metadata: pd.DataFrame | None = None,
-) -> dict[str, Any]:
-    """Return, as JSON types, all that decides a run's predictions; names and descriptions are not in it.
-
-    Recordings outside the folds do not enter it; the feature set does not where the model reads no features, and of
-    the manifest only what the model reads.
-
-    Raises:
-        TrainingDataError: the model reads the manifest, and ``metadata`` lack a recording or a column.
-    """
-    model = catalog.models[experiment.model]
-    columns = ["repeat", "fold", "recording_id", "donor", "label"]
-    rows = folds[columns].sort_values(columns)
-    return {
-        "spec": {
-            "model": model.parts,
-            "classes": list(catalog.cohorts[experiment.cohort].classes),
-            "seed": experiment.seed,
-        },
-        "inputs": {
-            "folds": table_digest(rows),
-            "features": feature_digest if model.inputs else None,
-            **manifest_digest(model.metadata, folds, metadata),
-        },
-        "revision": [REVISION, revision_of(model)]
-        + [f"copies-{copies.REVISION}"] * (bool(model.inputs) and copies.has_copies(folds)),
-    }
-
-
-def run_digest(
-    experiment: ExperimentSpec,
-    catalog: Catalog,
-    folds: pd.DataFrame,
-    feature_digest: str,
-    metadata: pd.DataFrame | None = None,
-) -> str:
-    """Return the sha256 of :func:`run_parts`; runs with equal digests have equal predictions."""
-    return digest(**run_parts(experiment, catalog, folds, feature_digest, metadata))
+    reference: RunReference
 
 
 def train_run(
@@ -144,6 +100,8 @@ def train_run(
     metadata: pd.DataFrame | None = None,
     settings: TrainingSettings = _DEFAULTS,
     feature_parts: Sequence[str] = (),
+    feature_rows: str | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Train the folds of experiment ``name`` that have not been trained before; return all folds' predictions.
 
@@ -162,29 +120,38 @@ def train_run(
         metadata: recording_id and the columns named in the model's ``metadata``; may be None where it has none.
         settings: how much of the machine may be used.
         feature_parts: the store's snapshot that ``features`` was read from; noted in the provenance, not in the digest.
+        feature_rows: the store's data version of the rows that ``features`` has of these recordings.
+        left_out: recordings of ``folds`` that have no features and never will, and why: neither trained on nor tested.
 
     Raises:
         RunError: the experiment is unknown, or a class has no recording to learn from in some fold.
+        ResolutionError: the machine has not what the settings ask for.
         TrainingDataError: labels and classes, or rows, features and metadata, do not fit together.
         ProcessDiedError: a process that trained a fold was killed.
     """
     if name not in catalog.experiments:
         raise RunError(f"There is no experiment {name!r}; the catalog has {', '.join(sorted(catalog.experiments))}.")
     experiment = catalog.experiments[name]
+    model, dropped = catalog.models[experiment.model], _dropped(name, folds, left_out or {})
+    folds = without(folds, dropped)
     _check_classes(folds, catalog.cohorts[experiment.cohort].classes)
-    parts = run_parts(experiment, catalog, folds, feature_digest, metadata)
+    resolved = resolve(networks_of(model), settings.accelerator, settings.device)
+    parts = run_parts(
+        experiment, catalog, folds, feature_digest, metadata, feature_rows=feature_rows, resolved=resolved
+    )
     whole = digest(**parts)
-    folder = runs / name / whole[:16]
+    folder = run_folder(name, whole, runs)
     training = FoldTraining(
         name=name,
         digest=whole,
         parts=parts,
         experiment=experiment,
-        model=catalog.models[experiment.model],
-        settings=settings.fit_settings(folder),
+        model=model,
+        settings=settings.fit_settings(folder, resolved or ON_A_CPU),
         folds=folds,
         run=folder,
         feature_parts=list(feature_parts),
+        left_out=dropped,
     )
     folder.mkdir(parents=True, exist_ok=True)
     keys = _keys(folds)
@@ -193,8 +160,9 @@ def train_run(
     if missing:
         done |= dict(_train(training, missing, catalog, features, metadata, settings))
     LOG.info("%s: computed=%s reused=%s folds", name, len(missing), len(keys) - len(missing))
+    reference = note_run(name, catalog, training.digest, parts["inputs"], dropped, runs)
     predictions = pd.concat([done[key] for key in keys], ignore_index=True)
-    return RunResult(whole, folder, len(missing), len(keys) - len(missing), predictions)
+    return RunResult(whole, folder, len(missing), len(keys) - len(missing), predictions, reference)
 
 
 def read_run(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> pd.DataFrame:
@@ -203,13 +171,17 @@ def read_run(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> pd.Data
     Raises:
         DamagedFoldError: a fold has not been trained, or its files are not what was written.
     """
-    folder = runs / name / digest[:16]
+    folder = run_folder(name, digest, runs)
     return pd.concat([read_fold(fold_folder(folder, key), digest) for key in _keys(folds)], ignore_index=True)
 
 
-def is_finished(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> bool:
-    """Return whether every fold of the run is there; its files are checked by :func:`read_run`."""
-    return all(fold_folder(runs / name / digest[:16], key).is_dir() for key in _keys(folds))
+def _dropped(name: str, folds: pd.DataFrame, left_out: Mapping[str, str]) -> dict[str, str]:
+    """Return those of ``left_out`` that are in ``folds``, and say so."""
+    own = {name: left_out[name] for name in recordings_of(folds["recording_id"]) if name in left_out}
+    if own:
+        first, why = next(iter(own.items()))
+        LOG.warning("%s: %s recordings have no features and are left out, first %s: %s", name, len(own), first, why)
+    return own
 
 
 def _train(

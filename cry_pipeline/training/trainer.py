@@ -5,11 +5,12 @@ Belongs here: what all networks share. Does not: layers (networks/), loss (class
 """
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -31,8 +32,8 @@ from cry_pipeline.training.networks.base import Network
 from cry_pipeline.training.recorder import Recorder, TrainingError
 
 BIT_REPRODUCIBLE = "on a CPU with the same library versions, number of threads and instruction set"
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 NetworkSpecT = TypeVar("NetworkSpecT", bound=NetworkSpec)
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class NetworkModel(Generic[NetworkSpecT]):
@@ -64,7 +65,7 @@ class NetworkModel(Generic[NetworkSpecT]):
             images_of(validation, spec), standardiser, torch.from_numpy(validation.codes), PREDICTION_BATCH
         )
         network, classes = self.network(len(train.classes), spec), len(train.classes)
-        started_from = network.start()
+        started_from = network.start(settings.resolved.weights)
         classifier = Classifier(
             network,
             class_weights(labels, classes, spec.class_weight),
@@ -73,11 +74,11 @@ class NetworkModel(Generic[NetworkSpecT]):
             logit_offsets(labels, classes, spec.logit_adjustment),
             _augmentation(spec, standardiser, settings.seed),
         )
-        recorder, device, precision = train_network(classifier, fit_batches, validation_batches, settings)
+        recorder, device = train_network(classifier, fit_batches, validation_batches, settings)
         network.load_state_dict(recorder.best_weights)
         notes = {
             "device": device,
-            "precision": precision,
+            "precision": settings.resolved.precision,
             "threads": settings.threads,
             "bit_reproducible": BIT_REPRODUCIBLE + _on_gpu(settings),
             "started_from": started_from,
@@ -101,31 +102,20 @@ def _augmentation(spec: NetworkSpec, standardiser: RowStandardiser, seed: int) -
     return Augmentation(spec.augmentation, spec.planes, standardiser.sd, seed)
 
 
-def precision_of(accelerator: str) -> Precision:
-    """Return how networks are trained: in mixed precision on an NVIDIA GPU, in float32 elsewhere.
-
-    On a GPU that knows bfloat16 its range makes the scaling of losses needless; older ones take float16.
-    """
-    if accelerator == "cpu" or not torch.cuda.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-
-
 def _on_gpu(settings: FitSettings) -> str:
     return "; on a GPU too, as asked" if settings.deterministic else "; not on a GPU"
 
 
 def train_network(
     classifier: Classifier, fit: Batches, validation: Batches, settings: FitSettings
-) -> tuple[Recorder, str, Precision]:
-    """Train until the epochs or the patience are used up; return what was recorded, device and precision."""
-    recorder = Recorder(settings.title, settings.curves)
-    precision = precision_of(settings.accelerator)
-    with _quiet_lightning(), _interruptible():
+) -> tuple[Recorder, str]:
+    """Train until the epochs or the patience are used up; return what was recorded, and the device."""
+    recorder, own = Recorder(settings.title, settings.curves), settings.resolved
+    with _quiet_lightning(), _interruptible(), _determinism_kept():
         trainer = pl.Trainer(
-            accelerator=settings.accelerator,
-            devices=1 if precision == "32-true" else [settings.device],
-            precision=precision,
+            accelerator="cuda" if own.accelerator == "gpu" else own.accelerator,
+            devices=[settings.device] if own.accelerator == "gpu" else 1,
+            precision=own.precision,
             deterministic=settings.deterministic,
             max_epochs=classifier.spec.epochs,
             gradient_clip_val=classifier.spec.gradient_norm,
@@ -143,7 +133,21 @@ def train_network(
             f"{settings.title}: the validation loss was never finite; lower the model's learning_rate, "
             f"now {classifier.spec.learning_rate}."
         )
-    return recorder, trainer.strategy.root_device.type, precision
+    return recorder, trainer.strategy.root_device.type
+
+
+@contextmanager
+def _determinism_kept() -> Iterator[None]:
+    """Set back what Lightning asks of the whole process for the sake of ``deterministic``, also where it is not."""
+    asked, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    workspace = os.environ.get(CUBLAS)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(asked, warn_only=warned)
+        os.environ.pop(CUBLAS, None)
+        if workspace is not None:
+            os.environ[CUBLAS] = workspace
 
 
 @contextmanager

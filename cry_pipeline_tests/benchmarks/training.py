@@ -40,7 +40,7 @@ class Rivals:
         """Train as a fold is trained; return the weights of the last epoch."""
         with threads(1):
             classifier, batches, validation = self._start()
-            train_network(classifier, batches, validation, FitSettings(accelerator="cpu"))
+            train_network(classifier, batches, validation, FitSettings())
         return classifier.network.state_dict()
 
     def bare(self) -> dict[str, Tensor]:

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from cry_pipeline.catalog import Catalog, load_catalog
 from cry_pipeline.orchestration.assets.evidence import probe_experiments, provenance_of
+from cry_pipeline.orchestration.assets.runs import run_asset
+from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.training.current_runs import NotTrainedError
 
 
 def majority_as_probe(catalog: Catalog) -> Catalog:
@@ -44,7 +49,9 @@ def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(fir
     catalog, workspace = majority_as_probe(load_catalog(settings.catalog)), Workspace.of(settings)
     grouped = provenance_of("cleaned_logistic_regression_donor_grouped", catalog, workspace)
     assert [name for name, _ in grouped.shortcuts.values()] == ["cleaned_majority_donor_grouped"]
-    for folder in ("folds", "manifests"):
+    own = Path("runs") / "cleaned_logistic_regression_donor_grouped"
+    (tmp_path / "runs").mkdir()
+    for folder in ("folds", "manifests", own):
         (tmp_path / folder).symlink_to(settings.data / folder)
     elsewhere = Workspace.of(settings.model_copy(update={"data": tmp_path}))
     assert provenance_of("cleaned_logistic_regression_donor_grouped", catalog, elsewhere).shortcuts == {}
@@ -59,3 +66,19 @@ def test_evidence_says_verdict_p_value_interval_and_temperature(first_run) -> No
     assert value["temperature"] > 0
     assert value["probes_not_run"] == ["platform", "metadata"]
     assert "p = " in value["verdict"]
+
+
+def test_a_run_of_other_classes_is_not_trained_yet_and_stops_no_report(first_run) -> None:
+    name = "cleaned_logistic_regression_donor_grouped"
+    settings = first_run[0].settings
+    catalog, workspace = load_catalog(settings.catalog), Workspace.of(settings)
+    assert name not in find_evidence(catalog, workspace).not_run
+    cohort = catalog.cohorts["cleaned"]
+    reordered = cohort.model_copy(update={"classes": cohort.classes[::-1]})
+    changed = catalog.model_copy(update={"cohorts": {**catalog.cohorts, "cleaned": reordered}})
+    with pytest.raises(NotTrainedError, match=f"{name} has not been trained with these parameters"):
+        provenance_of(name, changed, workspace)
+    found = find_evidence(changed, workspace)
+    assert name in found.not_run
+    assert "curation_lfeb_attention_lstm_donor_grouped" not in found.not_run
+    assert run_asset(name, changed).code_versions_by_key != run_asset(name, catalog).code_versions_by_key

@@ -14,8 +14,10 @@ from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.statistics import StatisticsPool
 from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, mel_filters
 from cry_pipeline.training.copies import GAIN_DB, with_copies
-from cry_pipeline.training.runs import RunResult, TrainingSettings, run_digest, train_run
+from cry_pipeline.training.run_keys import run_digest
+from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run
 from cry_pipeline_tests.training.made_up import CLASSES
+from cry_pipeline_tests.training.made_up import REGRESSION as GROUPED
 
 KINDS = ("spectrogram", "mel", "mfcc", "statistics")
 REGRESSION = "cleaned_logistic_regression_augment_then_split"
@@ -140,10 +142,11 @@ def test_a_run_trains_on_copies_of_what_it_tests_and_recognises_them(
 def test_the_recipe_of_copies_is_in_the_digest(
     catalog: Catalog, folds: pd.DataFrame, augmented: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment = catalog.experiments[REGRESSION]
-    before = [run_digest(experiment, catalog, rows, "f") for rows in (folds, augmented)]
-    monkeypatch.setattr("cry_pipeline.training.copies.REVISION", 99)
-    after = [run_digest(experiment, catalog, rows, "f") for rows in (folds, augmented)]
+    experiments = [catalog.experiments[name] for name in (GROUPED, REGRESSION)]
+    given = list(zip(experiments, (folds, augmented), strict=True))
+    before = [run_digest(experiment, catalog, rows, "f") for experiment, rows in given]
+    monkeypatch.setattr("cry_pipeline.training.run_keys.COPIES_REVISION", 99)
+    after = [run_digest(experiment, catalog, rows, "f") for experiment, rows in given]
     assert before[0] == after[0]
     assert before[1] != after[1]
 

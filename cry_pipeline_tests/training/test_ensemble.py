@@ -18,7 +18,7 @@ from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.registry import implementation, load_model, revision_of
 from cry_pipeline_tests.training.made_up import CLASSES
 
-SETTINGS = FitSettings(seed=3, accelerator="cpu")
+SETTINGS = FitSettings(seed=3)
 
 
 @pytest.fixture

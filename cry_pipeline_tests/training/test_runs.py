@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cry_pipeline.catalog import Catalog
+from cry_pipeline.catalog import Catalog, MajoritySpec
 from cry_pipeline.features.hybrid import hybrid_images
 from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.keys import STAGES
 from cry_pipeline.training import runs as runs_module
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
-from cry_pipeline.training.datasets import TrainingDataError, select
-from cry_pipeline.training.fold_folders import DamagedFoldError
+from cry_pipeline.training.checkpoints import Checkpoint
+from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of, select
+from cry_pipeline.training.fold_folders import DamagedFoldError, read_provenance
 from cry_pipeline.training.fold_training import fold_seed
-from cry_pipeline.training.registry import MODELS
-from cry_pipeline.training.runs import RunError, RunResult, read_run, run_digest
-from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION
+from cry_pipeline.training.models import FitSettings
+from cry_pipeline.training.registry import MODELS, Registered, implementation
+from cry_pipeline.training.resolved import Resolved, StartingWeights
+from cry_pipeline.training.run_keys import run_digest
+from cry_pipeline.training.runs import RunError, RunResult, read_run
+from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION, make_folds_frame
 
 PROBABILITIES = [f"p_{label}" for label in CLASSES]
 PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "temperature"]
@@ -130,11 +137,16 @@ def digest_of(catalog: Catalog, folds: pd.DataFrame) -> Callable[..., str]:
     """Return the digest of an experiment with parts replaced."""
 
     def make(
-        name: str = REGRESSION, *, rows: pd.DataFrame = folds, features: str = "f", seed: int = 0, **model: Any
+        name: str = REGRESSION, *, rows: pd.DataFrame = folds, features: str = "f", seed: int = 0, **changes: Any
     ) -> str:
         experiment = catalog.experiments[name].model_copy(update={"seed": seed})
-        models = {**catalog.models, experiment.model: catalog.models[experiment.model].model_copy(update=model)}
-        return run_digest(experiment, catalog.model_copy(update={"models": models}), rows, features)
+        known = {key: changes.pop(key) for key in ("feature_rows", "resolved") if key in changes}
+        cohort = catalog.cohorts[experiment.cohort].model_copy(update={"classes": changes.pop("classes", CLASSES)})
+        models = {**catalog.models, experiment.model: catalog.models[experiment.model].model_copy(update=changes)}
+        cohorts = {**catalog.cohorts, experiment.cohort: cohort}
+        return run_digest(
+            experiment, catalog.model_copy(update={"models": models, "cohorts": cohorts}), rows, features, **known
+        )
 
     return make
 
@@ -152,8 +164,18 @@ def test_digest_changes_with_all_that_decides_predictions(
         digest_of(rows=folds.assign(donor=folds["donor"].to_numpy()[::-1])),
         digest_of(rows=folds.iloc[1:]),
         digest_of(MAJORITY),
+        digest_of(feature_rows="r"),
+        digest_of(classes=CLASSES[::-1]),
+        digest_of(resolved=Resolved("cpu")),
+        digest_of(resolved=Resolved("mps")),
+        digest_of(resolved=Resolved("gpu", "16-mixed")),
+        digest_of(resolved=Resolved("gpu", "bf16-mixed")),
+        digest_of(resolved=Resolved(weights=StartingWeights())),
+        digest_of(resolved=Resolved(weights=StartingWeights("a"))),
     ]
-    monkeypatch.setattr(runs_module, "REVISION", runs_module.REVISION + 1)
+    monkeypatch.setitem(STAGES, "run_values", replace(STAGES["run_values"], revision=99))
+    digests.append(digest_of())
+    monkeypatch.setitem(STAGES, "run_values", replace(STAGES["run_values"], libraries=()))
     digests.append(digest_of())
     entry = MODELS["logistic_regression"]
     monkeypatch.setitem(MODELS, "logistic_regression", type(entry)("next", entry.make))
@@ -164,7 +186,11 @@ def test_digest_changes_with_all_that_decides_predictions(
 def test_digest_does_not_change_with_what_decides_nothing(digest_of: Callable[..., str], folds: pd.DataFrame) -> None:
     assert digest_of(rows=folds.sample(frac=1, random_state=0)) == digest_of()
     assert digest_of(description="in other words") == digest_of()
-    assert digest_of(MAJORITY, features="g") == digest_of(MAJORITY)
+    assert digest_of(MAJORITY, features="g", feature_rows="r") == digest_of(MAJORITY)
+    here, there = Path("here"), Path("there")
+    assert digest_of(resolved=Resolved(weights=StartingWeights("a", here))) == digest_of(
+        resolved=Resolved(weights=StartingWeights("a", there))
+    )
     assert digest_of("cleaned_logistic_regression_clip_stratified") == digest_of()
 
 
@@ -243,3 +269,58 @@ def test_the_digest_takes_in_what_is_read_of_the_manifest_and_no_more(
     assert digest(manifest, REGRESSION) == run_digest(catalog.experiments[REGRESSION], catalog, folds, "f")
     with pytest.raises(TrainingDataError, match="1 of 60 recordings are not in the manifest"):
         digest(manifest[~read])
+
+
+def test_recordings_without_features_are_left_out_and_said(
+    train: Callable[..., RunResult], folds: pd.DataFrame, features: FeatureRows, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, *held = features.recording_ids
+    with caplog.at_level(logging.WARNING, "cry_pipeline"):
+        result = train(features=select(features, held, tuple(features.arrays)), left_out={gone: "no frame", "x": "y"})
+    assert f"1 recordings have no features and are left out, first {gone}: no frame" in caplog.text
+    assert sorted(result.predictions["recording_id"]) == held
+    assert result.reference.left_out == {gone: "no frame"}
+    provenance = read_provenance(result.folder / "fold-0-0")
+    assert provenance["left_out"] == {gone: "no frame"}
+    assert result.digest == train(folds=folds[folds["recording_id"] != gone]).digest
+    assert result.digest != train().digest
+
+
+def test_a_recording_that_lacks_features_for_no_known_reason_is_named(
+    train: Callable[..., RunResult], features: FeatureRows
+) -> None:
+    gone, *held = features.recording_ids
+    with pytest.raises(TrainingDataError, match=f"1 of 60 recordings have no features, first {gone}"):
+        train(features=select(features, held, tuple(features.arrays)))
+
+
+class _Starts:
+    """A model that notes what its network would start from."""
+
+    def __init__(self) -> None:
+        self.weights: list[StartingWeights | None] = []
+
+    def fit(self, spec: Any, train: Rows, settings: FitSettings) -> Any:
+        self.weights.append(settings.resolved.weights)
+        return implementation("majority").fit(MajoritySpec(kind="majority"), train, settings)
+
+    def restore(self, checkpoint: Checkpoint) -> Any:
+        raise NotImplementedError
+
+
+def test_weights_are_resolved_once_for_all_folds_and_are_in_the_digest(
+    train: Callable[..., RunResult], catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, model = [StartingWeights("a", Path("weights")), StartingWeights()], _Starts()
+    monkeypatch.setattr("cry_pipeline.training.resolved.imagenet", lambda: found.pop(0))
+    monkeypatch.setitem(MODELS, "resnet50_attention", Registered("1", lambda: model))
+    monkeypatch.setattr(runs_module, "run_rows", lambda *_: nullcontext(rows_of(make_folds_frame(), CLASSES, None)))
+    name = "cleaned_resnet50_attention_donor_grouped"
+    experiment = catalog.experiments[REGRESSION].model_copy(update={"model": "resnet50_attention"})
+    wanted = catalog.model_copy(update={"experiments": {name: experiment}})
+    given, random = [train(name, catalog=wanted) for _ in range(2)]
+    assert model.weights == [StartingWeights("a", Path("weights"))] * 3 + [StartingWeights()] * 3
+    assert given.digest != random.digest
+    assert [run.reference.machine["weights"] for run in (given, random)] == ["a", "random"]
+    made_from = read_provenance(random.folder / "fold-0-0")["made_from"]
+    assert made_from["inputs"]["machine"] == {"accelerator": "cpu", "precision": "32-true", "weights": "random"}

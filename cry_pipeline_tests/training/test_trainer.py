@@ -1,6 +1,7 @@
 """Fitting a network: who is learned from, when it stops, and that it is the same every time."""
 
 import logging
+import os
 import signal
 import warnings
 from dataclasses import replace
@@ -22,10 +23,11 @@ from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
 from cry_pipeline.training.images import images_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
-from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError, precision_of
+from cry_pipeline.training.resolved import Resolved
+from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError
 from cry_pipeline_tests.training.made_up import CLASSES
 
-SETTINGS = FitSettings(seed=3, accelerator="cpu")
+SETTINGS = FitSettings(seed=3)
 MODEL = NetworkModel(LfebAttentionLstm, LfebAttentionLstmSpec)
 
 
@@ -57,7 +59,7 @@ def test_the_same_seed_gives_equal_bits_and_another_seed_does_not(rows: Rows, sp
     first = MODEL.fit(spec, rows, SETTINGS).predict_probabilities(rows)
     torch.manual_seed(2)
     np.testing.assert_array_equal(first, MODEL.fit(spec, rows, SETTINGS).predict_probabilities(rows))
-    other = MODEL.fit(spec, rows, FitSettings(seed=4, accelerator="cpu")).predict_probabilities(rows)
+    other = MODEL.fit(spec, rows, FitSettings(seed=4)).predict_probabilities(rows)
     assert np.abs(first - other).max() > 1e-3
 
 
@@ -161,23 +163,6 @@ def test_training_says_nothing_that_is_not_ours(
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize(
-    ("accelerator", "gpu", "bfloat16", "expected"),
-    [
-        ("auto", False, False, "32-true"),
-        ("cpu", True, True, "32-true"),
-        ("auto", True, True, "bf16-mixed"),
-        ("gpu", True, False, "16-mixed"),
-    ],
-)
-def test_precision_is_mixed_on_a_gpu_only(
-    accelerator: str, gpu: bool, bfloat16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
-    assert precision_of(accelerator) == expected
-
-
 def test_augmentation_is_for_training_batches_only(
     rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,10 +191,34 @@ def test_deterministic_mode_and_the_chosen_device_reach_the_trainer(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer_module.pl, "Trainer", spy)
-    monkeypatch.setattr(trainer_module, "precision_of", lambda _: "bf16-mixed")
+    resolved = Resolved("gpu", "bf16-mixed")
     with pytest.raises(KeyboardInterrupt):
-        MODEL.fit(spec, rows, replace(SETTINGS, deterministic=True, device=2))
-    assert (asked["deterministic"], asked["devices"], asked["precision"]) == (True, [2], "bf16-mixed")
+        MODEL.fit(spec, rows, replace(SETTINGS, deterministic=True, device=2, resolved=resolved))
+    assert (asked["accelerator"], asked["devices"], asked["precision"]) == ("cuda", [2], "bf16-mixed")
+    assert asked["deterministic"] is True
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_determinism_is_asked_of_a_training_and_not_of_the_process(
+    before: bool, rows: Rows, spec: LfebAttentionLstmSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    during = []
+    step = Classifier.training_step
+
+    def spy(*arguments: Any) -> torch.Tensor:
+        during.append(torch.are_deterministic_algorithms_enabled())
+        return step(*arguments)
+
+    monkeypatch.setattr(Classifier, "training_step", spy)
+    torch.use_deterministic_algorithms(before)
+    try:
+        MODEL.fit(spec, rows, replace(SETTINGS, deterministic=not before))
+        assert torch.are_deterministic_algorithms_enabled() is before
+        assert set(during) == {not before}
+        assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_a_network_of_one_plane_sees_that_plane_alone(rows: Rows, spec: LfebAttentionLstmSpec) -> None:

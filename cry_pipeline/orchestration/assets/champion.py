@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.assets.evidence import trained
 from cry_pipeline.orchestration.automation import when_stale
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
@@ -73,7 +74,7 @@ def candidate_of(evidence: "Evidence", catalog: Catalog, workspace: Workspace) -
         catalog.cohorts[experiment.cohort],
         catalog.feature_sets[experiment.feature_set],
         runs / name / run[:16],
-        read_run(name, run, workspace.folds(experiment.folds_name), runs),
+        read_run(name, run, trained(name, catalog, workspace)[1], runs),
         evidence,
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cry_pipeline.evaluation.findings import Shortcut
     from cry_pipeline.evaluation.records import Provenance
+    from cry_pipeline.training.current_runs import RunReference
 
 
 def evidence_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -25,27 +26,51 @@ def evidence_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provenance":
     """Return what the evidence of experiment ``name`` rests on, given the folds and parameters of now."""
     from cry_pipeline.evaluation.records import Provenance
-    from cry_pipeline.training.runs import is_finished, run_digest
 
-    experiment, recordings = catalog.experiments[name], workspace.recordings()
-    folds = workspace.folds(experiment.folds_name)
+    recordings = workspace.recordings()
+    run, folds = trained(name, catalog, workspace)
     tested = recordings["recording_id"].isin(folds["recording_id"])
-
-    def digest_of(run: str) -> str:
-        return run_digest(catalog.experiments[run], catalog, folds, feature_digest_of(run, catalog), recordings)
-
-    probes = {shortcut: (probe, digest_of(probe)) for shortcut, probe in probe_experiments(name, catalog).items()}
     return Provenance.of(
         name,
         catalog,
-        run_digest=digest_of(name),
+        run_digest=run.digest,
         feature_digest=feature_digest_of(name, catalog),
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
         # A probe that has not been run is said to be missing; once it has, this is other evidence.
         shortcuts={
-            shortcut: run for shortcut, run in probes.items() if is_finished(*run, folds, workspace.settings.runs)
+            shortcut: (probe, found)
+            for shortcut, probe in probe_experiments(name, catalog).items()
+            if (found := _probed(probe, folds, catalog, workspace))
         },
     )
+
+
+def trained(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[RunReference, pd.DataFrame]":
+    """Return the run that there is of experiment ``name``, and the folds that it was trained on.
+
+    Raises:
+        NotTrainedError: there is none of the folds, parameters and features of now.
+    """
+    from cry_pipeline.training.current_runs import run_of_now
+
+    folds = workspace.folds(catalog.experiments[name].folds_name)
+    return run_of_now(name, catalog, folds, workspace.settings.runs, feature_digest_of(name, catalog))
+
+
+def _probed(probe: str, folds: "pd.DataFrame", catalog: Catalog, workspace: Workspace) -> str | None:
+    """Return the digest of a probe's run if it answers all of these rows; None if there is none."""
+    from cry_pipeline.training.current_runs import NotTrainedError
+
+    try:
+        run, own = trained(probe, catalog, workspace)
+    except NotTrainedError:
+        return None
+    return run.digest if set(folds["recording_id"]) <= set(own["recording_id"]) else None
+
+
+def _of(folds: "pd.DataFrame", predictions: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the predictions of the recordings in ``folds``: a probe hears nothing, and leaves none out for that."""
+    return predictions[predictions["recording_id"].isin(folds["recording_id"])].reset_index(drop=True)
 
 
 def feature_digest_of(name: str, catalog: Catalog) -> str:
@@ -110,7 +135,7 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         from cry_pipeline.evaluation.evidence import evidence_of_run
         from cry_pipeline.training.runs import read_run
 
-        settings, folds = workspace.settings, workspace.folds(experiment.folds_name)
+        settings, (_, folds) = workspace.settings, trained(name, catalog, workspace)
         provenance = provenance_of(name, catalog, workspace)
         found, reused = evidence_of_run(
             read_run(name, provenance.run_digest, folds, settings.runs),
@@ -120,7 +145,8 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             provenance=provenance,
             root=settings.evidence,
             shortcuts={
-                shortcut: read_run(*run, folds, settings.runs) for shortcut, run in provenance.shortcuts.items()
+                shortcut: _of(folds, read_run(*run, folds, settings.runs))
+                for shortcut, run in provenance.shortcuts.items()
             },
             statistics=_statistics(name, catalog, workspace, folds),
         )

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from cry_pipeline.artefacts import table_digest
-from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.folds.splitting import REVISION
+from cry_pipeline.catalog import Catalog
+from cry_pipeline.folds.splitting import folds_code_version
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -26,7 +26,7 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
         kinds={"parquet", "scikitlearn"},
         owners=OWNERS,
         description=f"{cohort_spec.description} {protocol_spec.description}",
-        code_version=digest(spec=[cohort_spec.digest, protocol_spec.digest], revision=REVISION),
+        code_version=folds_code_version(protocol_spec, cohort_spec),
     )
     def folds(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.corpus.cohorts import select_cohort

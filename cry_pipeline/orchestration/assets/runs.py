@@ -1,12 +1,19 @@
 """One asset per experiment of the catalog: ``runs/<experiment>``."""
 
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.assets.manifests import RECORDINGS
 from cry_pipeline.orchestration.automation import when_due
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cry_pipeline.features.store import FeatureStore
 
 
 def run_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -20,7 +27,7 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     Its code version leaves out the feature set's parameters: these reach it as the data version of its
     features, so that a changed parameter makes the feature set stale and nothing else until it is materialized.
     """
-    from cry_pipeline.training.registry import revision_of
+    from cry_pipeline.training.run_keys import run_code_version
 
     experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
@@ -36,26 +43,25 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         owners=OWNERS,
         description=f"{experiment.cohort} × {experiment.feature_set} × {experiment.model} × {experiment.protocol}. "
         f"{model.description}",
-        code_version=digest(spec=[model.digest, experiment.digest], revision=revision_of(model)),
+        code_version=run_code_version(experiment, catalog),
         automation_condition=when_due(),
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
     def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        from cry_pipeline.features.kinds import feature_set_digest
         from cry_pipeline.training.runs import train_run
 
-        folds, store = workspace.folds(experiment.folds_name), workspace.store(spec)
-        # The parts noted are the parts read, whatever is written meanwhile.
-        snapshot = store.snapshot()
+        folds, feature_digest = workspace.folds(experiment.folds_name), feature_set_digest(spec)
+        given: dict[str, Any] = features_for(workspace.store(spec), folds) if model.inputs else {"features": None}
         result = train_run(
             name,
             catalog,
             folds,
-            store.at(snapshot).read if model.inputs else None,
-            feature_digest=store.digest,
+            feature_digest=feature_digest,
             runs=workspace.settings.runs,
             metadata=workspace.recordings() if model.metadata else None,
             settings=workspace.training(),
-            feature_parts=snapshot.parts if model.inputs else (),
+            **given,
         )
         return materialized(
             context.asset_key,
@@ -63,7 +69,24 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             computed=result.computed,
             reused=result.reused,
             folder=dg.MetadataValue.path(str(result.folder)),
-            feature_set_digest=store.digest,
+            feature_set_digest=feature_digest,
+            machine=result.reference.machine,
+            left_out=result.reference.left_out,
         )
 
     return run
+
+
+def features_for(store: "FeatureStore", folds: "pd.DataFrame") -> dict[str, Any]:
+    """Return what ``train_run`` is told of the features of the recordings in ``folds``."""
+    from cry_pipeline.folds.copies import recordings_of
+
+    # The parts noted are the parts read, whatever is written meanwhile.
+    snapshot, left_out = store.snapshot(), store.failures()
+    ids = [recording for recording in recordings_of(folds["recording_id"]) if recording not in left_out]
+    return {
+        "features": store.at(snapshot).read,
+        "feature_parts": snapshot.parts,
+        "feature_rows": store.data_version(ids),
+        "left_out": left_out,
+    }

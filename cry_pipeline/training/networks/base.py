@@ -6,13 +6,19 @@ Belongs here: the interface. Does not: any layers.
 import torch
 from torch import Tensor, nn
 
+from cry_pipeline.training.resolved import RANDOM, StartingWeights
+
 
 class Network(nn.Module):
     """Maps ``images [batch, planes, bins, columns]`` and ``lengths [batch]`` to logits ``[batch, classes]``."""
 
-    def start(self) -> str:
-        """Set the weights that training starts from; return, for the provenance, which these are."""
-        return "random"
+    def start(self, weights: StartingWeights | None) -> str:
+        """Set the weights that training starts from, ``weights`` if the network asks for any; return which these are.
+
+        Raises:
+            ResolutionError: the network asks for weights, and nobody found out which there are; or they are gone.
+        """
+        return RANDOM
 
     def forward(self, images: Tensor, lengths: Tensor) -> Tensor:
         """Return logits ``[batch, classes]``; what lies in columns behind a recording's own must not matter."""

@@ -1,23 +1,21 @@
 """ResNet-50 with multi-head attention over what its trunk leaves of the image.
 
-Belongs here: the layers, ImageNet's weights, and that padding cannot be seen through them. Does not: making hybrid
-images (features/hybrid.py), losses, optimisers and softmax (classifier.py).
+Belongs here: the layers, putting ImageNet's weights into them, and that padding cannot be seen through them. Does not:
+finding these weights (resolved.py), making hybrid images (features/hybrid.py), losses and softmax (classifier.py).
 
 The trunk is He et al. 2016 (doi 10.1109/CVPR.2016.90) with the stride in the 3×3 convolution; its state-dict keys are
 those of torchvision's and timm's ``resnet50``, so that either's weights load.
 """
 
-import logging
+import io
 
 import torch
 from torch import Tensor, nn
 
 from cry_pipeline.catalog.networks import ResNet50AttentionSpec
 from cry_pipeline.training.networks.base import Network, is_valid
+from cry_pipeline.training.resolved import IMAGENET, RANDOM, ResolutionError, StartingWeights
 
-LOG = logging.getLogger("cry_pipeline")
-IMAGENET = "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"
-"""torchvision's IMAGENET1K_V2; the digits are the start of the file's sha256, which is checked."""
 BLOCKS, WIDTHS, EXPANSION = (3, 4, 6, 3), (64, 128, 256, 512), 4
 
 
@@ -91,18 +89,19 @@ class ResNet50Attention(Network):
         self.output = nn.Linear(spec.units, classes)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def start(self) -> str:
-        """Load ImageNet's weights into the trunk where the spec wants them; say so where they cannot be had."""
+    def start(self, weights: StartingWeights | None) -> str:
+        """Load ImageNet's weights into the trunk where the spec wants them and the run found them."""
         if not self.wants_imagenet:
-            return "random"
-        try:
-            weights = torch.hub.load_state_dict_from_url(IMAGENET, check_hash=True, progress=False, map_location="cpu")
-        except (OSError, RuntimeError) as error:
-            # URLError is an OSError; a file that is not the one wanted is a RuntimeError.
-            LOG.warning("ImageNet's weights cannot be had (%s); training starts from random ones.", error)
-            return f"random: ImageNet's weights could not be had ({type(error).__name__}: {error})"
-        self.trunk.load_state_dict({name: value for name, value in weights.items() if not name.startswith("fc.")})
-        return f"ImageNet: {IMAGENET}"
+            return RANDOM
+        if weights is None:
+            raise ResolutionError(
+                "The network starts from ImageNet's weights, and nobody looked for them: see resolve()."
+            )
+        if weights.path is None:
+            return f"{RANDOM}: ImageNet's weights could not be had"
+        given = torch.load(io.BytesIO(weights.read()), map_location="cpu", weights_only=True)
+        self.trunk.load_state_dict({name: value for name, value in given.items() if not name.startswith("fc.")})
+        return f"ImageNet: {IMAGENET}, sha256 {weights.sha256}"
 
     def forward(self, images: Tensor, lengths: Tensor) -> Tensor:
         """Return logits ``[batch, classes]``, float32.

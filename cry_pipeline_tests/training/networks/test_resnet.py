@@ -1,14 +1,14 @@
 """The trunk is ResNet-50, padding is not seen, and where ImageNet's weights came from is told."""
 
-import logging
-from urllib.error import URLError
+import hashlib
+from pathlib import Path
 
 import pytest
 import torch
 
 from cry_pipeline.catalog import ResNet50AttentionSpec
-from cry_pipeline.training.networks import resnet
 from cry_pipeline.training.networks.resnet import ResNet50, ResNet50Attention
+from cry_pipeline.training.resolved import ResolutionError, StartingWeights
 
 SPEC = ResNet50AttentionSpec(kind="resnet50_attention", units=16, heads=2)
 
@@ -52,27 +52,21 @@ def test_padding_in_a_batch_does_not_change_logits(network: ResNet50Attention, l
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_weights_that_cannot_be_had_are_said_and_training_starts_from_random_ones(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def offline(*_: object, **options: object) -> None:
-        assert options["check_hash"] is True
-        raise URLError("no route to host")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
+def test_weights_that_could_not_be_had_are_noted_and_those_nobody_looked_for_are_an_error() -> None:
     wants = ResNet50Attention(2, SPEC.model_copy(update={"weights": "imagenet"}))
-    with caplog.at_level(logging.WARNING, "cry_pipeline"):
-        assert wants.start().startswith("random: ImageNet's weights could not be had (URLError")
-    assert "no route to host" in caplog.text
-    assert ResNet50Attention(2, SPEC).start() == "random"
+    assert wants.start(StartingWeights()) == "random: ImageNet's weights could not be had"
+    with pytest.raises(ResolutionError, match="nobody looked for them"):
+        wants.start(None)
+    assert ResNet50Attention(2, SPEC).start(None) == "random"
 
 
-def test_weights_that_can_be_had_fill_the_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_can_be_had_fill_the_trunk(tmp_path: Path) -> None:
     given = {name: torch.full_like(value, 2) for name, value in ResNet50(3).state_dict().items()}
     given |= {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: given)
+    torch.save(given, tmp_path / "weights.pth")
+    sha256 = hashlib.sha256((tmp_path / "weights.pth").read_bytes()).hexdigest()
     network = ResNet50Attention(2, SPEC.model_copy(update={"weights": "imagenet"}))
-    assert network.start() == f"ImageNet: {resnet.IMAGENET}"
+    assert network.start(StartingWeights(sha256, tmp_path / "weights.pth")).endswith(f"sha256 {sha256}")
     assert all((value == 2).all() for value in network.trunk.state_dict().values())
 
 
