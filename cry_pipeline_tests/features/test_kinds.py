@@ -15,6 +15,7 @@ import yaml
 import zarr
 
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
+from cry_pipeline.catalog.mel_scale import empty_bands
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features import kinds
 from cry_pipeline.features.computing import FeatureSetComputer
@@ -216,3 +217,34 @@ def test_kind_that_does_not_fit_in_is_refused(kind: Kind, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         register(kind)
     assert "toy" not in KINDS
+
+
+def test_whatever_feature_set_the_catalog_takes_can_be_computed() -> None:
+    rng, computed = np.random.default_rng(3), 0
+    for _ in range(20):
+        rate, n_fft = int(rng.choice([4000, 8000, 11_025, 22_050, 192_000])), int(rng.integers(64, 1025))
+        window, mels, low = int(rng.integers(32, n_fft + 1)), int(rng.integers(8, 100)), rng.uniform(0, rate / 4)
+        parameters = {
+            "sample_rate_hz": rate,
+            "n_fft": n_fft,
+            "window_samples": window,
+            "hop_samples": int(rng.integers(window // 3, window + 1)),
+            "window": str(rng.choice(["hann_periodic", "hann_symmetric"])),
+            "center": bool(rng.integers(2)),
+            "mels": mels,
+            "mel_scale": str(rng.choice(["slaney", "htk"])),
+            "fmin_hz": float(rng.choice([0.0, low])),
+            "fmax_hz": float(rng.choice([rate / 2, rng.uniform(low + 1, rate / 2)])),
+            "mfcc": int(rng.integers(2, min(20, mels) + 1)),
+            "mfcc_deltas": int(rng.integers(3)),
+        }
+        low, high, scale = (parameters[name] for name in ("fmin_hz", "fmax_hz", "mel_scale"))
+        if empty_bands(mels, low, high, rate / n_fft, scale):
+            continue
+        spec = FeatureSetSpec.model_validate(parameters)
+        silence = np.zeros(2000, np.float32)
+        for samples, values in zip((NOISE, silence), FeatureSetComputer(spec)([NOISE, silence]), strict=True):
+            assert values is not None, parameters
+            assert len(values["mel"]) == spec.frames(len(samples)), parameters
+        computed += 1
+    assert computed > 6
