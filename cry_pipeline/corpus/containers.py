@@ -73,10 +73,9 @@ def _without_tag(data: bytes) -> bytes:
 def _chunked(data: bytes) -> Contents:
     """Walk the chunks of a WAV, AIFF or CAF: the samples have to be there, and all of them."""
     form = CHUNKED[data[:4]]
-    kind = data[8:12]
-    if kind not in form.kinds:
+    if data[8:12] not in form.kinds:
         return Contents(data)
-    _refuse_second(data, data[:4], kind)
+    _refuse_second(data)
     found, window, end = False, None, len(data)
     for name, start, size in _chunks(data, form):
         if name == form.samples:
@@ -84,6 +83,8 @@ def _chunked(data: bytes) -> Contents:
                 raise DecodeError("holds two chunks of samples: split it into two files")
             found = True
             _check_samples(size, len(data) - start)
+        elif name in CHUNKED:
+            raise _second(start - 4 - form.size_bytes)
         elif start + size > len(data):
             if not found:
                 raise DecodeError(
@@ -128,13 +129,15 @@ def _check_present(size: int, present: int, what: str = "") -> None:
         raise TruncatedError(f"states {size} bytes {what}and holds {present}; {ASK_AGAIN}")
 
 
-def _refuse_second(data: bytes, magic: bytes, kind: bytes) -> None:
-    """Raise where another file of the kind begins within this one, as where files were strung together."""
-    start = data.find(magic, 4)
-    while start >= 0:
-        if data.startswith(kind, start + 8):
-            raise DecodeError(f"holds a second file at byte {start}: split it there")
-        start = data.find(magic, start + 4)
+def _refuse_second(data: bytes) -> None:
+    """Raise where another file of the same writer begins within this one, as where recordings were strung together."""
+    beginning = data[8:16]  # the kind, and the first chunk
+    if data.rfind(beginning, 16) >= 0:  # rfind is the faster one
+        raise _second(data.find(beginning, 16) - 8)
+
+
+def _second(start: int) -> DecodeError:
+    return DecodeError(f"holds a second file at byte {start}: split it there")
 
 
 def _boxes(data: bytes) -> Contents:
@@ -148,7 +151,7 @@ def _boxes(data: bytes) -> Contents:
         if size == 0 and name == b"mdat":  # up to the file's end
             return Contents(data)
         if name == b"ftyp" and name in seen:
-            raise DecodeError(f"holds a second file at byte {position}: split it there")
+            raise _second(position)
         if size < head or (position + size > len(data) and {b"moov", b"mdat"} <= seen and name != b"mdat"):
             return Contents(data[:position], whole=True)  # what is left is no box, or half of one that says nothing
         _check_present(size - head, len(data) - position - head, f"of {name.decode('latin-1')!r} ")
@@ -179,7 +182,7 @@ def _matroska(data: bytes) -> Contents:
         return Contents(data)
     _check_present(size, len(data) - start)
     if data.startswith(EBML, start + size):
-        raise DecodeError(f"holds a second file at byte {start + size}: split it there")
+        raise _second(start + size)
     return Contents(data[: start + size], whole=True, counted=False)  # its duration is that of its longest stream
 
 

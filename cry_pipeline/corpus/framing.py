@@ -99,9 +99,8 @@ def is_mp3(data: bytes) -> bool:
 
 def adts(data: bytes) -> Contents:
     """Walk the frames of a raw AAC stream; TruncatedError where the last one is not whole."""
-    for _ in _frames(data, _adts_frame):
-        pass
-    return Contents(data, whole=True, counted=False)
+    frames = list(_frames(data, _adts_frame))
+    return Contents(_trimmed(data, frames[-1][1], _adts_frame), whole=True, counted=False)
 
 
 def mp3(data: bytes) -> Contents:
@@ -112,8 +111,8 @@ def mp3(data: bytes) -> Contents:
         DecodeError: there are more frames than stated: libav would stop there.
     """
     frames = list(_frames(data, _mp3_frame))
-    start, end = frames[0]
-    head = data[start:end]
+    head = data[slice(*frames[0])]
+    data = _trimmed(data, frames[-1][1], _mp3_frame)
     tag = max(head.find(b"Xing"), head.find(b"Info"))
     if tag < 0 or not head[tag + 7] & 1:
         return Contents(data, counted=b"VBRI" in head)
@@ -149,6 +148,20 @@ def _frames(data: bytes, frame_bytes: Callable[[bytes], int]) -> Iterator[tuple[
             _check_last(start + size, len(data))
             yield start, start + size
         start += size or _tag_bytes(data, start) or len(data)
+
+
+def _trimmed(data: bytes, end: int, frame_bytes: Callable[[bytes], int]) -> bytes:
+    """Return ``data`` up to the ``end`` of its frames, unless they go on behind it: two of them in a row.
+
+    libav makes errors of what is left there, and takes the number of frames that an MP3 states for wrong.
+    """
+    start = end
+    while (start := data.find(b"\xff", start)) >= 0:
+        size = frame_bytes(_head(data, start))
+        if size and frame_bytes(_head(data, start + size)):
+            return data
+        start += 1
+    return data[:end]
 
 
 def _tag_bytes(data: bytes, start: int) -> int:

@@ -82,6 +82,8 @@ def _decode_first(container: "InputContainer", contents: Contents) -> Audio:
         raise NotAudioError("holds no audio stream")
     stream = container.streams.audio[0]
     context = stream.codec_context
+    if context is None:  # whatever PyAV's types say
+        raise DecodeError("holds sound of a codec that is not known here: convert it, for example to WAV")
     stated = _stated(container, stream, contents)
     if context.sample_rate:
         check_shape(context.sample_rate, context.channels)

@@ -102,6 +102,19 @@ def test_two_files_strung_together_are_not_taken_for_the_first(make):
     assert "second" in words or "more than one recording" in words
 
 
+def test_a_recording_within_the_stated_samples_of_another_is_found():
+    """A recorder of pieces may state the length of all in the first header and leave the others where they are."""
+    both = wav(tone(1.0)) + wav(tone(2.0))
+    stated = patched(both, b"data", 0, (len(both) - 44).to_bytes(4, "little"))
+    assert refusal(stated) == ("undecodable", "holds a second file at byte 16044: split it there")
+
+
+def test_a_recording_of_another_kind_behind_the_samples_is_found():
+    assert (
+        refusal(wav(tone()) + wav(tone(), container="RF64"))[1] == "holds a second file at byte 19244: split it there"
+    )
+
+
 @pytest.mark.parametrize("fact", [0, 12_000, 48_000, 2**32 - 1])
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "ALAW"])
 def test_what_a_wav_counts_beside_its_bytes_does_not_matter(fact: int, subtype: str):

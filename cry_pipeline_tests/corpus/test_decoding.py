@@ -89,6 +89,19 @@ def test_android_uploads_decode_to_what_the_curators_converted_them_to(corpus):
         np.testing.assert_allclose(decode(upload).samples, expected, rtol=0, atol=2**-15 + 1e-7)
 
 
+@pytest.mark.corpus
+def test_frame_by_frame_the_uploads_are_bit_for_bit_what_libav_makes_of_their_packets(corpus):
+    uploads = sorted(corpus.glob("donateacry-android*/*.3gp"))
+    assert len(uploads) > 500
+    for upload in uploads[::12]:
+        with av.open(str(upload)) as container:
+            frames = [frame.to_ndarray()[0] for frame in container.decode(container.streams.audio[0])]
+        expected = np.clip(np.concatenate(frames), -1, 1)  # from PyAV 19 on a last packet may be missing
+        samples = decode(upload).samples
+        np.testing.assert_array_equal(samples[: expected.size], expected)
+        assert samples.size - expected.size in ((0,) if int(av.__version__.split(".")[0]) < 19 else (0, 1920))
+
+
 @pytest.mark.parametrize("kept", [0.5, 0.7, 0.9, 0.95])
 @pytest.mark.parametrize(
     "make", [lambda: wav(tone()), flac, caf, amr_3gp, mp3], ids=["wav", "flac", "caf", "3gp", "mp3"]

@@ -52,9 +52,12 @@ def test_half_a_frame_is_missing_bytes(make):
         decode_bytes(make()[:-7])
 
 
-@pytest.mark.parametrize("tag", [b"TAG" + bytes(125), b"APETAGEX\xd0\x07\0\0\x20\0\0\0" + bytes(48)])
+@pytest.mark.parametrize(
+    "tag",
+    [b"TAG" + bytes(125), b"APETAGEX\xd0\x07\0\0\x20\0\0\0" + bytes(48), bytes(500), bytes(500) + b"\xff\xfbx" * 9],
+)
 @pytest.mark.parametrize("make", [aac, mp3, lambda: mp3(write_xing="0")], ids=["aac", "mp3", "mp3 without a header"])
-def test_a_tag_at_the_end_is_no_half_frame(make, tag: bytes):
+def test_what_follows_the_frames_is_no_half_frame(make, tag: bytes):
     data = make()
     np.testing.assert_array_equal(decode_bytes(data + tag).samples, decode_bytes(data).samples)
 

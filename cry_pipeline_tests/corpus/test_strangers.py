@@ -113,6 +113,12 @@ def test_containers_of_other_suffixes_are_not_opened():
             decode_bytes(data)
 
 
+def test_a_codec_that_nobody_knows_is_said():
+    data = wav(tone())
+    with pytest.raises(DecodeError, match="holds sound of a codec that is not known here"):
+        decode_bytes(data[:20] + b"\x34\x12" + data[22:])
+
+
 @pytest.mark.parametrize("raised", [IndexError("list index"), MemoryError(), ValueError("odd"), AssertionError()])
 def test_whatever_pyav_raises_is_a_reason(raised: Exception, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: object, **__: object) -> None:
