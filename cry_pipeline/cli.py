@@ -9,20 +9,17 @@ import io
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from cry_pipeline import __version__
+from cry_pipeline.features_cli import features_app
 from cry_pipeline.maintain_cli import maintain
 from cry_pipeline.predict_cli import champion_app, predict
 from cry_pipeline.store_cli import store_app
-from cry_pipeline.terminal import catalog, close_output, log_to_terminal, megabytes, print_table, settings, shown
-
-if TYPE_CHECKING:
-    from cry_pipeline.catalog import Catalog, FeatureSetSpec
-    from cry_pipeline.settings import Settings
+from cry_pipeline.terminal import close_output, log_to_terminal, print_table, settings, shown
 
 INTERRUPTED, READER_LEFT = 130, 141
 """Exit codes, as shells give them: 128 and the number of the signal."""
@@ -30,6 +27,7 @@ KEPT = {
     "run": "what was finished is kept; the same command goes on from there",
     "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; the same command goes on from there",
     "predict": "what was said of files stands; the same command begins anew",
+    "maintain": "what is gone was not needed, all else is whole; the same command goes on from there",
     "store": "the store is as whole as before; the same command goes on from there",
 }
 """What a command that was stopped leaves behind, and how to go on."""
@@ -59,7 +57,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 corpus_app = typer.Typer(help="The recordings: fetch, generate or check a corpus.", no_args_is_help=True)
-features_app = typer.Typer(help="The feature sets of the catalog and what is stored of them.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(features_app, name="features")
 app.add_typer(store_app, name="store")
@@ -212,49 +209,6 @@ def corpus_check(
         raise typer.Exit(1)
 
 
-@features_app.command("list")
-def features_list() -> None:
-    """List the feature sets of the catalog with what is stored of each, and how many recordings have no features."""
-    from cry_pipeline.features.failures import read_failures
-    from cry_pipeline.features.store import FeatureStore
-
-    where = settings()
-    rows = []
-    for name, spec in catalog(where.catalog).feature_sets.items():
-        store = FeatureStore.open(where.features, spec)
-        info = store.info()
-        rows.append(
-            {
-                "feature set": name,
-                "digest": info.digest[:12],
-                "rate": f"{spec.sample_rate_hz} Hz",
-                "window/hop": f"{spec.window_samples}/{spec.hop_samples}",
-                "bins": spec.bins,
-                "mels": spec.mels,
-                "MFCC": spec.mfcc,
-                "recordings": info.recordings,
-                "failed": len(read_failures(store.storage)),
-                "parts": info.parts,
-                "size": megabytes(info.bytes),
-            }
-        )
-    print_table(rows)
-
-
-@features_app.command("show")
-def features_show(
-    name: Annotated[str, typer.Argument(help="A feature set of the catalog.")],
-    plot: Annotated[Path | None, typer.Option(help="Write the images of one recording to this PNG.")] = None,
-    recording: Annotated[str | None, typer.Option(help="recording_id, or its beginning; the first by default.")] = None,
-) -> None:
-    """Show a feature set's parameters, and optionally the images of one recording."""
-    where = settings()
-    spec = _feature_set(catalog(where.catalog), name)
-    print_table([{"parameter": key, "value": str(value)} for key, value in spec.model_dump().items()])
-    if plot is not None:
-        typer.echo(_plot_recording(where, spec, recording, plot))
-
-
 @app.command()
 def leaderboard() -> None:
     """Show the evidence of every experiment: each accuracy beside the majority rate, each figure with its interval."""
@@ -282,29 +236,3 @@ def _leaderboard_row(found: "dict[Any, Any]") -> "dict[str, Any]":
         "majority": f"{found['majority_rate']:.3f}",
         "verdict": found["verdict"] + (" †" if found["qualification"] else ""),
     }
-
-
-def _feature_set(known: "Catalog", name: str) -> "FeatureSetSpec":
-    if name not in known.feature_sets:
-        raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(known.feature_sets))}")
-    return known.feature_sets[name]
-
-
-def _plot_recording(where: "Settings", spec: "FeatureSetSpec", recording: str | None, path: Path) -> Path:
-    from cry_pipeline.corpus.manifest import read_recordings
-    from cry_pipeline.evaluation.data_plots import feature_image
-    from cry_pipeline.features.kinds import frequencies_hz
-    from cry_pipeline.features.rows import samples_of
-    from cry_pipeline.features.store import FeatureStore
-
-    manifest = read_recordings(where.manifests / "recordings.parquet")
-    store = FeatureStore.open(where.features, spec).of(samples_of(manifest))
-    held = sorted(name for name in store.recording_ids() if name.startswith(recording or ""))
-    if not held:
-        which = f"recording {recording}" if recording else "any recording"
-        raise ValueError(f"no features of {which} are stored: materialize the feature set with `cry-pipeline run`")
-    values = store.read(held[:1], ("mel",)).of("mel", 0)
-    title = f"Mel spectrogram of recording {held[0][:8]}"
-    hop_s = spec.hop_samples / spec.sample_rate_hz
-    path.write_bytes(feature_image(values, hop_s=hop_s, title=title, frequencies_hz=frequencies_hz(spec, "mel")))
-    return path

@@ -23,11 +23,11 @@ def predict(
 ) -> None:
     """Say of each recording whether it is a cry, and why the baby cries where the evidence allows an answer.
 
-    Not for diagnosis. A file that cannot be used is said, and the others go on. Of a folder, what has no suffix of
-    audio is left out, which is said on stderr.
+    Not for diagnosis. A file that cannot be used is said, the others go on.
 
-    Exit codes: 0, every file was answered; 1, some could not be used, or there is no bundle; 2, wrong usage; 130,
-    stopped by Ctrl-C.
+    Of a folder, files without a suffix of audio are left out and named on stderr.
+
+    Exit codes: 0, all were answered; 1, not all, or there is no bundle; 2, usage.
     """
     from cry_pipeline.inference.listing import list_audio
     from cry_pipeline.inference.predict import predictor
