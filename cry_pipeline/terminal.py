@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cry_pipeline.catalog import Catalog
     from cry_pipeline.settings import Settings
 
@@ -20,6 +22,8 @@ WIDE = 100_000
 """Columns of a table that is not written to a terminal: as many as its longest row takes."""
 LONG = 32
 """Characters: columns with more are folded where a terminal is too narrow, so that no other is lost."""
+FOLDED, BETWEEN = 16, 3
+"""Characters that a folded column has at least, and that lie between two columns."""
 
 
 def settings() -> "Settings":
@@ -37,22 +41,51 @@ def catalog(folder: Path | None) -> "Catalog":
 
 
 def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
-    """Write ``rows`` as a table; the first row names the columns, and its numbers say which are right-aligned."""
-    from rich import box
+    """Write ``rows`` as a table; the first row names the columns, and its numbers say which are right-aligned.
+
+    Where a terminal is too narrow for that, each row is a block of lines: a number cut short would be another one.
+    """
     from rich.console import Console
+
+    # A pipe or a file has no width to fit.
+    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    cells = [{column: shown(str(value)) for column, value in row.items()} for row in rows]
+    longest = {column: max(len(column), *(len(row[column]) for row in cells)) for column in rows[0]}
+    if sum(width if width <= LONG else FOLDED for width in longest.values()) + BETWEEN * len(longest) > console.width:
+        _print_blocks(console, cells, title)
+        return
+    _print_columns(console, cells, {column for column, value in rows[0].items() if _is_number(value)}, longest, title)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _print_columns(
+    console: "Console", cells: list[dict[str, str]], numbers: set[str], longest: dict[str, int], title: str | None
+) -> None:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(title) if title else None, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    cells = [{column: shown(str(value)) for column, value in row.items()} for row in rows]
-    for column, value in rows[0].items():
-        longest = max(len(row[column]) for row in cells)
-        justify = "right" if isinstance(value, (int, float)) else "left"
-        table.add_column(Text(column), justify=justify, no_wrap=longest <= LONG, overflow="fold")
+    for column, width in longest.items():
+        justify = "right" if column in numbers else "left"
+        table.add_column(Text(column), justify=justify, no_wrap=width <= LONG, overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row.values()))
-    # A pipe or a file has no width to fit.
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    console.print(table)
+
+
+def _print_blocks(console: "Console", cells: list[dict[str, str]], title: str | None) -> None:
+    from rich.text import Text
+
+    if title:
+        console.print(Text(title, style="bold"))
+    for row in cells:
+        for column, cell in row.items():
+            console.print(Text(f"{column}: ", style="bold").append(cell, style="not bold"), overflow="fold")
+        console.print()
 
 
 def megabytes(size: int) -> str:

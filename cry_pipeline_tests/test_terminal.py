@@ -99,3 +99,17 @@ def test_log_lines_show_names_as_data_one_line_each(capsys: pytest.CaptureFixtur
         "WARNING a\\nERROR forged\\x1b[31m\\xff has 3 of 4.0",
         "INFO    plain",
     ]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 110])
+def test_no_cell_is_cut_short_however_many_columns(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [{f"column {number}": value * number for number in range(1, 10)} for value in (1234567, 7654321)]
+    terminal.print_table(rows, title="all")
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(len(line) for line in said.splitlines()) <= columns
+    words = said.split()
+    assert all(str(value) in words for row in rows for value in row.values())
