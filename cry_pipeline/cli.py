@@ -204,7 +204,7 @@ def corpus_check(
 
     where = settings()
     report = check_corpus(folder or where.corpus or where.corpora / "donateacry-corpus")
-    typer.echo(report.summary)
+    typer.echo(shown(report.summary, lines=True))
     if not report.ok:
         raise typer.Exit(1)
 

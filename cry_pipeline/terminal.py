@@ -45,12 +45,13 @@ def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
 
     Where a terminal is too narrow for that, each row is a block of lines: a number cut short would be another one.
     """
+    from rich.cells import cell_len
     from rich.console import Console
 
     # A pipe or a file has no width to fit.
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
     cells = [{column: shown(str(value)) for column, value in row.items()} for row in rows]
-    longest = {column: max(len(column), *(len(row[column]) for row in cells)) for column in rows[0]}
+    longest = {column: max(cell_len(text) for text in (column, *(row[column] for row in cells))) for column in rows[0]}
     if sum(width if width <= LONG else FOLDED for width in longest.values()) + BETWEEN * len(longest) > console.width:
         _print_blocks(console, cells, title)
         return

@@ -113,3 +113,12 @@ def test_no_cell_is_cut_short_however_many_columns(
     assert max(len(line) for line in said.splitlines()) <= columns
     words = said.split()
     assert all(str(value) in words for row in rows for value in row.values())
+
+
+def test_wide_characters_take_the_room_that_they_need(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal.print_table([{f"{number}": "赤ちゃんの泣き声" for number in range(5)}])
+    assert capsys.readouterr().out.count("赤ちゃんの泣き声") == 5
