@@ -49,14 +49,14 @@ EXPERIMENTS = {
     "mel": ("mel", "donor_grouped"),
 }
 GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
-    "evidence": (3, 4311, -467.36524, -634.6014, "506f368aa28b390c"),
-    "leaderboard": (5, 84, -17.09909, 2.60021, "cc176cadeedc664f"),
+    "evidence": (3, 4437, -566.28643, -298.67969, "c14080ba1836bfc4"),
+    "leaderboard": (5, 84, -17.14056, 2.71334, "409cc6032640ef30"),
     "experiment_page": (6, 13, 11979.62893, 5111.58732, "5f056defa2536f06"),
-    "site": (5, 3, 3.98352, 3.96171, "5942f40557781f05"),
-    "leakage_ladder": (3, 25, 125.47048, 49.63218, "aa9e675086d69311"),
+    "site": (5, 3, 3.98352, 3.96171, "a63327b4faef61e8"),
+    "leakage_ladder": (3, 25, 125.48071, 49.62104, "aa9e675086d69311"),
     "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
-    "model_comparison": (2, 58, -1607.21849, 2563.22589, "d7cd042d9ed3b589"),
-    "feature_sets_report": (4, 20, 1.38668, 0.93975, "436ce4b732f302d5"),
+    "model_comparison": (2, 58, -1606.29683, 2563.39947, "c5f4e407efece482"),
+    "feature_sets_report": (4, 20, 1.44792, 0.85359, "436ce4b732f302d5"),
 }
 """By stage: its revision, how many numbers it makes, two projections of them, and the sha256 of its words."""
 
@@ -98,16 +98,19 @@ def predictions(place: int, *, grouped: bool) -> pd.DataFrame:
     row = np.arange(DONORS * CLIPS)
     donor, truth = row // CLIPS, row // CLIPS % 2
     odds = np.sin(1.0 + 12.9898 * row + place) + 0.45 * place * (truth - 0.5)
-    chance = 1 / (1 + np.exp(-odds))
+    # Some are sure of themselves without a doubt, for the floor of the log-loss; every fold has its temperature.
+    chance = np.where(row % 29 == 0, (odds > 0).astype(float), 1 / (1 + np.exp(-odds)))
+    fold = donor // 2 % FOLDS if grouped else row % FOLDS
     return pd.DataFrame(
         {
             "recording_id": [f"r{number:03}" for number in row],
             "donor": [f"d{number:02}" for number in donor],
             "label": np.array(CLASSES)[truth],
             "repeat": 0,
-            "fold": donor // 2 % FOLDS if grouped else row % FOLDS,
+            "fold": fold,
             "p_not_cry": 1 - chance,
             "p_cry": chance,
+            "temperature": 0.8 + 0.25 * fold,
         }
     )
 
