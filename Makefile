@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+ON_NEWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds orchestration deploy) $(wildcard cry_pipeline_tests/test_*.py)
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study ui test faults bench check format lock clean
+.PHONY: help install run study ui test test-newest faults bench check format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Create .venv with the locked dependencies
 
@@ -28,6 +29,12 @@ ui: $(INSTALLED) ## Open the Dagster UI on what `make run` made (http://127.0.0.
 
 test: $(INSTALLED) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
 	@$(BIN)/pytest -n $(CORES) --dist worksteal
+
+test-newest: ## Run the tests that need no torch on the newest other Python found (where there is one)
+	@code=0; $(PYTHON) cry_pipeline/deploy/install.py $(VENV)-newest --newest-without-torch || code=$$?; \
+	if [ $$code -eq 3 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; \
+	$(VENV)-newest/bin/python --version; \
+	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest -n $(CORES) --dist worksteal $(ON_NEWEST)
 
 faults: $(INSTALLED) ## Run the full fault tests of the feature store; some minutes
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
@@ -49,4 +56,4 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into cry_pipeline/deploy/con
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links -o cry_pipeline/deploy/constraints.txt
 
 clean: ## Remove the environment; data stay
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-newest

@@ -1,7 +1,9 @@
 """Fixtures shared by all tests: where the real corpus is, and a data folder of each test's own."""
 
 import os
+import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,29 @@ from cry_pipeline.settings import Settings
 from cry_pipeline_tests.buckets import make_bucket, s3_service
 
 CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
+WITHOUT_TORCH = "CRY_PIPELINE_WITHOUT_TORCH"
+"""Set by `make test-newest`, whose environment has no torch: what needs it is then skipped, saying so."""
+
+
+class _SkipWhatNeedsTorch(MetaPathFinder):
+    """Makes `import torch` skip the module or test that leads to it; for others torch is simply not there."""
+
+    USERS = frozenset({"cry_pipeline", "cry_pipeline_tests", "pytorch_lightning", "torchmetrics"})
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "torch" and self._importer() in self.USERS:
+            pytest.skip("torch is not installed in this environment", allow_module_level=True)
+
+    @staticmethod
+    def _importer() -> str:
+        frame = sys._getframe(2)
+        while frame.f_back and frame.f_globals.get("__name__", "").startswith("importlib"):
+            frame = frame.f_back
+        return frame.f_globals.get("__name__", "").partition(".")[0]
+
+
+if os.environ.get(WITHOUT_TORCH):
+    sys.meta_path.insert(0, _SkipWhatNeedsTorch())
 
 
 @pytest.fixture(autouse=True)

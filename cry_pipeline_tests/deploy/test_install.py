@@ -1,11 +1,13 @@
 """The set-up honours what pip is told, and says what it lacks."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from cry_pipeline.deploy import install
+from cry_pipeline_tests.conftest import WITHOUT_TORCH
 
 
 @pytest.fixture
@@ -68,5 +70,31 @@ def test_installed_packages_are_the_locked_ones():
         for line in install.CONSTRAINTS.read_text().splitlines()
         if "; python" not in line
     )
-    for name in ("dagster", "pandas", "pytorch-lightning", "scikit-learn", "torch"):
+    torch = [] if os.environ.get(WITHOUT_TORCH) else ["torch"]
+    for name in ("dagster", "pandas", "pytorch-lightning", "scikit-learn", *torch):
         assert version(name).split("+")[0] == locked[name], name
+
+
+def test_newest_python_is_the_highest_that_is_found_and_newer_than_the_one_in_use(tmp_path: Path):
+    for minor in (9, 12, 13):
+        _fake_python(tmp_path / f"3.{minor}" / "bin" / f"python3.{minor}", minor)
+    folders = [tmp_path / "3.9" / "bin", tmp_path / "3.12" / "bin", tmp_path / "3.13" / "bin"]
+    assert install.newest_python(folders, newer_than=(3, 11)) == folders[2] / "python3.13"
+    assert install.newest_python(folders[:2], newer_than=(3, 11)) == folders[1] / "python3.12"
+    assert install.newest_python(folders[:1], newer_than=(3, 11)) is None
+
+
+def test_python_that_does_not_start_is_passed_over(tmp_path: Path):
+    _fake_python(tmp_path / "python3.12", 12)
+    """As pyenv's shims of versions that are not chosen are."""
+    (tmp_path / "python3.13").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "python3.13").chmod(0o755)
+    assert install.newest_python([tmp_path], newer_than=(3, 11)) == tmp_path / "python3.12"
+    _fake_python(tmp_path / "kept" / "python3.13", 13)
+    assert install.newest_python([tmp_path, tmp_path / "kept"], newer_than=(3, 11)) == tmp_path / "kept" / "python3.13"
+
+
+def _fake_python(path: Path, minor: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho 3 {minor}\n")
+    path.chmod(0o755)
