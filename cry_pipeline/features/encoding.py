@@ -10,9 +10,10 @@ spectrogram, which 32 recordings picked at random pay with twice the time.
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,11 @@ def encode(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:
 @cache
 def libraries() -> Mapping[str, str]:
     """Return the versions of this package and of the libraries that compute and keep features."""
-    return {"cry_pipeline": __version__} | {name: version(name) for name in LIBRARIES}
+    versions = {"cry_pipeline": __version__}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # rows can be copied and kept without what computes them
+            versions[name] = version(name)
+    return versions
 
 
 def describe(
