@@ -66,7 +66,7 @@ STAGES: dict[str, Stage] = {
         "the cohort's classes and target, resamples, seed; digests of the run, its features and the runs that probe "
         "shortcuts; where the recordings come from",
         revision=3,
-        libraries=("numpy",),
+        libraries=("numpy", "scipy"),
     ),
     "leaderboard": Stage(
         "the page's templates; digests of all evidence; what there is no evidence of", revision=5, libraries=DRAWN
