@@ -5,6 +5,7 @@ raw/inventory → manifests/recordings, manifests/quarantine
               → folds/<cohort>_<protocol>    one per pair that an experiment names
               → runs/<experiment> → evidence/<experiment> → reports/<report> → reports/site
                                                           → models/champion
+                                                          → reports/of_study (the study only)
 """
 
 import dagster as dg
@@ -17,8 +18,9 @@ from cry_pipeline.orchestration.assets.folds import folds_assets
 from cry_pipeline.orchestration.assets.manifests import inventory, manifests
 from cry_pipeline.orchestration.assets.reports import report_assets
 from cry_pipeline.orchestration.assets.runs import run_assets
+from cry_pipeline.orchestration.assets.study import study_assets
 from cry_pipeline.orchestration.automation import inbox_sensor, retraining_sensor, weekly_catch_up
-from cry_pipeline.orchestration.checks import donor_checks, feature_checks, schema
+from cry_pipeline.orchestration.checks import donations_taken, donor_checks, feature_checks, schema
 from cry_pipeline.orchestration.executor import one_writer
 from cry_pipeline.orchestration.jobs import all_jobs
 from cry_pipeline.orchestration.maintenance import maintenance_job, maintenance_schedule
@@ -39,8 +41,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *evidence_assets(catalog),
             *report_assets(catalog),
             *champion_assets(catalog),
+            *study_assets(catalog),
         ],
-        asset_checks=[schema, *feature_checks(catalog), *donor_checks(catalog), *champion_checks(catalog)],
+        asset_checks=[
+            schema,
+            donations_taken,
+            *feature_checks(catalog),
+            *donor_checks(catalog),
+            *champion_checks(catalog),
+        ],
         jobs=[*all_jobs(catalog), maintenance_job(catalog)],
         sensors=[inbox_sensor, retraining_sensor(catalog)],
         schedules=[weekly_catch_up, maintenance_schedule],

@@ -1,81 +1,126 @@
-"""When things run by themselves: the inbox sensor, the retraining condition, the weekly catch-up.
+"""When things run by themselves: the inbox sensor, the retraining sensor, the weekly catch-up.
 
-Belongs here: conditions, sensors and schedules. Does not: what then runs (jobs.py, assets/).
+Belongs here: sensors and schedules. Does not: when an asset is to be made (conditions.py), nor what then runs (jobs.py,
+assets/).
 """
 
-from typing import cast
+import time
+import warnings
+from itertools import takewhile
 
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.assets.manifests import INVENTORY
-from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, by_default
+from cry_pipeline.orchestration.assets.manifests import INVENTORY, RECORDINGS
+from cry_pipeline.orchestration.conditions import ATTEMPTS
+from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, STUDY, by_default
+from cry_pipeline.orchestration.records import last_made
 from cry_pipeline.orchestration.resources import Workspace
 
-TRAINING_CRON = "0 3 * * 1"
 CATCH_UP_CRON = "0 5 * * 1"
-DATA_VERSION_TAG = "dagster/data_version"
-
-
-def when_stale(*, despite_missing: bool = False) -> dg.AutomationCondition:
-    """Ask for an asset whose data or code changed since it was last asked for, once its inputs are sound.
-
-    ``despite_missing`` is for what shows the inputs that there are, as reports do.
-
-    Dagster's ``eager()`` would run again on inputs that were rewritten with the same content, and would not
-    notice a changed parameter.
-    """
-    condition = dg.AutomationCondition
-    new_data = condition.any_deps_updated().replace("newly_updated", condition.data_version_changed())
-    # Dagster types conditions on assets and on checks apart, and `since_last_handled` as one for either.
-    changed = cast(dg.AutomationCondition, new_data | condition.code_version_changed() | condition.newly_missing())
-    ready = ~condition.in_progress() & ~condition.any_deps_in_progress() & condition.all_deps_blocking_checks_passed()
-    if not despite_missing:
-        ready &= ~condition.any_deps_missing()
-    return (changed.since_last_handled() & ready).with_label("stale and its inputs are sound")
-
-
-def when_due() -> dg.AutomationCondition:
-    """As :func:`when_stale`, for training: at most once per weekly tick, however many donations arrive."""
-    ticked = dg.AutomationCondition.cron_tick_passed(TRAINING_CRON).since_last_handled()
-    return (when_stale() & ticked).with_label("stale, sound and due this week")
+INBOX_TAG = "cry_pipeline/inbox"
+"""Tag of the runs that the inbox sensor asks for: the fingerprint of the sources that they are to take in."""
+WAITS_S = (60, 300)
+"""How long the sensor waits after the first failed attempt at one state of the sources, and after the second."""
+HASHING_S = 20.0
+"""How long one look at the sources may hash what is new: a look that takes longer than its minute is lost whole."""
+RETRAINING_S = 120
+"""Training is asked for once a week: there is no hurry to notice, and each look leaves a record."""
 
 
 @dg.sensor(
     job_name=INGEST,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for ingestion when the files of the corpus and the inbox differ from the last inventory.",
+    description="Asks for ingestion until manifest, features and folds are made of the files that the corpus and the "
+    "inbox hold.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
-    """Compare the fingerprint of what is on disk with the last materialized one; keeps no state of its own.
+    """Compare what is on disk with what the last products of an ingestion were made of; keeps no state of its own.
 
-    The fingerprint is the run key, so one state of the inbox is asked for once. A folder that cannot be
-    listed is said; it is never taken for an empty one.
+    An ingestion that was killed half-way, or failed, is asked for again: the run key holds the number of the last
+    inventory beside the fingerprint, because Dagster never forgets a run key, and a state of the sources may come back.
+    A state that cannot be taken in is tried :data:`ATTEMPTS` times, then it is said what to do. A folder that cannot
+    be listed is said; it is never taken for an empty one.
     """
-    from cry_pipeline.corpus.sources import SourceError, fingerprint, take_inventory
+    from cry_pipeline.corpus.sources import SourceError, UnfinishedInventoryError, fingerprint, take_inventory
 
-    settings = workspace.settings
-    known = context.instance.get_latest_materialization_event(INVENTORY)
-    if known is None or known.asset_materialization is None:
+    known = last_made(context.instance, [INVENTORY]).get(INVENTORY)
+    if known is None:
         return dg.SkipReason("Nothing has been ingested yet: materialize raw/inventory, or `make run`, first.")
     try:
-        now = fingerprint(take_inventory(workspace.roots(), settings.cache))
+        now = fingerprint(take_inventory(workspace.roots(), workspace.settings.cache, HASHING_S))
+    except UnfinishedInventoryError as error:
+        return dg.SkipReason(str(error))
     except (SourceError, OSError) as error:
         return dg.SkipReason(f"The sources cannot be listed: {error}")
-    if now == (known.asset_materialization.tags or {}).get(DATA_VERSION_TAG):
-        return dg.SkipReason("No file has come, gone or changed since the last inventory.")
-    return dg.RunRequest(run_key=now)
+    behind = _behind(context, now)
+    if not behind:
+        return dg.SkipReason("Manifest, features and folds are made of the files that there are.")
+    held_up = _held_up(context.instance, now)
+    if held_up:
+        return dg.SkipReason(f"{', '.join(behind)}: made of other files than there are. {held_up}")
+    return dg.RunRequest(run_key=f"{now}-{known.storage_id}", tags={INBOX_TAG: now})
+
+
+def _behind(context: dg.SensorEvaluationContext, fingerprint: str) -> list[str]:
+    """Return which products of an ingestion were made of something else than the files that there are.
+
+    What was never made, a new feature set, is for whoever added it to ask for; but there must be a manifest.
+    """
+    repository = context.repository_def
+    products = set(repository.get_job(INGEST).asset_layer.executable_asset_keys) if repository else set()
+    made = last_made(context.instance, products - {INVENTORY} | {RECORDINGS})
+    if RECORDINGS not in made:
+        return [RECORDINGS.to_user_string()]
+    now = {INVENTORY.to_user_string(): fingerprint, RECORDINGS.to_user_string(): made[RECORDINGS].data_version}
+    return sorted(
+        key.to_user_string()
+        for key, own in made.items()
+        if any(own.inputs.get(name, version) != version for name, version in now.items())
+    )
+
+
+def _held_up(instance: dg.DagsterInstance, fingerprint: str) -> str | None:
+    """Return why this state of the sources is not to be asked for now, or None."""
+    active = dg.RunsFilter(
+        statuses=[
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+            dg.DagsterRunStatus.CANCELING,
+        ]
+    )
+    for run in instance.get_runs(filters=active):
+        if run.job_name in (INGEST, EVERYTHING, STUDY):
+            return f"Run {run.run_id} ({run.job_name}) is at it."
+    records = instance.get_run_records(dg.RunsFilter(tags={INBOX_TAG: fingerprint}), limit=ATTEMPTS)
+    failed = list(takewhile(lambda record: record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS, records))
+    if len(failed) >= ATTEMPTS:
+        return (
+            f"{len(failed)} runs failed to take them in, the last is {failed[0].dagster_run.run_id}: see there what is "
+            f"wrong. Take away the file that it names, or mend the cause and launch the job `{INGEST}` yourself."
+        )
+    wait_s = (failed[0].end_time or 0) + WAITS_S[len(failed) - 1] - time.time() if failed else 0
+    if wait_s > 0:
+        return f"Run {failed[0].dagster_run.run_id} failed to take them in; it is tried again in {wait_s:.0f} s."
+    return None
 
 
 def retraining_sensor(catalog: Catalog) -> dg.AutomationConditionSensorDefinition:
     """Return the sensor that evaluates the conditions; what is of the study alone is never trained by itself."""
-    return dg.AutomationConditionSensorDefinition(
-        "retraining",
-        target=by_default(catalog) & dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
-        default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Trains, evaluates and reports what is stale, at most weekly. Turn it on where nobody watches.",
-    )
+    with warnings.catch_warnings():
+        # Conditions of our own are evaluated where our code is; Dagster calls that beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.AutomationConditionSensorDefinition(
+            "retraining",
+            target=by_default(catalog) & dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
+            default_status=dg.DefaultSensorStatus.STOPPED,
+            minimum_interval_seconds=RETRAINING_S,
+            use_user_code_server=True,
+            description="Trains, evaluates and reports what is stale, at most weekly. Turn it on where nobody watches.",
+        )
 
 
 weekly_catch_up = dg.ScheduleDefinition(

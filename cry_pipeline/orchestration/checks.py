@@ -1,33 +1,72 @@
-"""Blocking checks: what must hold before anything downstream may run.
+"""Checks: what must hold before anything downstream may run, and what a person is to be told.
 
 Belongs here: turning domain checks into Dagster's. Does not: the rules (schemas, stores and folds have them).
+
+A check that finds damage fails with a sentence, it does not raise: a check that raised is one that Dagster takes as not
+yet done, and it says nothing where people look.
 """
 
+import logging
+from collections.abc import Callable
+
 import dagster as dg
+import pandas as pd
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec
-from cry_pipeline.orchestration.assets.manifests import RECORDINGS
+from cry_pipeline.orchestration.assets.manifests import QUARANTINE, RECORDINGS
+from cry_pipeline.orchestration.reporting import table
 from cry_pipeline.orchestration.resources import Workspace
+
+LOG = logging.getLogger("cry_pipeline")
+NAMED = 20
+"""Refused donations, or recordings without features, that are named one by one."""
+SET_ASIDE = "damaged parts are set aside: materialize the feature set again, which computes their rows alone"
+
+
+def told(check: Callable[[], dg.AssetCheckResult]) -> dg.AssetCheckResult:
+    """Return what ``check`` finds; whatever it cannot read is a failure, with the sentence that says so."""
+    try:
+        return check()
+    except (ValueError, RuntimeError, OSError) as error:
+        LOG.warning("a check could not be done", exc_info=True)
+        return dg.AssetCheckResult(passed=False, description=str(error))
 
 
 @dg.asset_check(asset=RECORDINGS, blocking=True, description="The manifest on disk is what its strict schema says.")
 def schema(workspace: Workspace) -> dg.AssetCheckResult:
     """Read the manifest back and validate it."""
-    from cry_pipeline.artefacts import DamagedFileError
-    from cry_pipeline.corpus.schemas import TableError
 
-    try:
+    def check() -> dg.AssetCheckResult:
         rows = len(workspace.recordings())
-    except (DamagedFileError, TableError) as error:
-        return dg.AssetCheckResult(passed=False, description=str(error))
-    return dg.AssetCheckResult(passed=rows > 0, metadata={"rows": rows}, description=f"{rows} recordings")
+        return dg.AssetCheckResult(passed=rows > 0, metadata={"rows": rows}, description=f"{rows} recordings")
+
+    return told(check)
+
+
+@dg.asset_check(asset=QUARANTINE, description="No donation of the inbox was refused; which were, and why.")
+def donations_taken(workspace: Workspace) -> dg.AssetCheckResult:
+    """Warn of refused donations: whoever gave them is waiting for nothing."""
+    from cry_pipeline.corpus.manifest import read_quarantine
+
+    def check() -> dg.AssetCheckResult:
+        refused = read_quarantine(workspace.settings.manifests / "quarantine.parquet")
+        refused = refused[refused["root"] == "inbox"]
+        counts = refused["reason"].value_counts()
+        said = ", ".join(f"{number} {reason}" for reason, number in counts.items())
+        return dg.AssetCheckResult(
+            passed=refused.empty,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"refused": len(refused), "files": table(refused[["path", "reason", "detail"]].head(NAMED))},
+            description=f"{len(refused)} files of the inbox are refused: {said}" if len(refused) else None,
+        )
+
+    return told(check)
 
 
 def feature_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of all feature sets: finite, and covering the manifest."""
-    return [
-        check(name, spec) for name, spec in catalog.feature_sets.items() for check in (finite_check, coverage_check)
-    ]
+    """Return the checks of all feature sets: finite, covering the manifest, and which recordings were left out."""
+    kinds = (finite_check, coverage_check, featurized_check)
+    return [check(name, spec) for name, spec in catalog.feature_sets.items() for check in kinds]
 
 
 def finite_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
@@ -42,14 +81,18 @@ def finite_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
     def finite(workspace: Workspace) -> dg.AssetCheckResult:
         from cry_pipeline.features.rows import FeatureStoreError
 
-        store = workspace.store(spec)
-        ids = sorted(store.recording_ids())
-        try:
-            for start in range(0, len(ids), 256):
-                store.read(ids[start : start + 256], tuple(store.kinds))
-        except FeatureStoreError as error:
-            return dg.AssetCheckResult(passed=False, description=str(error))
-        return dg.AssetCheckResult(passed=True, metadata={"recordings": len(ids)})
+        def check() -> dg.AssetCheckResult:
+            store = workspace.store(spec)
+            ids = sorted(store.recording_ids())
+            try:
+                for start in range(0, len(ids), 256):
+                    store.read(ids[start : start + 256], tuple(store.kinds))
+            except FeatureStoreError as error:
+                faults = store.verify().faults
+                raise FeatureStoreError(f"{error}. {len(faults)} {SET_ASIDE}") from error
+            return dg.AssetCheckResult(passed=True, metadata={"recordings": len(ids)})
+
+        return told(check)
 
     return finite
 
@@ -62,18 +105,49 @@ def coverage_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
         name="coverage",
         additional_deps=[RECORDINGS],
         blocking=True,
-        description="Every recording of the manifest has its features.",
+        description="Every recording of the manifest has its features, or a reason why it cannot have any.",
     )
     def coverage(workspace: Workspace) -> dg.AssetCheckResult:
-        wanted = workspace.recordings()["recording_id"].tolist()
-        missing = workspace.store(spec).missing(wanted)
-        return dg.AssetCheckResult(
-            passed=not missing,
-            metadata={"recordings": len(wanted), "missing": len(missing), "first missing": missing[:10]},
-            description=f"{len(missing)} of {len(wanted)} recordings have no features" if missing else None,
-        )
+        def check() -> dg.AssetCheckResult:
+            found = workspace.store(spec).coverage(workspace.recordings()["recording_id"].tolist())
+            return dg.AssetCheckResult(
+                passed=found.ok,
+                metadata={
+                    "recordings": found.recordings,
+                    "missing": len(found.missing),
+                    "first missing": found.missing[:NAMED],
+                    "failed": len(found.failed),
+                },
+                description=found.sentence or None,
+            )
+
+        return told(check)
 
     return coverage
+
+
+def featurized_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
+    """Return the check that warns of recordings that no features could be made of; it blocks nobody."""
+
+    @dg.asset_check(
+        asset=["features", name],
+        name="featurized",
+        description="Features could be made of every recording; of which they could not, and why.",
+    )
+    def featurized(workspace: Workspace) -> dg.AssetCheckResult:
+        def check() -> dg.AssetCheckResult:
+            failed = workspace.store(spec).failures()
+            first = pd.DataFrame(sorted(failed.items())[:NAMED], columns=["recording_id", "reason"])
+            return dg.AssetCheckResult(
+                passed=not failed,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"failed": len(failed), "recordings": table(first)},
+                description=f"{len(failed)} recordings are left out of this feature set" if failed else None,
+            )
+
+        return told(check)
+
+    return featurized
 
 
 def donor_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
@@ -94,12 +168,15 @@ def donor_check(name: str) -> dg.AssetChecksDefinition:
     def donors_on_one_side(workspace: Workspace) -> dg.AssetCheckResult:
         from cry_pipeline.folds.splitting import leaking_donors
 
-        folds = workspace.folds(name)
-        leaking = leaking_donors(folds)
-        return dg.AssetCheckResult(
-            passed=not leaking,
-            metadata={"donors": int(folds["donor"].nunique()), "leaking": leaking[:20]},
-            description=f"{len(leaking)} donors are on both sides" if leaking else None,
-        )
+        def check() -> dg.AssetCheckResult:
+            folds = workspace.folds(name)
+            leaking = leaking_donors(folds)
+            return dg.AssetCheckResult(
+                passed=not leaking,
+                metadata={"donors": int(folds["donor"].nunique()), "leaking": leaking[:20]},
+                description=f"{len(leaking)} donors are on both sides" if leaking else None,
+            )
+
+        return told(check)
 
     return donors_on_one_side

@@ -6,21 +6,24 @@ Belongs here: jobs, and which assets are of the study alone. Does not: when they
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.instance import LONGEST_STUDY_H
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 EVERYTHING, STUDY, INGEST, TRAINING = "everything", "study", "ingest", "training"
+OF_STUDY = dg.AssetKey(["reports", "of_study"])
 
 
 def study_only(catalog: Catalog) -> dg.AssetSelection:
-    """Return what ``make run`` leaves to ``make study``: runs and evidence of tier ``study``, and their own folds."""
+    """Return what ``make run`` leaves to ``make study``: runs, evidence and folds of the study alone."""
     experiments, folds = catalog.study_only()
-    keys = [["folds", name] for name in sorted(folds)]
-    keys += [[stage, name] for stage in ("runs", "evidence") for name in sorted(experiments)]
-    return dg.AssetSelection.assets(*keys)
+    keys = [dg.AssetKey(["folds", name]) for name in sorted(folds)]
+    keys += [dg.AssetKey([stage, name]) for stage in ("runs", "evidence") for name in sorted(experiments)]
+    return dg.AssetSelection.assets(*keys, *([OF_STUDY] if experiments else []))
 
 
 def by_default(catalog: Catalog) -> dg.AssetSelection:
@@ -41,6 +44,7 @@ def all_jobs(catalog: Catalog) -> "list[UnresolvedAssetJobDefinition]":
             STUDY,
             selection=dg.AssetSelection.all(),
             description="The main job with the experiments of tier study: hours. Stopped, it goes on where it was.",
+            tags={MAX_RUNTIME_SECONDS_TAG: str(LONGEST_STUDY_H * 3600)},
         ),
         dg.define_asset_job(
             INGEST,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from cry_pipeline.catalog import load_catalog
@@ -22,10 +24,21 @@ EXPERIMENTS = {
     "cleaned_logistic_regression_clip_stratified": "default",
     "curation_lfeb_attention_lstm_donor_grouped": "default",
     "uploads_logistic_regression_donor_grouped": "default",
+    # Of one kin, with the temporal one below: by donor, by clip, by time.
+    "curation_majority_donor_grouped": "default",
+    "curation_majority_clip_stratified": "default",
     "cleaned_majority_augment_then_split": "study",
     "cleaned_logistic_regression_augment_then_split": "study",
     "curation_majority_temporal": "study",
+    "curation_svm_covariance_donor_grouped": "default",
+    "curation_svm_covariance_temporal": "study",
 }
+CANDIDATES = ["curation_svm_covariance_donor_grouped", "curation_svm_covariance_temporal"]
+"""For the champion: one of every day, and one that only the study makes."""
+ODD = "11111111-2222-4333-8444-555555555555-1431028888000-1.7-f-04-lo.wav"
+"""Stereo, floating-point, 11,025 Hz; of a reason that is in no cohort."""
+REFUSED = "11111111-2222-4333-8444-555555555555-1431028889000-1.7-f-04-hu.wav"
+FOLDS = {"donor_grouped": 3, "clip_stratified": 4, "augment_then_split": 4}
 SMALL_NETWORK = {"epochs": 1, "bins": 16, "frame_pool": 8, "channels": [4, 4, 4, 4], "heads": 2, "lstm_units": 4}
 
 
@@ -68,11 +81,29 @@ def shrunk_catalog(folder: Path) -> Path:
     models = yaml.safe_load((folder / "models.yaml").read_text())
     models["lfeb_attention_lstm"] |= SMALL_NETWORK
     (folder / "models.yaml").write_text(yaml.safe_dump(models))
+    protocols = yaml.safe_load((folder / "protocols.yaml").read_text())
+    for name, folds in FOLDS.items():
+        protocols[name] |= {"folds": folds}
+    (folder / "protocols.yaml").write_text(yaml.safe_dump(protocols))
     packaged = load_catalog().experiments
+    added = {
+        "curation_majority_clip_stratified": ("curation_majority_donor_grouped", "clip_stratified"),
+        "curation_svm_covariance_temporal": ("curation_svm_covariance_donor_grouped", "temporal"),
+    }
+    for name, (kin, protocol) in added.items():
+        packaged = packaged | {name: packaged[kin].model_copy(update={"protocol": protocol})}
     experiments = {name: packaged[name].model_dump(mode="json") | {"tier": tier} for name, tier in EXPERIMENTS.items()}
     (folder / "experiments.yaml").write_text(yaml.safe_dump(experiments))
-    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": []}))  # an export takes long
+    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": CANDIDATES}))
     return folder
+
+
+def lay_in(inbox: Path) -> None:
+    """Put two donations into ``inbox``: an odd recording that is taken, and one that is refused."""
+    inbox.mkdir(parents=True)
+    loud = np.random.default_rng(0).normal(0, 0.1, 15_000).astype(np.float32)
+    soundfile.write(inbox / ODD, np.stack([loud, loud], axis=1), 11_025, format="WAV", subtype="FLOAT")
+    (inbox / REFUSED).write_bytes(b"no sound at all")
 
 
 @pytest.fixture(scope="session")
@@ -91,10 +122,11 @@ def first_run(
         data=root / "data",
         corpus=tiny_corpus,
         catalog=shrunk_catalog(root / "catalog"),
-        workers=2,
+        workers=1,  # folds in processes are for the tests of training
         batch_recordings=8,
         accelerator="cpu",
     )
+    lay_in(settings.inbox)
     installation = Installation(settings)
     return installation, installation.run()
 

@@ -1,57 +1,134 @@
-"""A donation that arrives is taken in, its features alone are computed, and retraining is asked for."""
+"""What is asked for by itself: once a thing is to be done until it is done, and no more often than that."""
 
 import datetime as dt
+import logging
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pytest
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from cry_pipeline.orchestration.automation import inbox_sensor, weekly_catch_up
+from cry_pipeline.corpus import manifest
+from cry_pipeline.orchestration import automation
+from cry_pipeline.orchestration.assets.champion import CHAMPION
+from cry_pipeline.orchestration.automation import INBOX_TAG, inbox_sensor, weekly_catch_up
+from cry_pipeline.orchestration.conditions import ATTEMPTS
+from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.orchestration.resources import Workspace
-from cry_pipeline_tests.orchestration.test_materialization import counts
+from cry_pipeline.training import runs
+from cry_pipeline_tests.orchestration.conftest import Installation
+from cry_pipeline_tests.orchestration.test_materialization import counts, stale
 
 MONDAY = dt.datetime(2026, 11, 23, 4, 0, tzinfo=dt.UTC)
 UPLOADS = "donateacry-android-upload-bucket"
+UPLOADS_RUN = "runs/uploads_logistic_regression_donor_grouped"
+UPLOADS_EVIDENCE = "evidence/uploads_logistic_regression_donor_grouped"
 
 
-def donate(installation, corpus: Path) -> Path:
-    """Put a hungry cry by a new donor into the inbox: an upload of the corpus with some bytes of its own."""
+def donate(installation: Installation, corpus: Path, reason: str = "hu") -> Path:
+    """Put a cry by a new donor into the inbox: an upload of the corpus with some bytes of its own."""
     upload = next(path for path in sorted((corpus / UPLOADS).iterdir()) if path.stem.endswith("-hu"))
-    donation = installation.settings.inbox / "0c8f14a9-6999-485b-97a2-913c1cbf099c-1431028888092-1.7-m-26-hu.3gp"
+    donation = installation.settings.inbox / f"0c8f14a9-6999-485b-97a2-913c1cbf099c-1431028888092-1.7-m-26-{reason}.3gp"
     # A trailing box that players skip: other bytes, the same sound.
     donation.write_bytes(upload.read_bytes() + b"\x00\x00\x00\x0cfreemine")
     return donation
 
 
-def ask(installation) -> dg.RunRequest | dg.SkipReason:
+def ask(installation: Installation) -> dg.RunRequest | dg.SkipReason:
+    """Let the inbox sensor look once, as the code location would."""
     with installation.instance() as instance:
         context = dg.build_sensor_context(
-            instance=instance, resources={"workspace": Workspace.of(installation.settings)}
+            instance=instance,
+            resources={"workspace": Workspace.of(installation.settings)},
+            definitions=installation.definitions,
         )
         answer = inbox_sensor(context)
     assert isinstance(answer, (dg.RunRequest, dg.SkipReason))
     return answer
 
 
-def requested(result: dg.EvaluateAutomationConditionsResult, installation) -> set[str]:
-    keys = installation.definitions.resolve_asset_graph().materializable_asset_keys
-    return {key.to_user_string() for key in keys if result.get_num_requested(key)}
+def said(answer: dg.RunRequest | dg.SkipReason) -> str:
+    assert isinstance(answer, dg.SkipReason)
+    return str(answer.skip_message)
 
 
-def test_new_donation_gets_its_row_its_features_alone_and_retraining_asked_for(installation, tiny_corpus):
-    definitions = installation.definitions
+def run_key(answer: dg.RunRequest | dg.SkipReason) -> str:
+    assert isinstance(answer, dg.RunRequest)
+    assert answer.run_key
+    return answer.run_key
+
+
+def ingest(
+    installation: Installation, *assets: str, tags: Mapping[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
+    """Run the ingest job, or those of its assets alone, as if it had been killed after them."""
     with installation.instance() as instance:
-        before = dg.evaluate_automation_conditions(definitions, instance, evaluation_time=MONDAY - dt.timedelta(days=2))
-        before = dg.evaluate_automation_conditions(
-            definitions, instance, cursor=before.cursor, evaluation_time=MONDAY - dt.timedelta(days=1)
+        return installation.definitions.resolve_job_def("ingest").execute_in_process(
+            instance=instance,
+            run_config=QUIET,
+            raise_on_error=False,
+            tags=dict(tags or {}),
+            asset_selection=[dg.AssetKey.from_user_string(name) for name in assets] or None,
         )
-    assert requested(before, installation) == set()
+
+
+class Week:
+    """Evaluations of all conditions, one after the other, at times of our own."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation, self.cursor = installation, None
+
+    def look(self, at: dt.datetime) -> set[str]:
+        """Return the assets that are asked for in one evaluation."""
+        definitions = self.installation.definitions
+        with self.installation.instance() as instance:
+            result = dg.evaluate_automation_conditions(definitions, instance, cursor=self.cursor, evaluation_time=at)
+        self.cursor = result.cursor
+        keys = definitions.resolve_asset_graph().materializable_asset_keys
+        return {key.to_user_string() for key in keys if result.get_num_requested(key)}
+
+    def run(self, names: set[str]) -> dg.ExecuteInProcessResult:
+        """Run what was asked for, in one run, as the daemon does."""
+        with self.installation.instance() as instance:
+            job = self.installation.definitions.resolve_implicit_global_asset_job_def()
+            return job.execute_in_process(
+                instance=instance,
+                run_config=QUIET,
+                raise_on_error=False,
+                asset_selection=[dg.AssetKey.from_user_string(name) for name in names],
+            )
+
+
+@pytest.fixture
+def week(installation: Installation) -> Week:
+    return Week(installation)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sensor does not wait between attempts."""
+    monkeypatch.setattr(automation, "WAITS_S", (0,) * len(automation.WAITS_S))
+
+
+@pytest.fixture
+def no_manifest() -> Iterator[pytest.MonkeyPatch]:
+    """Manifests cannot be made; undo it to mend that."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("poisoned.wav cannot be read")
+
+        patch.setattr(manifest, "build_manifest", fail)
+        yield patch
+
+
+def test_new_donation_gets_its_row_and_its_features_alone(installation, tiny_corpus):
     donate(installation, tiny_corpus)
-    assert isinstance(ask(installation), dg.RunRequest)
+    run_key(ask(installation))
     ingested = counts(installation.run("ingest"))
-    assert ingested["raw/inventory"][0] == 1
     assert ingested["manifests/recordings"][0] == 1
     assert {asset: computed for asset, (computed, _) in ingested.items() if asset.startswith("features/")} == {
         "features/mel64_8k": 1,
@@ -59,79 +136,153 @@ def test_new_donation_gets_its_row_its_features_alone_and_retraining_asked_for(i
         "features/babycare_22k": 1,
     }
     assert not any(asset.startswith("runs/") for asset in ingested)
-    with installation.instance() as instance:
-        after = dg.evaluate_automation_conditions(definitions, instance, cursor=before.cursor, evaluation_time=MONDAY)
-    assert "runs/uploads_logistic_regression_donor_grouped" in requested(after, installation)
-    assert isinstance(ask(installation), dg.SkipReason)
+    assert "are made of the files that there are" in said(ask(installation))
 
 
-def test_recordings_outside_a_cohort_do_not_retrain_it(installation, tiny_corpus):
+@pytest.mark.parametrize("done", [["raw/inventory"], ["raw/inventory", "manifests/recordings", "manifests/quarantine"]])
+def test_donation_whose_ingestion_was_killed_half_way_is_asked_for_again(installation, tiny_corpus, done):
     donate(installation, tiny_corpus)
-    computed = {asset for asset, (count, _) in counts(installation.run()).items() if count}
-    assert {asset for asset in computed if asset.startswith("runs/")} == {
-        "runs/uploads_logistic_regression_donor_grouped"
-    }
+    first = run_key(ask(installation))
+    ingest(installation, *done)
+    assert run_key(ask(installation)) != first
+    assert ingest(installation).success
+    assert "are made of the files that there are" in said(ask(installation))
 
 
-def test_training_waits_for_the_weekly_tick(installation, tiny_corpus):
-    definitions, sunday = installation.definitions, MONDAY - dt.timedelta(days=1)
-    with installation.instance() as instance:
-        before = dg.evaluate_automation_conditions(definitions, instance, evaluation_time=sunday)
+def test_state_of_the_inbox_that_comes_back_is_taken_in_again(installation, tiny_corpus):
+    donation = donate(installation, tiny_corpus)
+    keys = [run_key(ask(installation))]
+    assert run_key(ask(installation)) == keys[0]  # nothing happened in between: not to be asked for twice
+    ingest(installation, "raw/inventory", "manifests/recordings", "manifests/quarantine")
+    away = donation.rename(installation.settings.data / donation.name)
+    keys.append(run_key(ask(installation)))
+    ingest(installation, "raw/inventory", "manifests/recordings", "manifests/quarantine")
+    away.rename(donation)
+    keys.append(run_key(ask(installation)))
+    assert len(set(keys)) == 3
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_cannot_be_taken_in_is_tried_a_few_times_and_then_said(installation, tiny_corpus, no_manifest):
     donate(installation, tiny_corpus)
-    installation.run("ingest")
-    with installation.instance() as instance:
-        early = dg.evaluate_automation_conditions(
-            definitions, instance, cursor=before.cursor, evaluation_time=sunday + dt.timedelta(hours=1)
-        )
-        due = dg.evaluate_automation_conditions(definitions, instance, cursor=early.cursor, evaluation_time=MONDAY)
-    assert not any(name.startswith("runs/") for name in requested(early, installation))
-    assert any(name.startswith("runs/uploads") for name in requested(due, installation))
+    keys = []
+    for _ in range(ATTEMPTS):
+        answer = ask(installation)
+        keys.append(run_key(answer))
+        assert isinstance(answer, dg.RunRequest)
+        assert not ingest(installation, tags=answer.tags).success
+    assert len(set(keys)) == ATTEMPTS
+    assert f"{ATTEMPTS} runs failed to take them in" in said(ask(installation))
+    assert "launch the job `ingest` yourself" in said(ask(installation))
+    no_manifest.undo()
+    ingest(installation)
+    assert "are made of the files that there are" in said(ask(installation))
 
 
-def test_inventory_taken_again_with_equal_content_asks_for_nothing(installation):
-    definitions = installation.definitions
+def test_failed_ingestion_is_tried_again_after_a_while(installation, tiny_corpus, no_manifest):
+    donate(installation, tiny_corpus)
+    answer = ask(installation)
+    assert isinstance(answer, dg.RunRequest)
+    assert INBOX_TAG in answer.tags
+    ingest(installation, tags=answer.tags)
+    assert "it is tried again in" in said(ask(installation))
+
+
+def test_ingestion_in_progress_is_not_asked_for_twice(installation, tiny_corpus):
+    donate(installation, tiny_corpus)
+    run_key(ask(installation))
     with installation.instance() as instance:
-        before = dg.evaluate_automation_conditions(definitions, instance, evaluation_time=MONDAY - dt.timedelta(days=1))
-    installation.run("ingest")
-    with installation.instance() as instance:
-        after = dg.evaluate_automation_conditions(definitions, instance, cursor=before.cursor, evaluation_time=MONDAY)
-    assert requested(after, installation) == set()
+        job = installation.definitions.resolve_job_def("ingest")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert f"Run {run.run_id} (ingest) is at it" in said(ask(installation))
+
+
+def test_folder_that_cannot_be_listed_is_said_and_never_taken_for_empty(installation):
+    shutil.rmtree(installation.settings.inbox)
+    assert "cannot be listed" in said(ask(installation))
+
+
+def test_sensor_waits_for_a_first_inventory(settings):
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance, resources={"workspace": Workspace.of(settings)})
+        answer = inbox_sensor(context)
+    assert isinstance(answer, (dg.RunRequest, dg.SkipReason))
+    assert "Nothing has been ingested yet" in said(answer)
 
 
 def test_donation_sent_twice_is_quarantined_not_lost(installation, tiny_corpus):
     donation = donate(installation, tiny_corpus)
     shutil.copy(donation, donation.with_name(donation.name.replace("1431028888092", "1431028999092")))
-    result = counts(installation.run("ingest"))
+    result = counts(ingest(installation, "raw/inventory", "manifests/recordings", "manifests/quarantine"))
     quarantine = pd.read_parquet(installation.settings.manifests / "quarantine.parquet")
     assert result["manifests/recordings"][0] == 1
-    assert quarantine.loc[quarantine["root"] == "inbox", "reason"].tolist() == ["duplicate"]
+    assert "duplicate" in quarantine.loc[quarantine["root"] == "inbox", "reason"].tolist()
 
 
-def test_run_key_is_the_state_of_the_sources(installation, tiny_corpus):
-    donation = donate(installation, tiny_corpus)
-    first, again = ask(installation), ask(installation)
-    assert isinstance(first, dg.RunRequest)
-    assert isinstance(again, dg.RunRequest)
-    assert first.run_key == again.run_key
-    donation.write_bytes(donation.read_bytes() + b"\x00\x00\x00\x08free")
-    other = ask(installation)
-    assert isinstance(other, dg.RunRequest)
-    assert other.run_key != first.run_key
+def test_nothing_is_asked_for_where_everything_is_current(week):
+    assert week.look(MONDAY - dt.timedelta(days=1)) == set()
+    ingest(week.installation)
+    assert week.look(MONDAY) == set()
 
 
-def test_folder_that_cannot_be_listed_is_said_and_never_taken_for_empty(installation):
-    installation.settings.inbox.rmdir()
-    answer = ask(installation)
-    assert isinstance(answer, dg.SkipReason)
-    assert "cannot be listed" in str(answer.skip_message)
+def test_run_and_its_evidence_are_asked_for_together_once_the_week_begins(week, tiny_corpus):
+    sunday = MONDAY - dt.timedelta(days=1)
+    assert week.look(sunday) == set()
+    donate(week.installation, tiny_corpus)
+    ingest(week.installation)
+    # The folds are others than those of the run: neither it, before Monday, nor its evidence, before the run.
+    assert week.look(sunday + dt.timedelta(hours=1)) == {"reports/feature_sets", "reports/site"}
+    assert {UPLOADS_RUN, UPLOADS_EVIDENCE} <= week.look(MONDAY)
+    asked = {UPLOADS_RUN, UPLOADS_EVIDENCE}
+    assert week.run(asked).success
+    # One that its evidence is of goes on to the reports, in a run of their own, and to nothing else.
+    later = week.look(MONDAY + dt.timedelta(minutes=5))
+    assert later >= {"reports/leaderboard", "reports/experiments"}
+    assert not any(name.startswith(("runs/", "evidence/", "models/")) for name in later)
 
 
-def test_sensor_waits_for_a_first_inventory(settings, tmp_path):
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance=instance, resources={"workspace": Workspace.of(settings)})
-        answer = inbox_sensor(context)
-    assert isinstance(answer, dg.SkipReason)
-    assert "Nothing has been ingested yet" in str(answer.skip_message)
+def test_recording_outside_a_cohort_makes_nothing_of_it_stale(installation, tiny_corpus):
+    donate(installation, tiny_corpus, reason="lo")  # a reason that no cohort asks for
+    ingest(installation)
+    assert stale(installation) == {"reports/feature_sets"}  # it tells how many recordings there are
+
+
+def test_recording_in_one_cohort_makes_that_cohort_s_run_stale_alone(installation, tiny_corpus):
+    donate(installation, tiny_corpus)
+    ingest(installation)
+    assert stale(installation) == {UPLOADS_RUN, "reports/feature_sets"}
+
+
+def test_champion_is_asked_for_where_the_study_was_never_run(week):
+    with week.installation.instance() as instance:
+        instance.wipe_assets([CHAMPION])
+    assert week.look(MONDAY) == {"models/champion"}
+
+
+def test_run_that_fails_is_asked_for_again_a_few_times_and_then_said(
+    week, tiny_corpus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    week.look(MONDAY - dt.timedelta(days=1))
+    donate(week.installation, tiny_corpus)
+    ingest(week.installation)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(runs, "train_run", fail)
+    for attempt in range(ATTEMPTS):
+        asked = week.look(MONDAY + dt.timedelta(minutes=attempt))
+        assert {UPLOADS_RUN, UPLOADS_EVIDENCE} <= asked, attempt
+        assert not week.run({UPLOADS_RUN, UPLOADS_EVIDENCE}).success
+    with caplog.at_level(logging.WARNING):
+        asked = week.look(MONDAY + dt.timedelta(hours=1))
+    assert not asked & {UPLOADS_RUN, UPLOADS_EVIDENCE}
+    assert f"{UPLOADS_RUN} is not asked for any more: {ATTEMPTS} runs on the inputs of now have failed" in caplog.text
+    # Reports show what there is; another donation is another try.
+    donation = next(iter(week.installation.settings.inbox.glob("0c8f14a9*")))
+    donation.rename(donation.with_name(donation.name.replace("1431028888092", "1431028999092")))
+    ingest(week.installation)
+    assert UPLOADS_RUN in week.look(MONDAY + dt.timedelta(hours=2))
 
 
 def test_weekly_catch_up_asks_for_everything_so_that_no_failed_run_is_forgotten(first_run):
@@ -143,14 +294,16 @@ def test_weekly_catch_up_asks_for_everything_so_that_no_failed_run_is_forgotten(
 
 def of_the_study(graph: BaseAssetGraph) -> set[dg.AssetKey]:
     return {
-        key for key in graph.materializable_asset_keys if key.path[-1].endswith(("_augment_then_split", "_temporal"))
+        key
+        for key in graph.materializable_asset_keys
+        if key.path[-1].endswith(("_augment_then_split", "_temporal", "of_study"))
     }
 
 
 def test_only_the_study_touches_what_is_of_the_study_alone(first_run):
     definitions = first_run[0].definitions
     graph = definitions.resolve_asset_graph()
-    assert len(of_the_study(graph)) == 8  # three experiments' runs and evidence, on two folds of their own
+    assert len(of_the_study(graph)) == 11  # four experiments' runs and evidence, on two folds of their own, and its end
     for job in ("everything", "ingest", "training"):
         assert not of_the_study(graph) & definitions.resolve_job_def(job).asset_layer.executable_asset_keys
     study = definitions.resolve_job_def("study").asset_layer.executable_asset_keys
@@ -158,3 +311,10 @@ def test_only_the_study_touches_what_is_of_the_study_alone(first_run):
     (sensor,) = [each for each in definitions.sensors or [] if each.name == "retraining"]
     assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
     assert not of_the_study(graph) & sensor.asset_selection.resolve(graph)
+
+
+def test_nothing_of_every_day_depends_on_the_study_and_nothing_of_the_study_has_a_condition(first_run):
+    graph = first_run[0].definitions.resolve_asset_graph()
+    for key in of_the_study(graph):
+        assert graph.get(key).automation_condition is None, key
+        assert graph.get(key).child_keys <= of_the_study(graph), key

@@ -6,12 +6,21 @@ import pytest
 
 from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.features.failures import Coverage
 from cry_pipeline.features.store import FeatureStore
 from cry_pipeline.folds.splitting import read_folds
-from cry_pipeline.orchestration.checks import coverage_check, donor_check, finite_check, schema
+from cry_pipeline.orchestration.checks import (
+    coverage_check,
+    donations_taken,
+    donor_check,
+    featurized_check,
+    finite_check,
+    schema,
+)
 from cry_pipeline.orchestration.launch import QUIET, RunFailedError, materialize
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.orchestration.conftest import REFUSED
 
 
 def outcome(check: dg.AssetChecksDefinition, installation) -> dg.AssetCheckResult:
@@ -47,6 +56,31 @@ def test_one_flipped_bit_in_the_manifest_is_refused(installation):
     assert "is not what was written" in str(found.description)
 
 
+def test_refused_donations_are_warned_of_with_count_and_reasons_and_block_nobody(installation):
+    found = outcome(donations_taken, installation)
+    assert not found.passed
+    assert found.severity is dg.AssetCheckSeverity.WARN
+    assert found.description == "1 files of the inbox are refused: 1 undecodable"
+    named = found.metadata["files"]
+    assert isinstance(named, dg.TableMetadataValue)
+    assert [row.data["path"] for row in named.records] == [REFUSED]
+    assert not next(iter(donations_taken.check_specs)).blocking
+
+
+def test_damage_is_a_failed_check_with_a_sentence_never_a_check_that_raises(installation, store):
+    name = "cleaned_donor_grouped"
+    damaged = [installation.settings.folds / f"{name}.parquet"]
+    damaged += [installation.settings.manifests / f"{table}.parquet" for table in ("recordings", "quarantine")]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-100])
+    checks = [donor_check(name), schema, donations_taken]
+    for check, path in zip(checks, damaged, strict=True):
+        found = outcome(check, installation)
+        assert not found.passed
+        assert f"{path} is not what was written" in str(found.description)
+    assert not outcome(coverage_check("mel64_8k", store.spec), installation).passed
+
+
 def test_one_flipped_bit_in_a_part_is_refused(installation, store):
     check = finite_check("mel64_8k", store.spec)
     assert outcome(check, installation).passed
@@ -54,7 +88,9 @@ def test_one_flipped_bit_in_a_part_is_refused(installation, store):
     damaged = bytearray(chunk.read_bytes())
     damaged[len(damaged) // 3] ^= 4
     chunk.write_bytes(damaged)
-    assert not outcome(check, installation).passed
+    found = outcome(check, installation)
+    assert not found.passed
+    assert "set aside: materialize the feature set again" in str(found.description)
 
 
 def test_recordings_without_features_are_refused_and_counted(installation, store):
@@ -80,31 +116,40 @@ def test_donor_on_two_sides_is_refused_and_named(installation):
     assert found.metadata["leaking"].value == [donor]
 
 
-def test_nothing_trains_on_features_that_fail_their_check(installation, store):
-    recordings = pd.read_parquet(installation.settings.manifests / "recordings.parquet")
-    audio = installation.settings.corpus / recordings.loc[recordings["path"].str.endswith("-hu.wav"), "path"].iloc[0]
-    for part in (folder_of(store) / "parts").iterdir():
-        part.rename(folder_of(store) / part.name)
-    moved = audio.with_suffix(".elsewhere")
-    audio.rename(moved)
-    try:
-        with installation.instance() as instance:
-            result = installation.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-                instance=instance,
-                run_config=QUIET,
-                raise_on_error=False,
-                asset_selection=[
-                    dg.AssetKey(["features", "mel64_8k"]),
-                    dg.AssetKey(["runs", "cleaned_logistic_regression_donor_grouped"]),
-                ],
-            )
-    finally:
-        moved.rename(audio)
+def test_nothing_trains_on_features_that_fail_their_check(installation, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(FeatureStore, "coverage", lambda _, ids: Coverage(len(ids), {}, list(ids)))
+    with installation.instance() as instance:
+        result = installation.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            run_config=QUIET,
+            raise_on_error=False,
+            asset_selection=[
+                dg.AssetKey(["features", "mel64_8k"]),
+                dg.AssetKey(["runs", "cleaned_logistic_regression_donor_grouped"]),
+            ],
+        )
     ran = {event.materialization.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     failed = {found.check_name for found in result.get_asset_check_evaluations() if not found.passed}
     assert not result.success
     assert failed == {"coverage"}
     assert ran == {"features/mel64_8k"}
+
+
+def test_recording_that_no_features_can_be_made_of_is_told_and_blocks_nobody(installation, store):
+    recordings = pd.read_parquet(installation.settings.manifests / "recordings.parquet")
+    inbox = recordings.loc[recordings["root"] == "inbox", "recording_id"].tolist()
+    reason = "has 5 samples at 8000 Hz, fewer than one frame"
+    reasons = dict.fromkeys(inbox, reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FeatureStore, "failures", lambda _: reasons)
+        patch.setattr(FeatureStore, "missing", lambda *_: inbox)
+        covered = outcome(coverage_check("mel64_8k", store.spec), installation)
+        told = outcome(featurized_check("mel64_8k", store.spec), installation)
+    assert covered.passed
+    assert not told.passed
+    assert told.severity is dg.AssetCheckSeverity.WARN
+    assert reason in str(told.metadata["recordings"])
+    assert not next(iter(featurized_check("mel64_8k", store.spec).check_specs)).blocking
 
 
 def test_failed_asset_is_named_with_its_cause_in_one_line(installation):

@@ -21,7 +21,8 @@ from cry_pipeline.evaluation.pages import PAGES
 from cry_pipeline.evaluation.report import read_leaderboard
 from cry_pipeline.orchestration.jobs import by_default
 from cry_pipeline.orchestration.launch import QUIET, materialize
-from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS
+from cry_pipeline.orchestration.records import is_current, last_made
+from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS, FOLDS
 
 REPORTS = ("leaderboard", "model_comparison", "leakage_ladder", "hybrid_ablation", "experiments", "site")
 
@@ -65,14 +66,17 @@ def test_every_asset_is_materialized_and_every_check_passes(first_run):
     assert {key.to_user_string() for key in wanted} == set(counts(result))
     evaluations = result.get_asset_check_evaluations()
     assert len(evaluations) == len([check for check in graph.asset_check_keys if check.asset_key in wanted])
-    assert all(evaluation.passed for evaluation in evaluations)
+    warned = [evaluation.check_name for evaluation in evaluations if not evaluation.passed]
+    assert warned == ["donations_taken"]  # the test's installation has a refused one
     assert stale(installation) == set()
 
 
 def test_second_run_computes_nothing(installation):
     result = installation.run()
     assert result.success
-    assert {asset for asset, (computed, _) in counts(result).items() if computed} == set()
+    # The installation's copy has an inbox of its own, whose files are hashed once more.
+    assert {asset for asset, (computed, _) in counts(result).items() if computed} <= {"raw/inventory"}
+    assert not pictures(result)
     assert all(reused for _, reused in counts(result).values())
 
 
@@ -84,7 +88,7 @@ def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
     assert result.success
     found = counts(result)
     assert found["runs/curation_majority_temporal"] == (0, 1)
-    assert found["runs/cleaned_logistic_regression_augment_then_split"] == (10, 0)
+    assert found["runs/cleaned_logistic_regression_augment_then_split"] == (FOLDS["augment_then_split"], 0)
     assert not any(computed for name, (computed, _) in found.items() if name.endswith("_donor_grouped"))
     evaluated = {check.asset_key.to_user_string() for check in result.get_asset_check_evaluations()}
     assert "folds/curation_temporal" in evaluated
@@ -93,9 +97,25 @@ def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
     assert {"augment_then_split", "temporal"} <= set(leaderboard["protocol"])
 
 
-def test_changed_parameter_makes_exactly_its_feature_set_stale(installation):
-    installation.edit_catalog("feature_sets", mel128_8k={"fmin_hz": 60})
-    assert stale(installation) == {"features/mel128_8k"}
+def test_changed_parameter_makes_exactly_its_feature_set_stale_and_then_the_runs_on_it(installation):
+    installation.edit_catalog("feature_sets", mel64_8k={"fmin_hz": 60})
+    assert stale(installation) == {"features/mel64_8k"}
+    materialize(installation.settings, 'key:"features/mel64_8k"')
+    on_features = {name for name in EXPERIMENTS if EXPERIMENTS[name] == "default" and "majority" not in name}
+    assert stale(installation) == {"reports/feature_sets", *(f"runs/{name}" for name in on_features)}
+
+
+@pytest.mark.parametrize("edited", ["nothing", "feature_sets", "models"])
+def test_our_reading_of_what_is_current_is_dagster_s(installation, edited):
+    if edited != "nothing":
+        entries = {"feature_sets": {"mel64_8k": {"fmin_hz": 60}}, "models": {"svm_covariance": {"width": 9}}}
+        installation.edit_catalog(edited, **entries[edited])
+    graph = installation.definitions.resolve_asset_graph()
+    with installation.instance() as instance:
+        made = last_made(instance, graph.materializable_asset_keys)
+    old = {key.to_user_string() for key in of_default(installation) if not is_current(key, graph, made)}
+    assert old == stale(installation)
+    assert bool(old) == (edited != "nothing")
 
 
 def test_changed_hyperparameter_makes_exactly_the_runs_of_its_model_stale(installation):
@@ -127,7 +147,7 @@ def test_report_of_synthetic_data_says_so_in_its_title(first_run):
     for page in set(pages) - {settings.reports / "hybrid_ablation.html"}:
         assert "<title>SYNTHETIC DATA" in page.read_text(), page
     recordings = pd.read_parquet(settings.manifests / "recordings.parquet")
-    assert set(recordings["source"]) == {"synthetic"}
+    assert set(recordings["source"]) == {"synthetic", "inbox"}
 
 
 def test_reports_show_what_there_is_and_list_what_was_not_run(installation):
@@ -158,7 +178,7 @@ def test_reports_show_what_there_is_and_list_what_was_not_run(installation):
 
 def test_lineage_of_a_fold_names_what_went_in(first_run):
     settings = first_run[0].settings
-    (provenance,) = settings.runs.glob("cleaned_logistic_regression_donor_grouped/*/fold-0-3/provenance.json")
+    (provenance,) = settings.runs.glob("cleaned_logistic_regression_donor_grouped/*/fold-0-2/provenance.json")
     lineage = json.loads(provenance.read_text())
     (feature_set,) = {path.parts[-3] for path in Path(settings.features).glob("*/parts/*")} & {
         lineage["made_from"]["inputs"]["features"]
@@ -171,6 +191,16 @@ def test_dagster_says_nothing_of_deprecation_about_our_definitions(first_run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         build_definitions(first_run[0].settings).resolve_all_job_defs()
+
+
+def pictures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The names of assets with a picture in their metadata."""
+    return [
+        event.materialization.asset_key.to_user_string()
+        for event in result.get_asset_materialization_events()
+        for value in event.materialization.metadata.values()
+        if isinstance(value, dg.MarkdownMetadataValue) and "data:image" in str(value.md_str)
+    ]
 
 
 def test_no_plot_bloats_the_event_log(first_run):

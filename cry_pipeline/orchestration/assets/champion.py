@@ -7,7 +7,8 @@ import dagster as dg
 
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.assets.evidence import trained
-from cry_pipeline.orchestration.automation import when_stale
+from cry_pipeline.orchestration.checks import told
+from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cry_pipeline.evaluation.records import Evidence
     from cry_pipeline.inference.bundle import Target
     from cry_pipeline.inference.candidates import Candidate
+    from cry_pipeline.inference.promotion import Decision
 
 PER_FOLD = 8
 """Recordings of each fold that the check hears again; promotion itself compares all of them."""
@@ -91,15 +93,13 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that exports the best candidates and promotes them if they are not worse."""
     from cry_pipeline.inference.candidates import bundle_code_version
 
-    names = [name for own in candidate_names(catalog).values() for name in own]
+    study, _ = catalog.study_only()
+    names = [name for own in candidate_names(catalog).values() for name in own if name not in study]
 
     @dg.asset(
         key=CHAMPION,
-        deps=[
-            ["manifests", "recordings"],
-            *(["runs", name] for name in names),
-            *(["evidence", name] for name in names),
-        ],
+        # A candidate of the study is held against the others if it is there; nobody waits for it.
+        deps=[[stage, name] for stage in ("runs", "evidence") for name in names],
         group_name="models",
         kinds={"onnx"},
         owners=OWNERS,
@@ -110,25 +110,37 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
     )
     def champion(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.inference.champions import champion_folder
-        from cry_pipeline.inference.promotion import promote
 
-        settings, candidates = workspace.settings, candidates_of(catalog, workspace)
-        decision = promote(candidates, audio_of(workspace), models=settings.models, runs=settings.runs)
-        if decision.champion is None:
-            raise dg.Failure("No champion: " + "; ".join(decision.why))
+        candidates = candidates_of(catalog, workspace)
+        decision, champion = promoted(candidates, workspace)
         return materialized(
             context.asset_key,
-            decision.champion,
+            champion,
             computed=int(decision.promoted),
             reused=int(not decision.promoted),
             promoted=decision.promoted,
             why=dg.MetadataValue.md("\n".join(f"- {point}" for point in decision.why)),
             candidate=decision.candidate,
-            bundle=dg.MetadataValue.path(str(champion_folder(settings.models, decision.champion))),
+            bundle=dg.MetadataValue.path(str(champion_folder(workspace.settings.models, champion))),
             evidence=table(_about(candidates)),
         )
 
     return champion
+
+
+def promoted(candidates: "dict[Target, Candidate]", workspace: Workspace) -> "tuple[Decision, str]":
+    """Promote the candidates if they are not worse; return the decision and the digest of the champion there is then.
+
+    Raises:
+        Failure: there is none before and none after.
+    """
+    from cry_pipeline.inference.promotion import promote
+
+    settings = workspace.settings
+    decision = promote(candidates, audio_of(workspace), models=settings.models, runs=settings.runs)
+    if decision.champion is None:
+        raise dg.Failure("No champion: " + "; ".join(decision.why))
+    return decision, decision.champion
 
 
 def _about(candidates: "Mapping[Target, Candidate]") -> "pd.DataFrame":
@@ -157,26 +169,25 @@ def parity_check() -> dg.AssetChecksDefinition:
         "1e-4 in probabilities.",
     )
     def equals_offline(workspace: Workspace) -> dg.AssetCheckResult:
-        from cry_pipeline.inference.bundle import BundleError, read_bundle
-        from cry_pipeline.inference.champions import ChampionError, current, history
+        from cry_pipeline.inference.bundle import read_bundle
+        from cry_pipeline.inference.champions import current, history
         from cry_pipeline.inference.parity import check_parity
         from cry_pipeline.inference.promotion import stored_predictions
-        from cry_pipeline.training.fold_folders import DamagedFoldError
 
-        settings = workspace.settings
-        try:
+        def check() -> dg.AssetCheckResult:
+            settings = workspace.settings
             bundle = read_bundle(current(settings.models))
             made_of = history(settings.models)[-1].runs
             stored: dict[Target, pd.DataFrame] = {
                 target: stored_predictions(made_of[target], settings.runs) for target in bundle.targets
             }
-        except (BundleError, ChampionError, DamagedFoldError) as error:
-            return dg.AssetCheckResult(passed=False, description=str(error))
-        parity = check_parity(bundle, stored, audio_of(workspace), per_fold=PER_FOLD)
-        return dg.AssetCheckResult(
-            passed=parity.ok,
-            metadata={"recordings": parity.recordings, "largest_difference": parity.largest},
-            description=parity.sentence,
-        )
+            parity = check_parity(bundle, stored, audio_of(workspace), per_fold=PER_FOLD)
+            return dg.AssetCheckResult(
+                passed=parity.ok,
+                metadata={"recordings": parity.recordings, "largest_difference": parity.largest},
+                description=parity.sentence,
+            )
+
+        return told(check)
 
     return equals_offline

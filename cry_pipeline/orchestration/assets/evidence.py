@@ -6,7 +6,7 @@ import dagster as dg
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.automation import when_stale
+from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.evaluation.findings import Shortcut
-    from cry_pipeline.evaluation.records import Provenance
+    from cry_pipeline.evaluation.records import Evidence, Provenance
     from cry_pipeline.training.current_runs import RunReference
 
 
@@ -109,6 +109,13 @@ def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.Da
     return pd.DataFrame(store.read(kept, ("statistics",)).arrays["statistics"], index=pd.Index(kept))
 
 
+def _pictures(found: "Evidence") -> dict[str, bytes]:
+    from cry_pipeline.evaluation import plots
+
+    pictures = {"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)}
+    return pictures | ({"ROC": plots.roc(found)} if found.roc else {})
+
+
 def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that holds metrics, intervals and verdict of experiment ``name``."""
     from cry_pipeline.evaluation.evidence import STAGE, evidence_spec
@@ -120,7 +127,8 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=["evidence", name],
-        deps=[["folds", experiment.folds_name], *(["runs", each] for each in sorted({name, *probes.values()}))],
+        # Not on the folds: these reach it through its run. Evidence of folds that no run is of yet cannot be had.
+        deps=[["runs", each] for each in sorted({name, *probes.values()})],
         group_name="evidence",
         kinds={"scikitlearn"},
         owners=OWNERS,
@@ -128,10 +136,9 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         code_version=keys.code_version(
             STAGE, {**evidence_spec(cohort.classes, cohort.target), "grouped": protocol.grouped, "probes": probes}
         ),
-        automation_condition=when_stale(),
+        automation_condition=None if experiment.tier == "study" else when_stale(needs=[dg.AssetKey(["runs", name])]),
     )
     def evidence(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        from cry_pipeline.evaluation import plots
         from cry_pipeline.evaluation.evidence import evidence_of_run
         from cry_pipeline.training.runs import read_run
 
@@ -150,15 +157,12 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
             },
             statistics=_statistics(name, catalog, workspace, folds),
         )
-        pictures = {"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)}
-        if found.roc:
-            pictures["ROC"] = plots.roc(found)
         return materialized(
             context.asset_key,
             found.digest,
             computed=int(not reused),
             reused=int(reused),
-            plots=pictures,
+            plots=None if reused else _pictures(found),
             verdict=found.sentence,
             headline=found.headline.value,
             low=found.headline.low,

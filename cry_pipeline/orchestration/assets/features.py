@@ -1,17 +1,23 @@
 """One asset per feature set of the catalog: ``features/<feature_set>``."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog, FeatureSetSpec
+from cry_pipeline.catalog import Catalog, FeatureSetSpec, digest
 from cry_pipeline.orchestration.assets.manifests import RECORDINGS
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from cry_pipeline.features.extraction import ExtractionReport
     from cry_pipeline.features.store import FeatureStore
+
+LOG = logging.getLogger("cry_pipeline")
 
 
 def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
@@ -28,11 +34,47 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
     )
     def features(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         """Compute the features of those recordings that a selected set lacks."""
-        from cry_pipeline.features.extraction import device_of, extract_all
-
         recordings = workspace.recordings()
         chosen = [name for name, key in keys.items() if key in context.selected_asset_keys]
-        stores = [workspace.store(catalog.feature_sets[name]) for name in chosen]
+        made, faults = _extracted(chosen, catalog, recordings, workspace)
+        for name, (store, report) in made.items():
+            held, failed = sorted(store.recording_ids()), store.failures()
+            yield materialized(
+                keys[name],
+                # How a row is made, and what could not be; which rows there are is the manifest's to say. A donation
+                # would else make stale what is learned of cohorts that it is not in.
+                digest(rows_as=store.digest, failed=sorted(failed)),
+                computed=report.computed,
+                reused=report.reused,
+                plots=_example(store, held[0]) if held and not report.reused else None,
+                recordings=len(held),
+                rows_digest=store.data_version(held),
+                failed=failed,
+                set_aside=report.set_aside,
+                frames=report.frames,
+                bytes=report.bytes,
+                transform_cpu_s=report.transform_cpu_s,
+                seconds_of_all_sets_together=report.seconds,
+            )
+        if faults:
+            raise dg.Failure("; ".join(f"{name}: {fault}" for name, fault in faults.items()))
+
+    return features
+
+
+def _extracted(
+    names: Sequence[str], catalog: Catalog, recordings: "pd.DataFrame", workspace: Workspace
+) -> "tuple[dict[str, tuple[FeatureStore, ExtractionReport]], dict[str, str]]":
+    """Return store and report of each feature set that could be made, and what was wrong with the others.
+
+    All together, because then a recording is decoded once for all; if that fails, each by itself, because then one that
+    cannot be made stops no other.
+    """
+    from cry_pipeline.corpus.sources import SourceError
+    from cry_pipeline.features.extraction import device_of, extract_all
+
+    def extracted(some: Sequence[str]) -> "dict[str, tuple[FeatureStore, ExtractionReport]]":
+        stores = [workspace.store(catalog.feature_sets[name]) for name in some]
         reports = extract_all(
             recordings,
             workspace.roots(),
@@ -41,23 +83,21 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
             batch_recordings=workspace.batch_recordings,
             device=device_of(workspace.accelerator),
         )
-        for name, store, report in zip(chosen, stores, reports, strict=True):
-            held = sorted(store.recording_ids())
-            yield materialized(
-                keys[name],
-                store.data_version(held),
-                computed=report.computed,
-                reused=report.reused,
-                plots=_example(store, held[0]) if held else None,
-                failed=report.failed,
-                set_aside=report.set_aside,
-                frames=report.frames,
-                bytes=report.bytes,
-                transform_cpu_s=report.transform_cpu_s,
-                seconds_of_all_sets_together=report.seconds,
-            )
+        return dict(zip(some, zip(stores, reports, strict=True), strict=True))
 
-    return features
+    try:
+        return extracted(names), {}
+    except SourceError:  # of the recordings, not of a feature set
+        raise
+    except (ValueError, RuntimeError, OSError) as error:
+        if len(names) == 1:
+            return {}, {names[0]: str(error)}
+        LOG.warning("%s: each feature set is tried by itself", error)
+    made, faults = {}, {}
+    for name in names:
+        done, fault = _extracted([name], catalog, recordings, workspace)
+        made, faults = made | done, faults | fault
+    return made, faults
 
 
 def _spec(key: dg.AssetKey, spec: FeatureSetSpec) -> dg.AssetSpec:

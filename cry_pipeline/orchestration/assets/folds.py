@@ -18,6 +18,8 @@ def folds_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that says which recording of the cohort is tested in which fold."""
     cohort_spec, protocol_spec = catalog.cohorts[cohort], catalog.protocols[protocol]
+    models = [catalog.models[own.model] for own in catalog.experiments.values() if own.folds_name == name]
+    read = ["recording_id", *sorted({column for model in models for column in model.metadata})]
 
     @dg.asset(
         key=["folds", name],
@@ -29,19 +31,25 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
         code_version=folds_code_version(protocol_spec, cohort_spec),
     )
     def folds(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        from cry_pipeline.corpus.cohorts import select_cohort
+        from cry_pipeline.corpus.cohorts import cohort_digest, select_cohort
         from cry_pipeline.evaluation.data_plots import fold_classes
         from cry_pipeline.folds.splitting import absent_classes, keep_folds, summarise_folds
 
-        selected = select_cohort(workspace.recordings(), cohort_spec)
-        rows, reused = keep_folds(selected, protocol_spec, workspace.folds_path(name))
+        recordings = workspace.recordings()
+        rows, reused = keep_folds(select_cohort(recordings, cohort_spec), protocol_spec, workspace.folds_path(name))
         return materialized(
             context.asset_key,
-            table_digest(rows),
+            # Of all that is said of the cohort, too: by the folds alone it reaches the runs. These hang on their own
+            # cohort and on how features are made, not on recordings that come into other cohorts.
+            digest(
+                folds=table_digest(rows),
+                cohort=cohort_digest(recordings, cohort_spec),
+                metadata=table_digest(recordings.loc[recordings["recording_id"].isin(rows["recording_id"]), read]),
+            ),
             computed=0 if reused else len(rows),
             reused=len(rows) if reused else 0,
             rows=rows,
-            plots={"classes by fold": fold_classes(rows)},
+            plots=None if reused else {"classes by fold": fold_classes(rows)},
             folds=table(summarise_folds(rows)),
             absent_from_test_folds=absent_classes(rows),
             # Seeds; under temporal the moment and what is left out.

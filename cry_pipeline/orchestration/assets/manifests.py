@@ -81,6 +81,7 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         read_inventory(settings.manifests / "inventory.parquet"), workspace.roots(), settings.cache, workspace.workers
     )
     write_manifest(made, settings.manifests)
+    counted = len(made.recordings)
     counts = made.recordings.groupby(["source", "reason"], as_index=False)
     yield materialized(
         RECORDINGS,
@@ -88,7 +89,7 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         computed=made.probed,
         reused=made.reused,
         rows=made.recordings,
-        plots={"reasons and durations": recordings_overview(made.recordings)},
+        plots={"reasons and durations": recordings_overview(made.recordings)} if made.probed and counted else None,
         contradictions=list(made.contradictions[:100]),
         reasons=table(counts.agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))),
     )

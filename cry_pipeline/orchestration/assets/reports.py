@@ -3,7 +3,7 @@
 Every report shows the evidence that there is, and lists what was not run.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,8 @@ import pandas as pd
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.page_keys import page_spec, site_spec
-from cry_pipeline.orchestration.automation import when_stale
+from cry_pipeline.orchestration.assets.manifests import RECORDINGS
+from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
@@ -37,64 +38,82 @@ class Made:
     shown: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One report: what it is called, what it is made of, and the function that writes it."""
+
+    name: str
+    write: Callable[[Workspace], Made]
+    deps: Sequence[dg.AssetKey | list[str]]
+    description: str
+    revision: str
+    kinds: set[str] = field(default_factory=lambda: {"html", "parquet"})
+    despite_missing: bool = True
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """The key of the asset that the report is."""
+        return dg.AssetKey(["reports", self.name])
+
+
 def report_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
     """Return the assets of all reports."""
+    return [report_asset(report) for report in reports_of(catalog)]
+
+
+def reports_of(catalog: Catalog) -> list[Report]:
+    """Return all reports; the site, which leads to the others, is the last."""
     reports = [
-        leaderboard_asset(catalog),
-        feature_sets_asset(catalog),
-        model_comparison_asset(catalog),
-        leakage_ladder_asset(catalog),
-        hybrid_ablation_asset(catalog),
-        experiments_asset(catalog),
+        leaderboard(catalog),
+        feature_sets(catalog),
+        model_comparison(catalog),
+        leakage_ladder(catalog),
+        hybrid_ablation(catalog),
+        experiments(catalog),
     ]
-    return [*reports, site_asset(catalog, [each.key for each in reports])]
+    return [*reports, site(catalog, [each.key for each in reports])]
 
 
-def report_asset(
-    name: str,
-    write: Callable[[Workspace], Made],
-    *,
-    deps: Iterable[dg.AssetKey | list[str]],
-    description: str,
-    revision: str,
-    kinds: set[str] | None = None,
-    despite_missing: bool = True,
-) -> dg.AssetsDefinition:
-    """Return the asset ``reports/<name>``, which ``write`` writes."""
+def report_asset(report: Report) -> dg.AssetsDefinition:
+    """Return the asset ``reports/<name>``."""
 
     @dg.asset(
-        key=["reports", name],
-        deps=list(deps),
+        key=report.key,
+        deps=report.deps,
         group_name="reports",
-        kinds=kinds or {"html", "parquet"},
+        kinds=report.kinds,
         owners=OWNERS,
-        description=description,
-        code_version=revision,
-        automation_condition=when_stale(despite_missing=despite_missing),
+        description=report.description,
+        code_version=report.revision,
+        automation_condition=when_stale(despite_missing=report.despite_missing),
     )
-    def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        made = write(workspace)
+    def written(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        made = report.write(workspace)
         return materialized(
             context.asset_key,
             made.digest,
             computed=int(made.computed),
             reused=int(made.reused),
             rows=made.rows,
-            plots=made.plots,
+            plots=made.plots if made.computed else None,
             page=dg.MetadataValue.path(str(made.page)),
             **made.shown,
         )
 
-    return report
+    return written
 
 
-def evidence_keys(names: Iterable[str]) -> list[list[str]]:
-    """Return the asset keys of the experiments' evidence."""
-    return [["evidence", name] for name in names]
+def evidence_keys(names: Iterable[str], catalog: Catalog) -> list[list[str]]:
+    """Return the asset keys of the evidence that a report waits for: not of the study's, which it shows if it is there.
+
+    What depends on the study would be waited for where there is no study, and be made again by nobody.
+    """
+    study, _ = catalog.study_only()
+    return [["evidence", name] for name in names if name not in study]
 
 
-def leaderboard_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset that compares all experiments of the catalog."""
+def leaderboard(catalog: Catalog) -> Report:
+    """Return the report that compares all experiments of the catalog."""
 
     def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.plots import intervals
@@ -109,18 +128,18 @@ def leaderboard_asset(catalog: Catalog) -> dg.AssetsDefinition:
         shown = {"leaderboard": table(report.table), "not_run": not_run}
         return Made(report.digest, report.page, not report.reused, report.reused, report.table, plots, shown)
 
-    return report_asset(
-        "leaderboard",
-        write,
-        deps=evidence_keys(catalog.experiments),
+    return Report(
+        name="leaderboard",
+        write=write,
+        deps=evidence_keys(catalog.experiments, catalog),
         description="Evidence of all experiments; accuracy stands beside the majority rate, a clip-level result "
         "beside its donor-grouped twin.",
         revision=keys.code_version("leaderboard", page_spec("leaderboard")),
     )
 
 
-def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset that compares all feature sets of the catalog."""
+def feature_sets(catalog: Catalog) -> Report:
+    """Return the report that compares all feature sets of the catalog."""
     from cry_pipeline.evaluation.feature_sets import STAGE, feature_sets_spec
 
     def write(workspace: Workspace) -> Made:
@@ -138,21 +157,25 @@ def feature_sets_asset(catalog: Catalog) -> dg.AssetsDefinition:
         shown["feature_sets"] = table(report.table)
         return Made(report.digest, report.page, not report.reused, report.reused, report.table, plots, shown)
 
-    return report_asset(
-        "feature_sets",
-        write,
-        deps=[*(["features", name] for name in catalog.feature_sets), *evidence_keys(catalog.experiments)],
+    return Report(
+        name="feature_sets",
+        write=write,
+        deps=[
+            RECORDINGS,
+            *(["features", name] for name in catalog.feature_sets),
+            *evidence_keys(catalog.experiments, catalog),
+        ],
         description="The same recordings in every feature set, what a second of audio takes in each, and each model's "
         "evidence by feature set.",
         revision=keys.code_version(STAGE, feature_sets_spec(catalog)),
     )
 
 
-def model_comparison_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset that holds each model against the best baseline on the same folds."""
+def model_comparison(catalog: Catalog) -> Report:
+    """Return the report that holds each model against the best baseline on the same folds."""
     from cry_pipeline.evaluation.model_comparison import STAGE, comparison_names, comparison_spec, write_comparison
 
-    return paired_asset(
+    return paired(
         "model_comparison",
         catalog,
         comparison_names(catalog),
@@ -163,11 +186,11 @@ def model_comparison_asset(catalog: Catalog) -> dg.AssetsDefinition:
     )
 
 
-def leakage_ladder_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset that shows what a leaking split adds to one model's figure."""
+def leakage_ladder(catalog: Catalog) -> Report:
+    """Return the report that shows what a leaking split adds to one model's figure."""
     from cry_pipeline.evaluation.leakage_ladder import STAGE, ladder_names, ladder_spec, write_ladder
 
-    return paired_asset(
+    return paired(
         "leakage_ladder",
         catalog,
         ladder_names(catalog),
@@ -178,11 +201,11 @@ def leakage_ladder_asset(catalog: Catalog) -> dg.AssetsDefinition:
     )
 
 
-def hybrid_ablation_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset that compares the hybrid image with its single planes."""
+def hybrid_ablation(catalog: Catalog) -> Report:
+    """Return the report that compares the hybrid image with its single planes."""
     from cry_pipeline.evaluation.hybrid_ablation import STAGE, ablation_names, ablation_spec, write_ablation
 
-    return paired_asset(
+    return paired(
         "hybrid_ablation",
         catalog,
         ablation_names(catalog),
@@ -193,10 +216,10 @@ def hybrid_ablation_asset(catalog: Catalog) -> dg.AssetsDefinition:
     )
 
 
-def paired_asset(
+def paired(
     name: str, catalog: Catalog, names: list[str], write: Callable[..., Any], description: str, revision: str
-) -> dg.AssetsDefinition:
-    """Return the asset of a report that ``write`` makes of the out-of-fold predictions of experiments ``names``."""
+) -> Report:
+    """Return a report that ``write`` makes of the out-of-fold predictions of experiments ``names``."""
 
     def written(workspace: Workspace) -> Made:
         found, _ = find_evidence(catalog, workspace)
@@ -210,17 +233,17 @@ def paired_asset(
         shown = {name: table(report.table)}
         return Made(report.digest, report.page, not report.reused, report.reused, report.table, shown=shown)
 
-    return report_asset(
-        name,
-        written,
-        deps=evidence_keys(names),
+    return Report(
+        name=name,
+        write=written,
+        deps=evidence_keys(names, catalog),
         description=description,
         revision=revision,
     )
 
 
-def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """Return the asset that holds one page for each experiment."""
+def experiments(catalog: Catalog) -> Report:
+    """Return the report that holds one page for each experiment."""
 
     def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.experiment_page import write_experiments
@@ -234,10 +257,10 @@ def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
         key = keys.key("experiment_page", page_spec("experiment_page"), sorted(one.digest for one in found))
         return Made(key, reports / EXPERIMENTS, made, reused, shown={"not_run": not_run})
 
-    return report_asset(
-        "experiments",
-        write,
-        deps=evidence_keys(catalog.experiments),
+    return Report(
+        name="experiments",
+        write=write,
+        deps=evidence_keys(catalog.experiments, catalog),
         description="A page for each experiment: verdict, null test, shortcuts, confusions, calibration, learning "
         "curves, its surest mistakes, lineage.",
         revision=keys.code_version("experiment_page", page_spec("experiment_page")),
@@ -245,8 +268,8 @@ def experiments_asset(catalog: Catalog) -> dg.AssetsDefinition:
     )
 
 
-def site_asset(catalog: Catalog, others: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Return the asset of the site's first page, which leads to all ``others``."""
+def site(catalog: Catalog, others: Iterable[dg.AssetKey]) -> Report:
+    """Return the report of the site's first page, which leads to all ``others``."""
 
     def write(workspace: Workspace) -> Made:
         from cry_pipeline.evaluation.site import write_site
@@ -254,10 +277,10 @@ def site_asset(catalog: Catalog, others: Iterable[dg.AssetKey]) -> dg.AssetsDefi
         key, page, reused = write_site(catalog, *find_evidence(catalog, workspace), workspace.settings.reports)
         return Made(key, page, not reused, reused)
 
-    return report_asset(
-        "site",
-        write,
-        deps=others,
+    return Report(
+        name="site",
+        write=write,
+        deps=list(others),
         description="The site's first page: what was asked, what came out, what was not run. Open this one.",
         revision=keys.code_version("site", site_spec(catalog)),
         kinds={"html"},

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.assets.manifests import RECORDINGS
-from cry_pipeline.orchestration.automation import when_due
+from cry_pipeline.orchestration.conditions import when_due
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -26,25 +25,26 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
 
     Its code version leaves out the feature set's parameters: these reach it as the data version of its
     features, so that a changed parameter makes the feature set stale and nothing else until it is materialized.
+    What the manifest says of its recordings reaches it as the data version of its folds, which is of its cohort alone:
+    a recording that comes into no cohort makes no run stale.
     """
     from cry_pipeline.training.run_keys import run_code_version
 
     experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
     features = [["features", experiment.feature_set]] if model.inputs else []
-    manifest = [RECORDINGS] if model.metadata else []
     spec = catalog.feature_sets[experiment.feature_set]
 
     @dg.asset(
         key=["runs", name],
-        deps=[["folds", experiment.folds_name], *features, *manifest],
+        deps=[["folds", experiment.folds_name], *features],
         group_name="runs",
         kinds={"pytorch" if model.is_network else "scikitlearn"},
         owners=OWNERS,
         description=f"{experiment.cohort} × {experiment.feature_set} × {experiment.model} × {experiment.protocol}. "
         f"{model.description}",
         code_version=run_code_version(experiment, catalog),
-        automation_condition=when_due(),
+        automation_condition=None if experiment.tier == "study" else when_due(),
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
     def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
