@@ -23,6 +23,8 @@ from cry_pipeline_tests.orchestration.conftest import Installation
 from cry_pipeline_tests.orchestration.test_materialization import counts, stale
 
 MONDAY = dt.datetime(2026, 11, 23, 4, 0, tzinfo=dt.UTC)
+A_DONATION_BYTES = 1_000_000
+"""Dagster never forgets what it has on record, but for retention."""
 UPLOADS = "donateacry-android-upload-bucket"
 UPLOADS_RUN = "runs/uploads_logistic_regression_donor_grouped"
 UPLOADS_EVIDENCE = "evidence/uploads_logistic_regression_donor_grouped"
@@ -125,10 +127,17 @@ def no_manifest() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def test_new_donation_gets_its_row_and_its_features_alone(installation, tiny_corpus):
+def home_bytes(installation: Installation) -> int:
+    """What Dagster keeps on record of the installation."""
+    return sum(file.stat().st_size for file in installation.settings.dagster_home.rglob("*") if file.is_file())
+
+
+def test_new_donation_gets_its_row_and_its_features_alone_and_is_a_short_record(installation, tiny_corpus):
     donate(installation, tiny_corpus)
     run_key(ask(installation))
+    before = home_bytes(installation)
     ingested = counts(installation.run("ingest"))
+    assert home_bytes(installation) - before < A_DONATION_BYTES
     assert ingested["manifests/recordings"][0] == 1
     assert {asset: computed for asset, (computed, _) in ingested.items() if asset.startswith("features/")} == {
         "features/mel64_8k": 1,
