@@ -54,6 +54,7 @@ def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(in
         settings.models / "champions" / "0000000000000000",
     }
     (settings.models / "champions" / "0000000000000000").mkdir(parents=True)
+    first = champions.history(settings.models)[-1]
     champion = copied(settings.runs, MODEL, "cccccccccccccccc")
     bundle = champions.champion_folder(settings.models, "b" * 64)
     bundle.mkdir(parents=True)
@@ -76,6 +77,7 @@ def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(in
     assert bundle.exists()
     assert before <= files(settings)
 
+    champions.switch(settings.models, champions.promotion(first.digest, "b" * 64, first.runs, ["the test is over"]))
     result = installation.run()
     assert result.success
     computed = {
@@ -83,7 +85,7 @@ def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(in
         for event in result.get_asset_materialization_events()
         if event.materialization.metadata["computed"].value
     }
-    assert computed == set()
+    assert computed <= {"raw/inventory"}  # the copy's inbox is hashed once more
 
 
 def test_what_was_written_of_late_stays_for_a_while(installation):
