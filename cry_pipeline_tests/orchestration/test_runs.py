@@ -1,6 +1,7 @@
 """The assets of runs: what they are given."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import dagster as dg
 import pandas as pd
@@ -26,6 +27,7 @@ def test_resources_reach_the_training_from_the_settings(monkeypatch: pytest.Monk
         monkeypatch.setenv(f"CRY_PIPELINE_{name}", str(value))
     workspace = Workspace.of(load_settings())
     monkeypatch.setattr(Workspace, "folds", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(Workspace, "store", lambda *_: Mock())
     asset = run_asset("cleaned_majority_donor_grouped", load_catalog())
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(InterruptedError):
         dg.materialize([asset], resources={"workspace": workspace}, instance=instance)

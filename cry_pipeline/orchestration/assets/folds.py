@@ -3,7 +3,7 @@
 import dagster as dg
 
 from cry_pipeline.artefacts import table_digest
-from cry_pipeline.catalog import Catalog
+from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.folds.splitting import folds_code_version
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
