@@ -156,11 +156,14 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
 def test_ctrl_c_in_the_middle_of_work_leaves_no_half_of_it(tmp_path: Path) -> None:
     command = [COMMAND, "corpus", "synth", str(tmp_path / "corpus"), "--donors", "4000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        until = time.monotonic() + 100
-        while not any(tmp_path.rglob("*.3gp")) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)
-        said = process.communicate(timeout=100)[1]
+        try:
+            until = time.monotonic() + 100
+            while not any(tmp_path.rglob("*.caf")) and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            said = process.communicate(timeout=100)[1]
+        finally:
+            process.kill()
     assert process.returncode == 130, said
     assert "Stopped: " in said
     assert "Traceback" not in said
