@@ -7,7 +7,9 @@ direction of text would let a name pass for another one where it is shown. Each 
 and so is a backslash that would look like one of them, so that no two names become one.
 """
 
+import logging
 import re
+import traceback
 
 _UNFIT = "[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\udc80-\udcff]"
 _UNFIT_OR_ALIKE = re.compile(_UNFIT + r"|\\(?=x[0-9a-f]{2})")
@@ -27,6 +29,12 @@ def unprintable(text: str) -> str:
 def shown(text: str) -> str:
     """Return any text, of printable paths and strangers' words, without what no table can hold or would garble it."""
     return re.sub(_UNFIT, _in_hex, text.encode("utf-8", "backslashreplace").decode())
+
+
+def log_failure(log: logging.Logger, words: str) -> None:
+    """Log ``words`` and the traceback of the exception that is being handled; both may quote what a stranger wrote."""
+    said = "\n".join(map(shown, traceback.format_exc().splitlines()))
+    log.error("%s\n%s", shown(words), said)
 
 
 def _in_hex(unfit: re.Match[str]) -> str:

@@ -20,6 +20,7 @@ import pandas as pd
 from cry_pipeline import keys
 from cry_pipeline.artefacts import current_table, write_table
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes
+from cry_pipeline.corpus.paths import log_failure, shown
 from cry_pipeline.corpus.quality import Quality, measure
 from cry_pipeline.corpus.reading import MAX_BYTES, read_regular
 from cry_pipeline.corpus.refusals import Refusal
@@ -110,15 +111,15 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
             data = read_regular(path)
             return _measured(data) if hashlib.sha256(data).hexdigest() == sha256 else CHANGED
     except OSError as error:
-        LOG.info("%s cannot be read any more: %s", path, error)
+        LOG.info("%s cannot be read any more: %s", shown(str(path)), shown(str(error)))
         return CHANGED
     except DecodeError as error:
         return Refusal(error.reason, f"The file {error}.")
     except MemoryError:
-        LOG.exception("%s needs more memory than there is", path)
+        log_failure(LOG, f"{path} needs more memory than there is")
         return NO_MEMORY
     except Exception as error:  # whatever one file does, the others go on
-        LOG.exception("%s makes its probe fail", path)
+        log_failure(LOG, f"{path} makes its probe fail")
         return Refusal("defect", f"Reading it fails with {type(error).__name__}: {error}. The log says where.")
 
 

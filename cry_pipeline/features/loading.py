@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes, resample
+from cry_pipeline.corpus.paths import log_failure
 from cry_pipeline.corpus.probing import samples_digest
 from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.sources import SourceError
@@ -64,7 +65,7 @@ def load(recording: Recording, roots: "Roots", rates_hz: Iterable[int]) -> Loade
     except _UnusableError as error:
         return Loaded(recording.recording_id, {}, f"{recording.path} {error}")
     except Exception as error:
-        LOG.exception("recording %s, %s", recording.recording_id, recording.path)
+        log_failure(LOG, f"recording {recording.recording_id}, {recording.path}")
         return Loaded(recording.recording_id, {}, f"{recording.path} cannot be decoded: {error!r}; the log has more")
 
 

@@ -151,6 +151,7 @@ def test_any_exception_of_a_probe_refuses_that_file_with_the_traceback_in_the_lo
     assert told == Refusal("defect", detail)
     assert isinstance(second, Probe)
     assert "a.wav makes its probe fail" in caplog.text
+    assert caplog.text.encode()  # what the bytes of a file say can be written to any log
     assert "Traceback" in caplog.text
     assert probe_files(files, tmp_path / "probes", 2) == (probes, 0)
 
