@@ -36,8 +36,9 @@ test-newest: ## Run the tests that need no torch on the newest other Python foun
 	$(VENV)-newest/bin/python --version; \
 	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest -n $(CORES) --dist worksteal $(ON_NEWEST)
 
-faults: $(INSTALLED) ## Run the full fault tests of the feature store; some minutes
+faults: $(INSTALLED) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
+	@$(BIN)/pytest -m daemon cry_pipeline_tests/orchestration
 
 bench: $(INSTALLED) ## Measure speed and memory as ratios within one run; some minutes
 	@$(BIN)/python -m cry_pipeline_tests.benchmarks
