@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
@@ -35,6 +35,14 @@ class _SkipWhatNeedsTorch(MetaPathFinder):
 
 if os.environ.get(WITHOUT_TORCH):
     sys.meta_path.insert(0, _SkipWhatNeedsTorch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let names that are no text be captured: xdist sends what a test printed as UTF-8, and ends where it is none."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)
