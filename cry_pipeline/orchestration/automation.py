@@ -24,8 +24,9 @@ WAITS_S = (60, 300)
 """How long the sensor waits after the first failed attempt at one state of the sources, and after the second."""
 HASHING_S = 20.0
 """How long one look at the sources may hash what is new: a look that takes longer than its minute is lost whole."""
-RETRAINING_S = 120
-"""Training is asked for once a week: there is no hurry to notice, and each look leaves a record."""
+RETRAINING_S = 3600
+"""There is no hurry to notice what is trained once a week, and an hour lets a fault pass before the next attempt. Each
+look leaves 45 kB of log, because conditions of our own are evaluated in the code location."""
 
 
 @dg.sensor(

@@ -36,7 +36,7 @@ def files(settings: Settings) -> set[str]:
 
 def copied(root: Path, experiment: str, name: str, to: str | None = None) -> Path:
     """Copy a run or evidence of ``experiment`` to where one of other parameters would lie."""
-    made = max((root / experiment).iterdir(), key=retention._written_at)
+    made = max(filter(Path.is_dir, (root / experiment).iterdir()), key=retention._written_at)
     target = root / (to or experiment) / name
     shutil.copytree(made, target)
     for path in target.rglob("*"):
