@@ -1,7 +1,6 @@
 """An experiment's page and the site: the evidence's own numbers, what stands beside them, links that lead somewhere."""
 
 import hashlib
-import json
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cry_pipeline.artefacts import write_json
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.evaluation import comparison_plots, experiment_plots, plots
 from cry_pipeline.evaluation.evidence import evaluate
@@ -280,7 +280,7 @@ def test_histories_are_read_by_fold_in_order(tmp_path: Path) -> None:
             for path in (tmp_path / name).iterdir()
         }
         lineage = {"digest": "d", "fitted": {"best_epoch": 1} if epochs else {}, "seconds": 2.5, "fold": name}
-        (tmp_path / name / "provenance.json").write_text(json.dumps(lineage | {"files": files}))
+        write_json(tmp_path / name / "provenance.json", lineage | {"files": files})
     found = read_details(tmp_path, ())
     assert {name: len(history) for name, history in found.histories.items()} == {"0-2": 2, "0-10": 3}
     assert list(found.histories) == ["0-2", "0-10"]
