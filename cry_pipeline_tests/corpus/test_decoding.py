@@ -280,7 +280,7 @@ def test_plain_wav_is_bit_for_bit_what_libav_makes_of_it(samples, channels, subt
     sound = np.random.default_rng(seed).uniform(-loudest, loudest, (samples, channels))
     data = wav(sound, rate_hz, subtype=subtype)
     assert outcome(decode_bytes, data) == outcome(by_libav, data)
-    plain = decoding._plain(data)
+    plain = outcome(decoding._plain, data)  # of few samples two channels may cancel each other
     assert (plain is None) == (subtype in ("PCM_24", "ULAW"))  # the fast path is taken
 
 
