@@ -1,6 +1,7 @@
 """Other processes, for tests that start, kill and wait for them."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,11 @@ def is_alive(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def heed_ctrl_c() -> None:
+    """Let a process, before it begins, heed Ctrl-C; one that a shell starts in the background ignores it for good."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:

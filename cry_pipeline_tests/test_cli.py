@@ -13,6 +13,7 @@ import yaml
 
 from cry_pipeline import cli
 from cry_pipeline.catalog.loading import PACKAGED
+from cry_pipeline_tests.processes import heed_ctrl_c
 
 COMMAND = str(Path(sys.executable).with_name("cry-pipeline"))
 HEAVY = {"torch", "dagster", "pytorch_lightning", "librosa", "sklearn", "pandas", "matplotlib", "zarr", "av", "numpy"}
@@ -155,7 +156,14 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
 
 def test_ctrl_c_in_the_middle_of_work_leaves_no_half_of_it(tmp_path: Path) -> None:
     command = [COMMAND, "corpus", "synth", str(tmp_path / "corpus"), "--donors", "4000"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_ctrl_c,
+    )
+    with process:
         try:
             until = time.monotonic() + 100
             while not any(tmp_path.rglob("*.caf")) and process.poll() is None and time.monotonic() < until:

@@ -22,7 +22,7 @@ from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.faults.conftest import FULL
 from cry_pipeline_tests.orchestration.conftest import shrunk_catalog
-from cry_pipeline_tests.processes import is_alive, wait_until
+from cry_pipeline_tests.processes import heed_ctrl_c, is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(not FULL, reason="minutes; with CRY_PIPELINE_FAULTS=full")
 COMMAND = [sys.executable, "-c", "from cry_pipeline.cli import main; main()"]
@@ -81,6 +81,7 @@ def start(place: Place) -> Iterator[Start]:
                     stderr=subprocess.PIPE,
                     text=True,
                     start_new_session=True,
+                    preexec_fn=heed_ctrl_c,
                 )
             )
             stack.callback(process.kill)
