@@ -12,8 +12,9 @@ from cry_pipeline.settings import Settings
 from cry_pipeline_tests.buckets import make_bucket, s3_service
 
 CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
-WITHOUT_TORCH = "CRY_PIPELINE_WITHOUT_TORCH"
+WITHOUT_TORCH = bool(os.environ.get("CRY_PIPELINE_WITHOUT_TORCH"))
 """Set by `make test-newest`, whose environment has no torch: what needs it is then skipped, saying so."""
+NO_TORCH = "torch is not installed in this environment"
 
 
 class _SkipWhatNeedsTorch(MetaPathFinder):
@@ -23,7 +24,7 @@ class _SkipWhatNeedsTorch(MetaPathFinder):
 
     def find_spec(self, name: str, path: object, target: object = None) -> None:
         if name == "torch" and self._importer() in self.USERS:
-            pytest.skip("torch is not installed in this environment", allow_module_level=True)
+            pytest.skip(NO_TORCH, allow_module_level=True)
 
     @staticmethod
     def _importer() -> str:
@@ -33,7 +34,7 @@ class _SkipWhatNeedsTorch(MetaPathFinder):
         return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
-if os.environ.get(WITHOUT_TORCH):
+if WITHOUT_TORCH:
     sys.meta_path.insert(0, _SkipWhatNeedsTorch())
 
 

@@ -1,6 +1,5 @@
 """The set-up honours what pip is told, and says what it lacks."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def test_installed_packages_are_the_locked_ones():
         for line in install.CONSTRAINTS.read_text().splitlines()
         if "; python" not in line
     )
-    torch = [] if os.environ.get(WITHOUT_TORCH) else ["torch"]
+    torch = [] if WITHOUT_TORCH else ["torch"]
     for name in ("dagster", "pandas", "pytorch-lightning", "scikit-learn", *torch):
         assert version(name).split("+")[0] == locked[name], name
 

@@ -17,6 +17,7 @@ from cry_pipeline.definitions import build_definitions
 from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.settings import Settings
+from cry_pipeline_tests.conftest import NO_TORCH, WITHOUT_TORCH
 
 EXPERIMENTS = {
     "cleaned_majority_donor_grouped": "default",
@@ -117,6 +118,8 @@ def first_run(
     tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Installation, dg.ExecuteInProcessResult]:
     """An installation on which everything was materialized once, with the result; only to be looked at."""
+    if WITHOUT_TORCH:
+        pytest.skip(NO_TORCH)
     root = tmp_path_factory.mktemp("installation")
     settings = Settings(
         data=root / "data",
