@@ -14,9 +14,11 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 
 from cry_pipeline.artefacts import write_atomically
+from cry_pipeline.orchestration.lock import hold
 from cry_pipeline.settings import Settings
 
 LOG = logging.getLogger("cry_pipeline")
+OPENING = ".opening.lock"
 LONGEST_RUN_H = 24
 LONGEST_STUDY_H = 24 * 7
 
@@ -64,8 +66,13 @@ def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.Dagste
     follow(home / "dagster.yaml", INSTANCE_CONFIG)
     os.environ["DAGSTER_HOME"] = str(home)
     overrides = IN_TERMINAL if in_terminal else None
-    instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
-    instance.get_runs_count()  # the first query creates the tables
+    # Two processes that make the tables of a fresh home at once get in each other's way, and one of them ends.
+    with hold(home / OPENING, "making Dagster's tables", say=LOG.debug):
+        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+        # The first query of each storage makes its tables.
+        instance.get_runs_count()
+        instance.all_asset_keys()
+        instance.all_instigator_state()
     return instance
 
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -80,3 +83,27 @@ def test_an_edit_that_says_the_same_is_nothing_to_speak_of(tmp_path: Path, caplo
         follow(path, {"nux": {"enabled": False}})
     assert path.read_text().startswith("# mine")
     assert not caplog.text
+
+
+def test_processes_that_open_a_fresh_home_at_once_all_can(settings: Settings) -> None:
+    """As `make ui` and `make run` do when they are started together on a new data folder."""
+    code = (
+        "from cry_pipeline.orchestration.instance import open_instance\n"
+        "from cry_pipeline.settings import Settings\n"
+        "settings = Settings()\n"
+        "print('ready', flush=True)\n"
+        "input()\n"
+        "open_instance(settings).dispose()\n"
+    )
+    environment = {**os.environ, "CRY_PIPELINE_DATA": str(settings.data)}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    started = [subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, **pipes) for _ in range(4)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, said
