@@ -5,9 +5,12 @@ Belongs here: how many cores there are for it, and handing work to joblib's proc
 
 import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,12 +89,26 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], processes: int) -> 
     try:
         with parallel_config(backend="loky", initializer=_end_with, initargs=(os.getpid(),)):
             parallel = Parallel(processes, return_as="generator_unordered")
-        yield from parallel(delayed(_do)(packed, task) for task in tasks)  # pyright: ignore[reportReturnType]
+        with _children_deaf_to_ctrl_c():
+            done = parallel(delayed(_do)(packed, task) for task in tasks)
+        yield from done  # pyright: ignore[reportReturnType]
     except TerminatedWorkerError:
         raise ProcessDiedError(
             f"One of {processes} processes was ended from outside, perhaps for want of memory. What was finished is "
             "kept; to go on with fewer at a time, set CRY_PIPELINE_WORKERS=1 and run again."
         ) from None
+
+
+@contextmanager
+def _children_deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that are started meanwhile leave Ctrl-C to this one, which ends them; else each says so itself."""
+    # Started by the first process that needs it, it would let the signal through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:

@@ -121,3 +121,13 @@ def test_cores_are_those_that_the_process_is_bound_to() -> None:
     script += "from cry_pipeline.side_by_side import cores; print(cores())"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "1"
+
+
+def _blocks_ctrl_c(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_ctrl_c_is_left_to_the_process_that_they_work_for() -> None:
+    """One that has just begun would else show a traceback of Python's own beginning."""
+    assert [blocked for _, blocked in in_processes(_blocks_ctrl_c, [1, 2, 3], 3)] == [True] * 3
+    assert not _blocks_ctrl_c(0)
