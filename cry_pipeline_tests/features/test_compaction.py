@@ -36,7 +36,8 @@ def test_compacted_parts_are_not_larger_than_asked_for_and_compaction_comes_to_a
     target = int(2.5 * max(rows.nbytes for rows in many))
     report = store.compact(target)
     assert len(report.written) > 1
-    assert store.info().parts == 3
+    # Which of them fit together depends on the parts' names, and these on chance.
+    assert sum(rows.nbytes for rows in many) / target <= store.info().parts < len(many)
     assert all(part.nbytes <= target for part in store.index.visible.values())
     for _ in range(3):
         report = store.compact(target)
