@@ -5,11 +5,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cry_pipeline.version import __version__
+
 if TYPE_CHECKING:
     from cry_pipeline.inference.predict import predict, predict_many
 
 __all__ = ["__version__", "predict", "predict_many"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cry_pipeline import __version__
-from cry_pipeline.table_digests import table_digest as table_digest
+from cry_pipeline.digests import table_digest as table_digest
+from cry_pipeline.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

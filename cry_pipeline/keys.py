@@ -1,7 +1,7 @@
 """What enters which key: the revision and the libraries of every stage, in one table.
 
 Belongs here: what all keys are made of, and :data:`STAGES`, from which ``docs/keys.md`` is made. Does not: a stage's
-spec and inputs (each stage gives its own), nor the one canonical form and hash (catalog/digests.py).
+spec and inputs (each stage gives its own), nor the one canonical form and hash (digests.py).
 
 *Equal digest ⇒ equal result* holds only if all that can change a result is in the digest. A key therefore has four
 parts: the spec (parameters), the inputs (digests of what was read), the stage's revision, and the versions of the
@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from cry_pipeline.catalog.digests import digest
+from cry_pipeline.digests import digest
 
 
 @dataclass(frozen=True)

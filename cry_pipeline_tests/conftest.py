@@ -11,6 +11,8 @@ import pytest
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.buckets import make_bucket, s3_service
 
+pytest_plugins = ["cry_pipeline_tests.evaluation.made_up"]
+
 CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
 WITHOUT_TORCH = bool(os.environ.get("CRY_PIPELINE_WITHOUT_TORCH"))
 """Set by `make test-newest`, whose environment has no torch: what needs it is then skipped, saying so."""

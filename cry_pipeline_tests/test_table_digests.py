@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cry_pipeline.table_digests import table_digest
+from cry_pipeline.digests import table_digest
 
 NAN, OTHER_NAN = np.array([0x7FF8000000000000, 0xFFF8000000000001], np.uint64).view(np.float64)
 BERLIN = pd.Timestamp("2015-05-01 12:00", tz="Europe/Berlin")

@@ -1,6 +1,5 @@
 """What is compared: cohorts, protocols, feature sets, models and experiments, with their digests."""
 
-from cry_pipeline.catalog.digests import canonical_json, digest
 from cry_pipeline.catalog.loading import CatalogError, load_catalog
 from cry_pipeline.catalog.models import (
     EnsembleSpec,
@@ -14,6 +13,7 @@ from cry_pipeline.catalog.models import (
 )
 from cry_pipeline.catalog.networks import AugmentationSpec, LfebAttentionLstmSpec, NetworkSpec, ResNet50AttentionSpec
 from cry_pipeline.catalog.specs import Catalog, ChampionSpec, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
+from cry_pipeline.digests import canonical_json, digest
 
 __all__ = [
     "AugmentationSpec",

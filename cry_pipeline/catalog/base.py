@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from cry_pipeline.catalog.digests import digest
+from cry_pipeline.digests import digest
 
 FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
 ProbeName = Literal["platform", "metadata"]

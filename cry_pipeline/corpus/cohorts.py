@@ -6,8 +6,8 @@ Belongs here: selecting and labelling. Does not: what cohorts there are (the cat
 
 import pandas as pd
 
-from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.specs import CohortSpec
+from cry_pipeline.digests import digest
 
 COLUMNS = [
     "recording_id",

@@ -1,7 +1,7 @@
 """Which corpus is used: one that is configured, found, fetched or – without a network – generated.
 
 Belongs here: the order of these, and saying and recording which it was. Does not: fetching (download.py) and generating
-(synthetic.py).
+(synthetic/files.py).
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Literal
 from cry_pipeline.artefacts import read_json, write_json
 from cry_pipeline.corpus.download import CorpusError, NoNetworkError, fetch_corpus
 from cry_pipeline.corpus.sources import CORPUS_NOTE, LAYOUT
-from cry_pipeline.corpus.synthetic import generate_corpus
+from cry_pipeline.corpus.synthetic.files import generate_corpus
 from cry_pipeline.settings import Settings
 
 LOG = logging.getLogger("cry_pipeline")

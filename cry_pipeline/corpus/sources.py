@@ -16,12 +16,12 @@ from typing import Any
 import pandas as pd
 
 from cry_pipeline.artefacts import write_table
-from cry_pipeline.catalog.digests import digest
 from cry_pipeline.corpus.hashes import KeptHashes, settled
 from cry_pipeline.corpus.listing import SIDECAR_MAX_BYTES, Found, LeftAside, SourceError, list_files
 from cry_pipeline.corpus.paths import printable, unprintable
 from cry_pipeline.corpus.reading import ChangedError, hash_regular, identity, read_regular
 from cry_pipeline.corpus.refusals import Refusal
+from cry_pipeline.digests import digest
 
 LOG = logging.getLogger("cry_pipeline")
 

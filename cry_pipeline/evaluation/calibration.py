@@ -13,7 +13,7 @@ from cry_pipeline.evaluation.findings import AbstentionPoint, Calibration, Inter
 from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import OutOfFold
-from cry_pipeline.evaluation.statistics import donor_bootstrap, donor_sums, percentile_interval
+from cry_pipeline.evaluation.resampling import donor_bootstrap, donor_sums, percentile_interval
 from cry_pipeline.training import calibration
 
 BINS = 10

@@ -1,7 +1,7 @@
 """Two runs on the same folds: is one better, and how sure is that?
 
 Belongs here: paired differences, and their correction for many comparisons. Does not: resampling itself
-(statistics.py), or what is made of the answer (verdicts in records.py, the champion in inference).
+(resampling.py), or what is made of the answer (verdicts in records.py, the champion in inference).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from cry_pipeline.evaluation.findings import ROUNDING, Comparison, Interval
 from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
+from cry_pipeline.evaluation.resampling import donor_bootstrap, percentile_interval
 
 RESAMPLES = 1000
 

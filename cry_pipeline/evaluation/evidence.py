@@ -1,8 +1,8 @@
 """Evidence: what out-of-fold predictions show about a model, and how sure that is.
 
 Belongs here: putting evidence together, and its files. Does not: the record itself (records.py), formulas
-(metrics.py), resampling (statistics.py), nulls, probes, calibration (their modules), pictures (plots.py) or pages
-(report.py).
+(metrics.py), resampling (resampling.py), nulls, probes, calibration (their modules), pictures or pages
+(reports/).
 """
 
 import logging
@@ -23,7 +23,7 @@ from cry_pipeline.evaluation.nulls import permutation_nulls
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of_fold
 from cry_pipeline.evaluation.probes import donor_neighbours, probe_shortcuts
 from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, Target, verdict_of
-from cry_pipeline.evaluation.statistics import donor_bootstrap, percentile_interval
+from cry_pipeline.evaluation.resampling import donor_bootstrap, percentile_interval
 from cry_pipeline.folds.splitting import leaking_donors
 
 LOG = logging.getLogger("cry_pipeline")

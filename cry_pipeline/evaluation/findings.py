@@ -1,6 +1,6 @@
 """What evidence is put together from: intervals, nulls, comparisons, probes, calibration; small and serializable.
 
-Belongs here: fields, and what follows from a finding alone. Does not: computing them (statistics.py,
+Belongs here: fields, and what follows from a finding alone. Does not: computing them (resampling.py,
 comparisons.py, probes.py, calibration.py), or the record that holds them all (records.py).
 """
 

@@ -1,6 +1,6 @@
 """Metrics of a run: means over the repeats of its out-of-fold predictions.
 
-Belongs here: applying formulas to runs. Does not: the formulas (metrics.py), or intervals (statistics.py).
+Belongs here: applying formulas to runs. Does not: the formulas (metrics.py), or intervals (resampling.py).
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Metrics of class probabilities, each also in a weighted form that a bootstrap computes all at once.
 
-Belongs here: pure functions on arrays. Does not: intervals (statistics.py), or checking that predictions
+Belongs here: pure functions on arrays. Does not: intervals (resampling.py), or checking that predictions
 are out-of-fold (predictions.py).
 
 ``weights`` is None (every row once), ``[n]``, or ``[resamples, n]``; results have the shape of the weights

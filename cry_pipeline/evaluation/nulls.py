@@ -1,6 +1,6 @@
 """What a run's metrics would be if labels had nothing to do with its predictions.
 
-Belongs here: the null of a run. Does not: how labels are dealt (statistics.py), or verdicts (records.py).
+Belongs here: the null of a run. Does not: how labels are dealt (resampling.py), or verdicts (records.py).
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from cry_pipeline.evaluation.findings import ROUNDING, Null
 from cry_pipeline.evaluation.measures import measure, measure_dealt
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.statistics import deal_labels
+from cry_pipeline.evaluation.resampling import deal_labels
 
 PERMUTATIONS = 1000
 BINS = 24

@@ -1,5 +1,5 @@
-"""Manifest → arrays: transforms, pooled statistics, extraction, the feature store, and the hybrid image.
+"""Manifest → arrays: transforms, pooled statistics, extraction and the hybrid image; kinds/ and store/ beside them.
 
-Belongs here: how samples become features, and how features are kept and read. Does not: which recordings
-there are (corpus) and what is learned from their features (training).
+Belongs here: how samples become features. Does not: which recordings there are (corpus) and what is learned from
+their features (training).
 """

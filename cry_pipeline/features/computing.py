@@ -12,7 +12,7 @@ import torch
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.batching import padded
 from cry_pipeline.features.kinds import kinds_of
-from cry_pipeline.features.rows import all_finite
+from cry_pipeline.features.store.rows import all_finite
 from cry_pipeline.features.transforms import FeatureTransform
 
 BLOCK_SAMPLES = 2**17

@@ -18,10 +18,10 @@ from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
-from cry_pipeline.features.failures import note_failures
 from cry_pipeline.features.loading import Loaded, load, recordings_of
-from cry_pipeline.features.rows import FeatureRows, samples_of, stack_rows
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.failures import note_failures
+from cry_pipeline.features.store.rows import FeatureRows, samples_of, stack_rows
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.progress import track
 
 if TYPE_CHECKING:

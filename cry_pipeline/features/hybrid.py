@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 
 PLANES = ("spectrogram", "mel", "mfcc")
 BATCH = 32

@@ -1,7 +1,7 @@
 """Prediction from a bundle alone: is it a cry, and may anything be said about why?
 
 Belongs here: files → decoding → graphs → an answer or an abstention. Does not: what the graph computes (export.py),
-the bundle's files (bundle.py), the command line (predict_cli.py). Imports neither torch, Lightning nor Dagster.
+the bundle's files (bundle.py), the command line (command/predict.py). Imports neither torch, Lightning nor Dagster.
 """
 
 import json

@@ -79,7 +79,7 @@ def finite_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
         description="Every stored value can be read, its checksum is right, and it is a finite number.",
     )
     def finite(workspace: Workspace) -> dg.AssetCheckResult:
-        from cry_pipeline.features.rows import FeatureStoreError
+        from cry_pipeline.features.store.rows import FeatureStoreError
 
         def check() -> dg.AssetCheckResult:
             store = workspace.store(spec)

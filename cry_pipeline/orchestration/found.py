@@ -17,7 +17,7 @@ from cry_pipeline.orchestration.resources import Workspace
 if TYPE_CHECKING:
     from cry_pipeline.evaluation.predictions import OutOfFold
     from cry_pipeline.evaluation.records import Evidence
-    from cry_pipeline.evaluation.run_details import RunDetails
+    from cry_pipeline.reports.run_details import RunDetails
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -79,7 +79,7 @@ def predictions_of(
 
 def details_of(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "RunDetails":
     """Return what the run behind ``found`` left for its page."""
-    from cry_pipeline.evaluation.run_details import read_details, show_mistakes, surest_mistakes
+    from cry_pipeline.reports.run_details import read_details, show_mistakes, surest_mistakes
 
     of = found.provenance
     experiment, mistakes = catalog.experiments[of.experiment], []

@@ -1,6 +1,6 @@
 """Run a job in this process, on the instance that the UI shows.
 
-Belongs here: what `cry-pipeline run` does. Does not: the command line itself (cli.py).
+Belongs here: what `cry-pipeline run` does. Does not: the command line itself (command/main.py).
 """
 
 import warnings
@@ -9,7 +9,6 @@ import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG, MAX_RUNTIME_SECONDS_TAG
 
 from cry_pipeline.catalog import load_catalog
-from cry_pipeline.definitions import build_definitions
 from cry_pipeline.orchestration.dead_runs import mark_dead_runs, process_tag
 from cry_pipeline.orchestration.instance import LONGEST_STUDY_H, open_instance
 from cry_pipeline.orchestration.jobs import EVERYTHING, STUDY, by_default
@@ -32,7 +31,12 @@ class RunInterruptedError(RuntimeError):
 
 
 def materialize(
-    settings: Settings, selection: str | None = None, *, study: bool = False, wait_s: float | None = None
+    definitions: dg.Definitions,
+    settings: Settings,
+    selection: str | None = None,
+    *,
+    study: bool = False,
+    wait_s: float | None = None,
 ) -> int:
     """Materialize the assets that ``selection`` names, all by default, and return how many there were.
 
@@ -40,6 +44,7 @@ def materialize(
     where it was when it is asked for again. While another run writes the data folder, this one waits, and says so.
 
     Args:
+        definitions: all that Dagster knows of the installation.
         settings: the installation.
         selection: Dagster's asset selection syntax, e.g. ``key:"features/mel64_8k"+`` or ``group:features``.
         study: also what is of the study alone, in the selection and by default.
@@ -53,7 +58,6 @@ def materialize(
     """
     # Dagster warns of a beta parameter that its own selection syntax uses.
     warnings.filterwarnings("ignore", "Parameter `include_sources`")
-    definitions = build_definitions(settings)
     if selection is None:
         job = definitions.resolve_job_def(STUDY if study else EVERYTHING)
     else:

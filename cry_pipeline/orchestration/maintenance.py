@@ -18,7 +18,7 @@ from cry_pipeline.orchestration import dagster_home, retention
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
-    from cry_pipeline.features.store import FeatureStore
+    from cry_pipeline.features.store.store import FeatureStore
 
 LOG = logging.getLogger("cry_pipeline")
 MAINTENANCE, MAINTENANCE_CRON = "maintenance", "0 1 * * 0"
@@ -48,7 +48,7 @@ class House:
 
     def stores(self) -> "dict[str, FeatureStore]":
         """Return the store of each feature set of the catalog."""
-        from cry_pipeline.features.store import FeatureStore
+        from cry_pipeline.features.store.store import FeatureStore
 
         uri = self.workspace.settings.features
         return {name: FeatureStore.open(uri, spec) for name, spec in self.catalog.feature_sets.items()}
@@ -94,9 +94,9 @@ def prune_results(house: House) -> Iterator[Item]:
 
 def collect_garbage(house: House) -> Iterator[Item]:
     """Remove superseded parts that no run needs, and feature sets that neither the catalog nor a run uses."""
-    from cry_pipeline.features.garbage import collect_unlisted
-    from cry_pipeline.features.storage import open_storage
-    from cry_pipeline.features.users import feature_uses
+    from cry_pipeline.features.store.garbage import collect_unlisted
+    from cry_pipeline.features.store.storage import open_storage
+    from cry_pipeline.features.store.users import feature_uses
 
     settings, stores = house.workspace.settings, house.stores()
     uses = feature_uses(settings.runs)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.corpus.sources import Roots
-    from cry_pipeline.features.store import FeatureStore
+    from cry_pipeline.features.store.store import FeatureStore
     from cry_pipeline.training.runs import TrainingSettings
 
 
@@ -77,8 +77,8 @@ class Workspace(dg.ConfigurableResource):
     def store(self, spec: FeatureSetSpec) -> "FeatureStore":
         """Return the store of one feature set, as a reader of today's manifest."""
         from cry_pipeline.artefacts import read_table
-        from cry_pipeline.features.rows import samples_of
-        from cry_pipeline.features.store import FeatureStore
+        from cry_pipeline.features.store.rows import samples_of
+        from cry_pipeline.features.store.store import FeatureStore
 
         # Two columns of it, which the schema's check has looked at; that takes far longer than all else here.
         manifest = read_table(self.settings.manifests / "recordings.parquet")

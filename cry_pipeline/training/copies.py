@@ -17,8 +17,8 @@ import pandas as pd
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import KINDS
-from cry_pipeline.features.rows import FeatureRows, stack_rows
 from cry_pipeline.features.statistics import StatisticsPool
+from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 from cry_pipeline.folds.copies import parse_copy, recordings_of
 
 GAIN_DB = 6.0

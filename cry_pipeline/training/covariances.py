@@ -5,7 +5,7 @@ Belongs here: the formula. Does not: who learns from it (svm.py).
 
 import numpy as np
 
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 
 
 def log_covariances(rows: FeatureRows, bands: int, change_frames: int, ridge: float) -> np.ndarray:

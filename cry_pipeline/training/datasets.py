@@ -16,7 +16,7 @@ import pandas as pd
 from cry_pipeline.features.kinds import KINDS
 
 if TYPE_CHECKING:
-    from cry_pipeline.features.rows import FeatureRows
+    from cry_pipeline.features.store.rows import FeatureRows
     from cry_pipeline.training.images import ImageKey, Images
 
 

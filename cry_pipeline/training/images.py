@@ -22,7 +22,7 @@ from cry_pipeline.catalog.networks import NetworkSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cry_pipeline.features.rows import FeatureRows
+    from cry_pipeline.features.store.rows import FeatureRows
     from cry_pipeline.training.datasets import Rows
 
 CHUNK = 256

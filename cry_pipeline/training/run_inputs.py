@@ -18,7 +18,7 @@ from cry_pipeline.training.datasets import Rows, TrainingDataError, metadata_of,
 from cry_pipeline.training.images import resident_kinds, with_images
 
 if TYPE_CHECKING:
-    from cry_pipeline.features.rows import FeatureRows
+    from cry_pipeline.features.store.rows import FeatureRows
     from cry_pipeline.training.images import FeatureReader
 
 

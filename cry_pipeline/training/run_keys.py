@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec
-from cry_pipeline.catalog.digests import digest
 from cry_pipeline.catalog.models import EnsembleSpec
+from cry_pipeline.digests import digest
 from cry_pipeline.training.registry import COPIES_REVISION, revision_of
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from cry_pipeline.training.run_inputs import reader_of, run_rows
 from cry_pipeline.training.run_keys import run_parts
 
 if TYPE_CHECKING:
-    from cry_pipeline.features.rows import FeatureRows
+    from cry_pipeline.features.store.rows import FeatureRows
     from cry_pipeline.training.images import FeatureReader
 
 LOG = logging.getLogger("cry_pipeline")

@@ -23,7 +23,7 @@ from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.batching import padded
 from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.extraction import extract, extract_all
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, decibels, frame, mel_filters
 from cry_pipeline_tests.benchmarks import librosas
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, ratio

@@ -16,11 +16,11 @@ import pandas as pd
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.kinds import KINDS, kinds_of
-from cry_pipeline.features.rows import FeatureRows, stack_rows
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import FeatureRows, stack_rows
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.benchmarks.computing import NATIVE, manifest
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, median_s, ratio
-from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.features.store.looks import folder_of
 from cry_pipeline_tests.stated import Stated, samples_of_name
 
 FRAMES = 440

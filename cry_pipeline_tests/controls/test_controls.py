@@ -15,12 +15,12 @@ from cry_pipeline.catalog import Catalog, ExperimentSpec, ProtocolSpec, load_cat
 from cry_pipeline.corpus.cohorts import select_cohort
 from cry_pipeline.corpus.manifest import build_manifest
 from cry_pipeline.corpus.sources import Roots, take_inventory
-from cry_pipeline.corpus.synthetic import generate_corpus
+from cry_pipeline.corpus.synthetic.files import generate_corpus
 from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.records import Evidence, Provenance
 from cry_pipeline.features.extraction import extract
-from cry_pipeline.features.rows import samples_of
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import samples_of
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.folds.splitting import make_folds
 from cry_pipeline.training.runs import train_run
 

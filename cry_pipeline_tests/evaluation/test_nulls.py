@@ -11,7 +11,7 @@ import sklearn.metrics as sk
 from cry_pipeline.evaluation.measures import measure, measure_dealt
 from cry_pipeline.evaluation.nulls import permutation_nulls
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.statistics import deal_labels
+from cry_pipeline.evaluation.resampling import deal_labels
 
 REASONS = ("hungry", "discomfort", "tired", "belly_pain", "burping")
 

@@ -20,8 +20,8 @@ import tensorstore  # noqa: F401 - so that no fork spends time on it
 import zarr.codecs  # noqa: F401
 from obstore.exceptions import BaseError
 
-from cry_pipeline.features.folder_storage import replace_file
-from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.store.folder_storage import replace_file
+from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 from cry_pipeline_tests.faults.steps import Countdown, at_each_request, at_each_step, die
 

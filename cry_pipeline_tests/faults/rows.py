@@ -11,8 +11,8 @@ import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import kinds_of
-from cry_pipeline.features.rows import FeatureRows, stack_rows
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import FeatureRows, stack_rows
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.stated import Stated, samples_of_name
 
 SPEC = FeatureSetSpec.model_validate(

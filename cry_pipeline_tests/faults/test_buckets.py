@@ -8,8 +8,8 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
-from cry_pipeline.features.rows import FeatureStoreError
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import FeatureStoreError
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.faults.actors import OPERATIONS
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cry_pipeline.features.rows import FeatureStoreError
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import FeatureStoreError
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
-from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.features.store.looks import folder_of
 
 NAMES = ["a", "b", "c", "d", "e"]
 FILES_OF_A_PART = 14

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cry_pipeline.features.rows import FeatureStoreError
+from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
-from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.features.store.looks import folder_of
 
 DISK_KIB = 512
 PAGE = 4096

@@ -9,8 +9,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from cry_pipeline.features.snapshots import Snapshot
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.snapshots import Snapshot
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 from cry_pipeline_tests.faults.steps import Countdown, at_each_step
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
-from cry_pipeline.corpus.synthetic import TINY, generate_corpus
+from cry_pipeline.corpus.synthetic.files import TINY, generate_corpus
 from cry_pipeline.orchestration.dead_runs import process_of
 from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.settings import Settings
@@ -25,7 +25,7 @@ from cry_pipeline_tests.orchestration.conftest import shrunk_catalog
 from cry_pipeline_tests.processes import heed_ctrl_c, is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(not FULL, reason="minutes; with CRY_PIPELINE_FAULTS=full")
-COMMAND = [sys.executable, "-c", "from cry_pipeline.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from cry_pipeline.command.main import main; main()"]
 MINUTES = 60.0
 Status = dg.DagsterRunStatus
 Start = Callable[..., subprocess.Popen[str]]

@@ -18,7 +18,7 @@ from cry_pipeline.corpus.decoding import resample
 from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.hybrid import RowStandardiser, hybrid_images
 from cry_pipeline.features.kinds import KINDS, kinds_of, parameters
-from cry_pipeline.features.rows import FeatureRows, stack_rows
+from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 
 PLAIN = FeatureSetSpec.model_validate(
     {

@@ -21,9 +21,9 @@ from cry_pipeline.features import kinds
 from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.kinds import KINDS, POWER, Kind, feature_set_digest, kinds_of, register, unregister
-from cry_pipeline.features.rows import FeatureStoreError, samples_of
-from cry_pipeline.features.store import FeatureStore
-from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline.features.store.rows import FeatureStoreError, samples_of
+from cry_pipeline.features.store.store import FeatureStore
+from cry_pipeline_tests.features.store.looks import folder_of
 from cry_pipeline_tests.stated import Stated, manifest_of
 
 Found = tuple[pd.DataFrame, Roots]

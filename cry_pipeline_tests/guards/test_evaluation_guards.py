@@ -21,22 +21,22 @@ from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog, CohortSpec, ExperimentSpec, FeatureSetSpec, ProtocolSpec
 from cry_pipeline.catalog.models import LogisticRegressionSpec, MetadataSpec, RandomForestSpec
 from cry_pipeline.catalog.networks import LfebAttentionLstmSpec
-from cry_pipeline.evaluation import (
+from cry_pipeline.evaluation.evidence import evaluate
+from cry_pipeline.evaluation.findings import Shortcut
+from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
+from cry_pipeline.evaluation.records import Evidence, Provenance
+from cry_pipeline.reports import (
     experiment_page,
     feature_sets,
     hybrid_ablation,
+    leaderboard,
     leakage_ladder,
     model_comparison,
-    report,
     site,
 )
-from cry_pipeline.evaluation.evidence import evaluate
-from cry_pipeline.evaluation.findings import Shortcut
-from cry_pipeline.evaluation.page_keys import TEMPLATES
-from cry_pipeline.evaluation.pages import Picture
-from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
-from cry_pipeline.evaluation.records import Evidence, Provenance
-from cry_pipeline.evaluation.run_details import RunDetails
+from cry_pipeline.reports.page_keys import TEMPLATES
+from cry_pipeline.reports.pages import Picture
+from cry_pipeline.reports.run_details import RunDetails
 
 CLASSES = ("not_cry", "cry")
 DONORS, CLIPS, FOLDS = 30, 3, 5
@@ -198,9 +198,9 @@ def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
         case "evidence":
             return [one.model_dump() for one in found]
         case "leaderboard":
-            given = filled(report, monkeypatch)
-            report.leaderboard_html(found, not_run)
-            return report.leaderboard(found), given
+            given = filled(leaderboard, monkeypatch)
+            leaderboard.leaderboard_html(found, not_run)
+            return leaderboard.leaderboard(found), given
         case "site":
             given = filled(site, monkeypatch)
             site.site_html(catalog, found, not_run)

@@ -21,8 +21,8 @@ from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.records import Provenance
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.hybrid import RowStandardiser
-from cry_pipeline.features.rows import samples_of
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import samples_of
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.inference import building
 from cry_pipeline.inference.candidates import Candidate
 from cry_pipeline.inference.export import Request, export_run

@@ -17,8 +17,8 @@ import cry_pipeline
 from cry_pipeline.corpus.decoding import Audio, DecodeError
 from cry_pipeline.corpus.sources import CLEANED, Roots
 from cry_pipeline.features.extraction import extract
-from cry_pipeline.features.rows import samples_of
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.features.store.rows import samples_of
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.inference import predict as predict_module
 from cry_pipeline.inference.champions import ChampionError
 from cry_pipeline.inference.predict import Prediction, Predictor, TooShortError, audio_files

@@ -12,7 +12,7 @@ import yaml
 
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
-from cry_pipeline.corpus.synthetic import TINY, generate_corpus
+from cry_pipeline.corpus.synthetic.files import TINY, generate_corpus
 from cry_pipeline.definitions import build_definitions
 from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.launch import QUIET

@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 
+from cry_pipeline.definitions import build_definitions
 from cry_pipeline.inference.champions import current, history
 from cry_pipeline.orchestration.assets.champion import CHAMPION
 from cry_pipeline.orchestration.launch import RunFailedError, materialize
@@ -12,7 +13,7 @@ SELECTION = 'key:"models/champion"'
 
 def test_champion_is_promoted_once_checked_and_not_made_from_a_damaged_run(installation):
     assert len(history(installation.settings.models)) == 1  # made without the candidate of the study
-    assert materialize(installation.settings, SELECTION) == 1
+    assert materialize(build_definitions(installation.settings), installation.settings, SELECTION) == 1
     with installation.instance() as instance:
         event = instance.get_latest_materialization_event(CHAMPION)
         key = dg.AssetCheckKey(CHAMPION, "equals_offline")
@@ -26,4 +27,4 @@ def test_champion_is_promoted_once_checked_and_not_made_from_a_damaged_run(insta
     run = next(installation.settings.runs.glob("curation_svm*grouped/*/fold-0-0/predictions.parquet"))
     run.write_bytes(run.read_bytes()[:-1])
     with pytest.raises(RunFailedError, match=r"predictions\.parquet"):
-        materialize(installation.settings, SELECTION)
+        materialize(build_definitions(installation.settings), installation.settings, SELECTION)

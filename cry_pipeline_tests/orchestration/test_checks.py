@@ -6,8 +6,9 @@ import pytest
 
 from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog import load_catalog
-from cry_pipeline.features.failures import Coverage
-from cry_pipeline.features.store import FeatureStore
+from cry_pipeline.definitions import build_definitions
+from cry_pipeline.features.store.failures import Coverage
+from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.folds.splitting import read_folds
 from cry_pipeline.orchestration.checks import (
     coverage_check,
@@ -19,7 +20,7 @@ from cry_pipeline.orchestration.checks import (
 )
 from cry_pipeline.orchestration.launch import QUIET, RunFailedError, materialize
 from cry_pipeline.orchestration.resources import Workspace
-from cry_pipeline_tests.features.looks import folder_of
+from cry_pipeline_tests.features.store.looks import folder_of
 from cry_pipeline_tests.orchestration.conftest import REFUSED
 
 
@@ -155,7 +156,7 @@ def test_recording_that_no_features_can_be_made_of_is_told_and_blocks_nobody(ins
 def test_failed_asset_is_named_with_its_cause_in_one_line(installation):
     settings = installation.settings.model_copy(update={"corpus": installation.settings.data / "nowhere"})
     with pytest.raises(RunFailedError) as error:
-        materialize(settings, 'key:"raw/inventory"')
+        materialize(build_definitions(settings), settings, 'key:"raw/inventory"')
     assert str(error.value).startswith("raw/inventory: ")
     assert "nowhere" in str(error.value)
     assert len(str(error.value).splitlines()) == 1

@@ -2,18 +2,19 @@
 
 import pytest
 
+from cry_pipeline.definitions import build_definitions
 from cry_pipeline.orchestration.launch import materialize
 from cry_pipeline.orchestration.lock import BusyError, hold, write_alone
 from cry_pipeline.orchestration.ui import serve
 from cry_pipeline.settings import Settings
-from cry_pipeline_tests.test_cli import run
+from cry_pipeline_tests.command.test_main import run
 
 
 def test_a_run_that_does_not_wait_is_refused_while_another_writes(settings: Settings) -> None:
     with write_alone(settings.data, "the test"):
         refused = run("run", "--wait", "0")
         with pytest.raises(BusyError, match=r"the test \(process"):
-            materialize(settings, wait_s=0.1)
+            materialize(build_definitions(settings), settings, wait_s=0.1)
     assert refused.returncode == 1
     assert "is being written by the test (process" in refused.stderr
     assert "Traceback" not in refused.stderr

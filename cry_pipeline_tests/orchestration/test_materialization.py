@@ -17,11 +17,11 @@ from dagster._core.loader import LoadingContextForTest
 import cry_pipeline
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
-from cry_pipeline.evaluation.pages import PAGES
-from cry_pipeline.evaluation.report import read_leaderboard
 from cry_pipeline.orchestration.jobs import by_default
 from cry_pipeline.orchestration.launch import QUIET, materialize
 from cry_pipeline.orchestration.records import is_current, last_made
+from cry_pipeline.reports.leaderboard import read_leaderboard
+from cry_pipeline.reports.pages import PAGES
 from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS, FOLDS
 
 REPORTS = ("leaderboard", "model_comparison", "leakage_ladder", "hybrid_ablation", "experiments", "site")
@@ -81,9 +81,10 @@ def test_second_run_computes_nothing(installation):
 
 
 def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
+    definitions = build_definitions(installation.settings)
     with pytest.raises(ValueError, match="selects only assets of the study; add --study"):
-        materialize(installation.settings, 'key:"runs/curation_majority_temporal"')
-    materialize(installation.settings, 'key:"folds/curation_temporal"+', study=True)
+        materialize(definitions, installation.settings, 'key:"runs/curation_majority_temporal"')
+    materialize(definitions, installation.settings, 'key:"folds/curation_temporal"+', study=True)
     result = installation.run("study")
     assert result.success
     found = counts(result)
@@ -100,7 +101,7 @@ def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
 def test_changed_parameter_makes_exactly_its_feature_set_stale_and_then_the_runs_on_it(installation):
     installation.edit_catalog("feature_sets", mel64_8k={"fmin_hz": 60})
     assert stale(installation) == {"features/mel64_8k"}
-    materialize(installation.settings, 'key:"features/mel64_8k"')
+    materialize(build_definitions(installation.settings), installation.settings, 'key:"features/mel64_8k"')
     on_features = {name for name in EXPERIMENTS if EXPERIMENTS[name] == "default" and "majority" not in name}
     assert stale(installation) == {"reports/feature_sets", *(f"runs/{name}" for name in on_features)}
 

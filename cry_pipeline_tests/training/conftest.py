@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run
 from cry_pipeline_tests.training.made_up import REGRESSION, make_features, make_folds_frame
 

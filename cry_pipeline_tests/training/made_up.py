@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 
 REGRESSION = "cleaned_logistic_regression_donor_grouped"
 NETWORK = "cleaned_lfeb_attention_lstm_donor_grouped"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
 from cry_pipeline_tests.training.made_up import CLASSES
 

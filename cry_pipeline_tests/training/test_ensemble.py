@@ -11,7 +11,7 @@ from scipy.special import softmax
 from cry_pipeline.catalog import Catalog, CatalogError, EnsembleSpec, load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
 from cry_pipeline.catalog.models import with_members
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
 from cry_pipeline.training.ensemble import Ensemble, member_seed
 from cry_pipeline.training.models import FitSettings

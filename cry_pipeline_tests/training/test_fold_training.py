@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_training import fold_seed
 from cry_pipeline.training.registry import load_model

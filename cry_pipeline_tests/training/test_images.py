@@ -10,7 +10,7 @@ import torch
 
 from cry_pipeline.catalog import Catalog, EnsembleSpec, LfebAttentionLstmSpec
 from cry_pipeline.features.hybrid import RowStandardiser, hybrid_images
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.training import images as images_module
 from cry_pipeline.training.datasets import Rows, rows_of, select
 from cry_pipeline.training.fitted_network import batches_of

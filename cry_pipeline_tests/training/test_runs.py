@@ -13,7 +13,7 @@ import pytest
 
 from cry_pipeline.catalog import Catalog, MajoritySpec
 from cry_pipeline.features.hybrid import hybrid_images
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.keys import STAGES
 from cry_pipeline.training import runs as runs_module
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics

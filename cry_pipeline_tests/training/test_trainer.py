@@ -14,7 +14,7 @@ import torch
 
 from cry_pipeline.catalog import AugmentationSpec, Catalog, LfebAttentionLstmSpec
 from cry_pipeline.features.hybrid import RowStandardiser
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training import trainer as trainer_module
 from cry_pipeline.training.augmentation import Augmentation

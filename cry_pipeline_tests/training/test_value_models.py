@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from cry_pipeline.catalog import GradientBoostingSpec, MajoritySpec, RandomForestSpec, SvmSpec
-from cry_pipeline.features.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.training.baselines import Majority
 from cry_pipeline.training.calibration import fit_temperature, log_calibrated
 from cry_pipeline.training.covariances import log_covariances

@@ -108,7 +108,7 @@ def feature_set_digest(spec: FeatureSetSpec) -> str:
     It holds the parameters, the revisions of the set's own kinds, that of what they have in common (framing, window,
     power, the samples that are taken), and soxr's version. soxr is in it even where no rate changes: whether one does
     is decided by each recording, not by the set, and one reason to compute anew too many costs a minute, one too few a
-    wrong row. What is decoded is not in it: that is in each row's key (:data:`~cry_pipeline.features.rows.RowKey`).
+    wrong row. What is decoded is not in it: that is in each row's key (:data:`.RowKey` in store/rows.py).
 
     Raises:
         ValueError: as :func:`kinds_of`; what cannot be computed gets no folder.

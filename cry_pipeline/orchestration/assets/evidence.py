@@ -110,7 +110,7 @@ def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.Da
 
 
 def _pictures(found: "Evidence") -> dict[str, bytes]:
-    from cry_pipeline.evaluation import plots
+    from cry_pipeline.reports.figures import intervals as plots
 
     pictures = {"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)}
     return pictures | ({"ROC": plots.roc(found)} if found.roc else {})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.features.extraction import ExtractionReport
-    from cry_pipeline.features.store import FeatureStore
+    from cry_pipeline.features.store.store import FeatureStore
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -117,8 +117,8 @@ def _spec(key: dg.AssetKey, spec: FeatureSetSpec) -> dg.AssetSpec:
 
 def _example(store: "FeatureStore", recording_id: str) -> dict[str, bytes]:
     """Return the spectrogram of one recording as a picture."""
-    from cry_pipeline.evaluation.data_plots import feature_image
     from cry_pipeline.features.kinds import frequencies_hz
+    from cry_pipeline.reports.figures.data import feature_image
 
     values = store.read([recording_id], ("mel",)).of("mel", 0)
     hop_s, mels_hz = store.spec.hop_samples / store.spec.sample_rate_hz, frequencies_hz(store.spec, "mel")

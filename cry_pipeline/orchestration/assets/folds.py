@@ -32,8 +32,8 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
     )
     def folds(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.corpus.cohorts import cohort_digest, select_cohort
-        from cry_pipeline.evaluation.data_plots import fold_classes
         from cry_pipeline.folds.splitting import absent_classes, keep_folds, summarise_folds
+        from cry_pipeline.reports.figures.data import fold_classes
 
         recordings = workspace.recordings()
         rows, reused = keep_folds(select_cohort(recordings, cohort_spec), protocol_spec, workspace.folds_path(name))

@@ -74,7 +74,7 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
     """Decode and measure what is new; refuse what cannot be used."""
     from cry_pipeline.corpus.manifest import build_manifest, write_manifest
     from cry_pipeline.corpus.sources import read_inventory
-    from cry_pipeline.evaluation.data_plots import recordings_overview
+    from cry_pipeline.reports.figures.data import recordings_overview
 
     settings = workspace.settings
     made = build_manifest(

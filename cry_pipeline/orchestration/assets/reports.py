@@ -14,12 +14,12 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.evaluation.page_keys import page_spec, site_spec
 from cry_pipeline.orchestration.assets.manifests import RECORDINGS
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.reports.page_keys import page_spec, site_spec
 
 SHOWN = 12
 """Experiments of a cohort in a picture of the UI: the event log is never pruned, and the page shows all."""
@@ -116,8 +116,8 @@ def leaderboard(catalog: Catalog) -> Report:
     """Return the report that compares all experiments of the catalog."""
 
     def write(workspace: Workspace) -> Made:
-        from cry_pipeline.evaluation.plots import intervals
-        from cry_pipeline.evaluation.report import arrange, write_leaderboard
+        from cry_pipeline.reports.figures.intervals import intervals
+        from cry_pipeline.reports.leaderboard import arrange, write_leaderboard
 
         found, not_run = find_evidence(catalog, workspace)
         report = write_leaderboard(found, workspace.settings.reports, not_run)
@@ -140,10 +140,10 @@ def leaderboard(catalog: Catalog) -> Report:
 
 def feature_sets(catalog: Catalog) -> Report:
     """Return the report that compares all feature sets of the catalog."""
-    from cry_pipeline.evaluation.feature_sets import STAGE, feature_sets_spec
+    from cry_pipeline.reports.feature_sets import STAGE, feature_sets_spec
 
     def write(workspace: Workspace) -> Made:
-        from cry_pipeline.evaluation.feature_sets import write_feature_sets
+        from cry_pipeline.reports.feature_sets import write_feature_sets
 
         report = write_feature_sets(
             catalog,
@@ -173,7 +173,7 @@ def feature_sets(catalog: Catalog) -> Report:
 
 def model_comparison(catalog: Catalog) -> Report:
     """Return the report that holds each model against the best baseline on the same folds."""
-    from cry_pipeline.evaluation.model_comparison import STAGE, comparison_names, comparison_spec, write_comparison
+    from cry_pipeline.reports.model_comparison import STAGE, comparison_names, comparison_spec, write_comparison
 
     return paired(
         "model_comparison",
@@ -188,7 +188,7 @@ def model_comparison(catalog: Catalog) -> Report:
 
 def leakage_ladder(catalog: Catalog) -> Report:
     """Return the report that shows what a leaking split adds to one model's figure."""
-    from cry_pipeline.evaluation.leakage_ladder import STAGE, ladder_names, ladder_spec, write_ladder
+    from cry_pipeline.reports.leakage_ladder import STAGE, ladder_names, ladder_spec, write_ladder
 
     return paired(
         "leakage_ladder",
@@ -203,7 +203,7 @@ def leakage_ladder(catalog: Catalog) -> Report:
 
 def hybrid_ablation(catalog: Catalog) -> Report:
     """Return the report that compares the hybrid image with its single planes."""
-    from cry_pipeline.evaluation.hybrid_ablation import STAGE, ablation_names, ablation_spec, write_ablation
+    from cry_pipeline.reports.hybrid_ablation import STAGE, ablation_names, ablation_spec, write_ablation
 
     return paired(
         "hybrid_ablation",
@@ -246,8 +246,8 @@ def experiments(catalog: Catalog) -> Report:
     """Return the report that holds one page for each experiment."""
 
     def write(workspace: Workspace) -> Made:
-        from cry_pipeline.evaluation.experiment_page import write_experiments
-        from cry_pipeline.evaluation.pages import EXPERIMENTS
+        from cry_pipeline.reports.experiment_page import write_experiments
+        from cry_pipeline.reports.pages import EXPERIMENTS
 
         found, not_run = find_evidence(catalog, workspace)
         reports = workspace.settings.reports
@@ -272,7 +272,7 @@ def site(catalog: Catalog, others: Iterable[dg.AssetKey]) -> Report:
     """Return the report of the site's first page, which leads to all ``others``."""
 
     def write(workspace: Workspace) -> Made:
-        from cry_pipeline.evaluation.site import write_site
+        from cry_pipeline.reports.site import write_site
 
         key, page, reused = write_site(catalog, *find_evidence(catalog, workspace), workspace.settings.reports)
         return Made(key, page, not reused, reused)

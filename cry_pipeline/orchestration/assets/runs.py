@@ -12,7 +12,7 @@ from cry_pipeline.orchestration.resources import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cry_pipeline.features.store import FeatureStore
+    from cry_pipeline.features.store.store import FeatureStore
 
 
 def run_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:

@@ -1,0 +1,1 @@
+"""The `cry-pipeline` command: a file for each group of sub-commands."""

@@ -1,0 +1,55 @@
+"""The `cry-pipeline champion` commands.
+
+Belongs here: arguments, lines and tables. Does not: work (inference does it), nor anything heavy at import.
+"""
+
+from typing import Annotated
+
+import typer
+
+from cry_pipeline.command.terminal import print_table, settings
+
+champion_app = typer.Typer(help="The exported model in use: what it is, what it was, and the way back.")
+
+
+@champion_app.command("show")
+def champion_show() -> None:
+    """Show the champion's model card."""
+    from cry_pipeline.inference.bundle import CARD, read_bundle
+    from cry_pipeline.inference.champions import current
+
+    bundle = read_bundle(current(settings().models))
+    typer.echo(f"{bundle.folder}\n\n{(bundle.folder / CARD).read_text(encoding='utf-8')}")
+
+
+@champion_app.command("history")
+def champion_history() -> None:
+    """List every switch of the champion, oldest first, with what it rested on."""
+    from cry_pipeline.inference.champions import ChampionError, history
+
+    events = history(settings().models)
+    if not events:
+        raise ChampionError("there has been no champion yet: make one with `cry-pipeline run`")
+    print_table(
+        [
+            {
+                "at": event.at,
+                "event": event.event,
+                "champion": event.digest[:16],
+                "before": (event.previous or "")[:16],
+                "why": "; ".join(event.why),
+            }
+            for event in events
+        ]
+    )
+
+
+@champion_app.command("rollback")
+def champion_rollback(
+    to: Annotated[str | None, typer.Option(help="Digest, or its beginning; the champion before by default.")] = None,
+) -> None:
+    """Make an earlier champion the champion again; what is rolled back from is not promoted again by itself."""
+    from cry_pipeline.inference.champions import roll_back
+
+    event = roll_back(settings().models, to)
+    typer.echo(f"The champion is {event.digest[:16]} again, after {(event.previous or '')[:16]}.")

@@ -1,0 +1,133 @@
+"""The whole command: its groups of sub-commands, one clear sentence for an error, and its exit codes.
+
+Belongs here: what holds for every sub-command. Does not: sub-commands (a file for each group beside this one), and
+nothing heavy at import: `--help` has to answer at once.
+"""
+
+import errno
+import io
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cry_pipeline.command.champion import champion_app
+from cry_pipeline.command.corpus import corpus_app
+from cry_pipeline.command.features import features_app
+from cry_pipeline.command.leaderboard import leaderboard
+from cry_pipeline.command.maintain import maintain
+from cry_pipeline.command.predict import predict
+from cry_pipeline.command.run import run, ui
+from cry_pipeline.command.store import store_app
+from cry_pipeline.command.terminal import close_output, log_to_terminal, shown
+from cry_pipeline.version import __version__
+
+INTERRUPTED, READER_LEFT = 130, 141
+"""Exit codes, as shells give them: 128 and the number of the signal."""
+KEPT = {
+    "run": "what was finished is kept; the same command goes on from there",
+    "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; the same command goes on from there",
+    "predict": "what was said of files stands; the same command begins anew",
+    "maintain": "what is gone was not needed, all else is whole; the same command goes on from there",
+    "store": "the store is as whole as before; the same command goes on from there",
+}
+"""What a command that was stopped leaves behind, and how to go on."""
+
+
+class _Commands(TyperGroup):
+    """Ends quietly where nobody reads any more, and says what is kept where somebody stops it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            kept = KEPT.get(ctx.invoked_subcommand or "", "nothing was changed by half; the same command begins anew")
+            typer.echo(f"\nStopped: {kept}.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            close_output()
+            raise typer.Exit(READER_LEFT) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Feature store and training batch pipeline for infant-cry audio.",
+    epilog="Data live under CRY_PIPELINE_DATA (./data); the corpus is taken from CRY_PIPELINE_CORPUS where it is set.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command; an error is one sentence and exit code 1, with a traceback only after ``--debug``."""
+    arguments, debug = _without_debug(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # of an encoding that may lack what is to be shown
+            stream.reconfigure(errors="backslashreplace")
+    if debug:
+        log_to_terminal(logging.DEBUG)
+    try:
+        try:
+            app(arguments, prog_name="cry-pipeline")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        close_output()
+        sys.exit(READER_LEFT)
+    except Exception as error:
+        if debug:
+            raise
+        status = getattr(error, "exit_code", 1)
+        said = shown(_sentence(error), lines=True)
+        typer.secho(said if status == INTERRUPTED else f"error: {said}", fg="red", err=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            close_output()  # or Python would try once more, and say so
+        sys.exit(status)
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Return ``arguments`` without ``--debug``, which may stand after any sub-command, and whether it was there."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    rest = arguments[len(options) :]
+    return [option for option in options if option != "--debug"] + rest, "--debug" in options
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if str(error) and isinstance(error, (ValueError, RuntimeError, OSError, ImportError)):
+        return str(error)
+    return f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand after a command, too.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    del debug, version  # main() and _show_version have seen to them
+
+
+for command in (run, ui, leaderboard, predict, maintain):
+    app.command()(command)
+for name, group in (
+    ("corpus", corpus_app),
+    ("features", features_app),
+    ("store", store_app),
+    ("champion", champion_app),
+):
+    app.add_typer(group, name=name, no_args_is_help=True)

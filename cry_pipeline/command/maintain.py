@@ -1,0 +1,34 @@
+"""The `cry-pipeline maintain` command.
+
+Belongs here: arguments and tables. Does not: work, nor anything heavy at import.
+"""
+
+from typing import Annotated
+
+import typer
+
+from cry_pipeline.command.terminal import catalog, log_to_terminal, megabytes, print_table, settings
+
+
+def maintain(
+    remove: Annotated[bool, typer.Option("--remove", help="Do it; otherwise it is only listed.")] = False,
+) -> None:
+    """List what is bad in the feature store and what nobody needs any more; set it aside and remove it where asked.
+
+    That is: bad and superseded parts, runs, evidence and bundles of before, leftovers, and Dagster's old records.
+    The daemon does it weekly.
+    """
+    where = settings()
+    log_to_terminal()
+    from cry_pipeline.orchestration.instance import open_instance
+    from cry_pipeline.orchestration.lock import write_alone
+    from cry_pipeline.orchestration.maintenance import House
+    from cry_pipeline.orchestration.maintenance import maintain as keep_house
+    from cry_pipeline.orchestration.resources import Workspace
+
+    with write_alone(where.data, "`cry-pipeline maintain`"), open_instance(where) as instance:
+        done = keep_house(House(catalog(where.catalog), Workspace.of(where), instance, change=remove))
+    if done:
+        print_table([{"what": item.what, "size": megabytes(item.bytes)} for item in done])
+    hint = "" if not done else ": done" if remove else ": would be done; do it with --remove"
+    typer.echo(f"{len(done)} items, {megabytes(sum(item.bytes for item in done))}{hint}.")

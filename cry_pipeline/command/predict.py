@@ -1,0 +1,62 @@
+"""The `cry-pipeline predict` command.
+
+Belongs here: arguments, lines and tables. Does not: work (inference does it), nor anything heavy at import.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cry_pipeline.command.terminal import print_table, shown
+
+if TYPE_CHECKING:
+    from cry_pipeline.inference.predict import Prediction
+
+
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Audio files, and folders whose audio files are taken.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")] = False,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of a bundle; the champion by default.")] = None,
+) -> None:
+    """Say of each recording whether it is a cry, and why the baby cries where the evidence allows an answer.
+
+    Not for diagnosis. A file that cannot be used is said, the others go on.
+
+    Of a folder, files without a suffix of audio are left out and named on stderr.
+
+    Exit codes: 0, all were answered; 1, not all, or there is no bundle; 2, usage.
+    """
+    from cry_pipeline.inference.listing import list_audio
+    from cry_pipeline.inference.predict import predictor
+
+    asked, listed = predictor(bundle), list_audio(paths)
+    if listed.left_out:
+        typer.echo(f"Left out: {shown(listed.sentence)}.", err=True)
+    predictions = asked.predict_files(listed.files)
+    if as_json:
+        failed = 0
+        for prediction in predictions:
+            failed += prediction.error is not None
+            typer.echo(prediction.as_json())
+    else:
+        found = list(predictions)
+        failed = sum(prediction.error is not None for prediction in found)
+        print_table([_row(prediction) for prediction in found])
+        for verdict in dict.fromkeys(prediction.verdict for prediction in found if len(found) == 1):
+            typer.echo(shown(verdict))
+        typer.echo(f"Bundle {found[0].bundle}. Not for diagnosis.")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _row(prediction: "Prediction") -> dict[str, str]:
+    probability = prediction.cry_probability
+    best = max(prediction.reasons, key=prediction.reasons.__getitem__, default="")
+    answer = "abstained" if prediction.abstained else f"{best} {prediction.reasons[best]:.2f}"
+    return {
+        "file": prediction.path,
+        "cry": "" if probability is None else f"{probability:.3f}",
+        "reason": "" if prediction.error else answer,
+        "verdict": prediction.verdict,
+    }

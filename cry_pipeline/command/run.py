@@ -1,0 +1,56 @@
+"""The commands `cry-pipeline run` and `cry-pipeline ui`.
+
+Belongs here: arguments, and what is said at the end. Does not: work (orchestration does it), nor anything heavy at
+import.
+"""
+
+from typing import Annotated
+
+import typer
+
+from cry_pipeline.command.terminal import log_to_terminal, settings
+
+
+def run(
+    select: Annotated[
+        str | None,
+        typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. 'key:\"features/mel64_8k\"+'."),
+    ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="Also the experiments of tier study: hours. Stopped, run it again to go on.")
+    ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds to wait for another run on the same data to end; 0: not at all, unset: as long as it takes.",
+            min=0.0,
+        ),
+    ] = None,
+) -> None:
+    """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports, champion.
+
+    What is there and current is reused, so a second run computes nothing.
+    """
+    where = settings()
+    log_to_terminal()
+    from cry_pipeline.definitions import build_definitions
+    from cry_pipeline.orchestration.launch import materialize
+
+    count = materialize(build_definitions(where), where, select, study=study, wait_s=wait)
+    typer.echo(f"{count} assets materialized under {where.data}.")
+    for name in ("leaderboard", "feature_sets"):
+        page = where.reports / f"{name}.html"
+        if page.exists():
+            typer.echo(page.resolve().as_uri())
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address that the web server listens on.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI on the instance that `cry-pipeline run` records to."""
+    where = settings()
+    log_to_terminal()
+    from cry_pipeline.orchestration.ui import serve
+
+    raise typer.Exit(serve(where, host, port))

@@ -1,0 +1,154 @@
+"""The `cry-pipeline store` commands.
+
+Belongs here: arguments and tables. Does not: work (each command calls the feature store), nor anything heavy at import.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cry_pipeline.command.terminal import catalog, megabytes, print_table, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cry_pipeline.catalog import Catalog
+    from cry_pipeline.features.store.garbage import Garbage
+    from cry_pipeline.features.store.store import FeatureStore
+
+store_app = typer.Typer(
+    help="The feature store: what is kept, whether it is sound, and how to make it smaller.", no_args_is_help=True
+)
+Names = Annotated[list[str] | None, typer.Argument(help="Feature sets of the catalog; all by default.")]
+
+
+@store_app.command("ls")
+def store_ls() -> None:
+    """List every feature set that is stored, those that the catalog no longer has among them."""
+    from cry_pipeline.features.store.garbage import feature_sets
+    from cry_pipeline.features.store.storage import open_storage
+
+    stores = _stores(None)
+    rows = []
+    for name, store in stores.items():
+        info = store.info()
+        rows.append(
+            {
+                "feature set": name,
+                "digest": info.digest[:12],
+                "recordings": info.recordings,
+                "parts": info.parts,
+                "size": megabytes(info.bytes),
+                "superseded": megabytes(info.superseded_bytes),
+            }
+        )
+    listed = {store.digest for store in stores.values()}
+    root = open_storage(settings().features)
+    for digest in feature_sets(root):
+        if digest not in listed:
+            parts = len(root.below(digest).parts())
+            cells = ("(not in the catalog)", digest[:12], "", parts, megabytes(root.size(digest)), "")
+            rows.append(dict(zip(rows[0], cells, strict=True)))
+    print_table(rows)
+
+
+@store_app.command("info")
+def store_info(name: Annotated[str, typer.Argument(help="A feature set of the catalog.")]) -> None:
+    """Show a feature set's size, rows, parts, parameters and digest, and the experiments and runs that use it."""
+    from cry_pipeline.features.kinds import parameters
+    from cry_pipeline.features.store.users import feature_uses
+
+    store = _stores([name])[name]
+    info = store.info()
+    about = {
+        "digest": info.digest,
+        "where": store.uri,
+        "recordings": info.recordings,
+        "parts": info.parts,
+        "size": megabytes(info.bytes),
+        "superseded": f"{info.superseded_parts} parts, {megabytes(info.superseded_bytes)}",
+        **parameters(store.spec),
+    }
+    users = [f"experiment {key}" for key, entry in _catalog().experiments.items() if entry.feature_set == name]
+    users += [f"run {use.run}" for use in feature_uses(settings().runs) if use.feature_set == info.digest]
+    print_table([{"property": key, "value": str(value)} for key, value in about.items()])
+    print_table([{"used by": user} for user in users or ["nobody"]])
+
+
+@store_app.command("verify")
+def store_verify(names: Names = None) -> None:
+    """Check every byte of every part; bad parts are set aside, their rows are missing until materialized again.
+
+    The exit code is 1 where anything was wrong.
+    """
+    faults = 0
+    for name, store in _stores(names).items():
+        report = store.verify()
+        faults += len(report.faults)
+        verdict = f"{len(report.faults)} faults" if report.faults else "sound"
+        typer.echo(f"{name}: {report.parts} parts, {megabytes(report.bytes)}: {verdict}")
+        for where, what in report.faults.items():
+            typer.echo(f"  {where}: {what}")
+    if faults:
+        raise typer.Exit(1)
+
+
+@store_app.command("compact")
+def store_compact(names: Names = None) -> None:
+    """Put small parts together; those they were made of stay until `store gc` removes them."""
+    for name, store in _stores(names).items():
+        report = store.compact()
+        typer.echo(f"{name}: {report.superseded} parts → {len(report.written)}, {megabytes(report.bytes)}")
+
+
+@store_app.command("gc")
+def store_gc(
+    names: Names = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove it; otherwise it is only listed.")] = False,
+    unlisted: Annotated[
+        bool, typer.Option("--unlisted", help="Also feature sets that neither the catalog nor a run uses.")
+    ] = False,
+) -> None:
+    """List what no run, and no reader of the last 24 hours, may need; remove it where asked.
+
+    That is: parts that a compaction superseded, and what dead writers left.
+    """
+    from cry_pipeline.features.store.garbage import collect_unlisted
+    from cry_pipeline.features.store.storage import open_storage
+    from cry_pipeline.features.store.users import feature_uses
+
+    uses = feature_uses(settings().runs)
+    keep = {part for use in uses for part in use.parts}
+    found = {name: store.collect_garbage(keep, dry_run=not remove) for name, store in _stores(names).items()}
+    if unlisted:
+        needed = {store.digest for store in _stores(None).values()} | {use.feature_set for use in uses}
+        found["(not in the catalog)"] = collect_unlisted(open_storage(settings().features), needed, dry_run=not remove)
+    _print_garbage(found, removed=remove)
+
+
+def _print_garbage(found: "Mapping[str, Garbage]", *, removed: bool) -> None:
+    rows = [
+        {"feature set": name, "what": path, "size": megabytes(size)}
+        for name, garbage in found.items()
+        for path, size in garbage.bytes_by_path.items()
+    ]
+    if rows:
+        print_table(rows)
+    total = megabytes(sum(garbage.bytes for garbage in found.values()))
+    hint = "" if not rows else ": removed" if removed else ": would be removed; do it with --remove"
+    typer.echo(f"{len(rows)} items, {total}{hint}.")
+
+
+def _catalog() -> "Catalog":
+    return catalog(settings().catalog)
+
+
+def _stores(names: list[str] | None) -> "dict[str, FeatureStore]":
+    """Return the stores of the feature sets ``names`` of the catalog; of all of them by default."""
+    from cry_pipeline.features.store.store import FeatureStore
+
+    specs = _catalog().feature_sets
+    for name in names or []:
+        if name not in specs:
+            raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(specs))}")
+    return {name: FeatureStore.open(settings().features, specs[name]) for name in names or specs}

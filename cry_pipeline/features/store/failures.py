@@ -1,0 +1,116 @@
+"""Recordings that a feature set has no features of, and why.
+
+Belongs here: the record of them beside the parts, and what it says of a manifest. Does not: finding out
+(extraction.py), and what to do about it (those who read features).
+
+A failure is of a row, so a decoder that gives other samples of a file starts anew. It is no verdict for ever either:
+whoever computes what is missing tries failed recordings again, and the record then holds what came of it.
+"""
+
+import json
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cry_pipeline.catalog import digest
+from cry_pipeline.features.store.rows import RowKey
+
+if TYPE_CHECKING:
+    from cry_pipeline.features.store.storage import Storage
+    from cry_pipeline.features.store.store import FeatureStore
+
+LOG = logging.getLogger("cry_pipeline")
+FAILURES = "failures.json"
+FORMAT = 1
+MOST_FAILED = 0.5
+"""Where a larger share of a manifest failed, something is wrong with the feature set or the files, not with a few."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a manifest a feature set covers; :attr:`ok` says whether it can be worked with."""
+
+    recordings: int
+    failed: dict[str, str]
+    """Recordings that cannot be featurized, and why; whoever reads the others leaves these out, and says so."""
+    missing: list[str]
+    """Recordings that nobody has tried yet, or whose features were lost."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether each recording has features or a reason, and most have features."""
+        return not self.missing and len(self.failed) <= MOST_FAILED * self.recordings
+
+    @property
+    def sentence(self) -> str:
+        """What to say of it; empty where all recordings have features."""
+        said = []
+        if self.missing:
+            said.append(
+                f"{len(self.missing)} of {self.recordings} recordings have no features yet, among them"
+                f" {self.missing[0]}: materialize the feature set"
+            )
+        if self.failed:
+            first = next(iter(self.failed))
+            said.append(
+                f"{len(self.failed)} of {self.recordings} recordings cannot be featurized and are left out of what is"
+                f" made of this feature set, among them {first}: {self.failed[first]}"
+            )
+        return "; ".join(said)
+
+
+def coverage(store: "FeatureStore", ids: Collection[str]) -> Coverage:
+    """Return how much of ``ids`` is in ``store``, which is of a manifest."""
+    lacking = store.missing(ids)
+    reasons = store.failures() if lacking else {}
+    failed = {name: reasons[name] for name in lacking if name in reasons}
+    return Coverage(len(ids), failed, [name for name in lacking if name not in failed])
+
+
+def read_failures(storage: "Storage") -> dict[RowKey, str]:
+    """Return the reason by row; a record that is not what was written is said, and counts as none."""
+    found = _read(storage)
+    if found is None:
+        LOG.warning("feature store %s: %s is not what was written: it counts as none", storage.uri, FAILURES)
+    return found or {}
+
+
+def mend_failures(storage: "Storage") -> bool:
+    """Empty the record where it is not what was written; return whether that was so."""
+    damaged = _read(storage) is None
+    if damaged:
+        _write(storage, {})
+    return damaged
+
+
+def note_failures(storage: "Storage", tried: Iterable[RowKey], failed: Mapping[RowKey, str]) -> None:
+    """Record that of the rows ``tried`` those in ``failed`` cannot be made, and the others can."""
+    before = read_failures(storage)
+    tried = set(tried)
+    after = {key: reason for key, reason in before.items() if key not in tried} | dict(failed)
+    if after != before:
+        _write(storage, after)
+
+
+def _read(storage: "Storage") -> dict[RowKey, str] | None:
+    """Return the reason by row; None where the record is not what was written."""
+    try:
+        content = json.loads(storage.read(FAILURES))
+        rows = [(str(recording), str(samples), str(reason)) for recording, samples, reason in content["failed"]]
+        intact = content["format"] == FORMAT and content["sha256"] == _checksum(rows)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, LookupError):
+        return None
+    return {(recording, samples): reason for recording, samples, reason in rows} if intact else None
+
+
+def _write(storage: "Storage", failures: Mapping[RowKey, str]) -> None:
+    rows = [(*key, reason) for key, reason in sorted(failures.items())]
+    content = {"format": FORMAT, "failed": rows, "sha256": _checksum(rows)}
+    storage.replace(FAILURES, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _checksum(rows: list[tuple[str, str, str]]) -> str:
+    return digest(format=FORMAT, failed=rows)

@@ -1,0 +1,298 @@
+"""The feature store: never silently wrong, with no log and no lock.
+
+Belongs here: which parts there are, how one becomes visible, and which rows lie where. Does not: a part's own
+files (parts.py) and how features are computed (extraction.py).
+
+A part is written under ``tmp/``, read back, brought to the disk, and made visible by one rename into ``parts/``.
+Nothing in ``parts/`` ever changes. Two writers can at worst compute the same rows twice; of equal rows every reader
+takes those of the part with the smallest name. A compaction writes a part that supersedes others: readers who come
+later do not look at these, a snapshot still does, and garbage collection removes them when nobody needs them.
+
+On an object store there is no rename: a part is there from the moment at which its ``part.json`` is, which is put last.
+
+A row is named by a recording *and* the samples that it was computed from. Those who read name recordings only, so the
+store they read is bound to a manifest (:meth:`FeatureStore.of`), which states each recording's samples: rows of other
+samples are never given, and count as missing.
+
+``<uri>/<feature-set digest>/``: ``feature_set.json`` (what the digest is made of, for people), ``failures.json``,
+``parts/<part>/``, in a folder ``tmp/``, and ``quarantine/`` with the parts that were set aside (checking.py).
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cry_pipeline.catalog import FeatureSetSpec, digest
+from cry_pipeline.features.kinds import feature_set_digest, key_parts, kinds_of
+from cry_pipeline.features.store.checking import VerifyReport, set_aside
+from cry_pipeline.features.store.compaction import TARGET_BYTES, CompactionReport, compact
+from cry_pipeline.features.store.encoding import check_written, describe, encode
+from cry_pipeline.features.store.failures import FAILURES, Coverage, coverage, mend_failures, read_failures
+from cry_pipeline.features.store.garbage import Garbage, collect
+from cry_pipeline.features.store.parts import Part
+from cry_pipeline.features.store.reading import gathered
+from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError, RowKey, check_rows
+from cry_pipeline.features.store.snapshots import PartIndex, Snapshot
+from cry_pipeline.features.store.storage import INDEX, READERS_S, Storage, open_storage
+
+__all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo", "VerifyReport"]
+
+DESCRIPTION = "feature_set.json"
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What there is of a feature set: its visible parts, with their bytes on the disk, and the superseded ones."""
+
+    digest: str
+    recordings: int
+    parts: int
+    bytes: int
+    superseded_parts: int = 0
+    superseded_bytes: int = 0
+
+
+class FeatureStore:
+    """The features of one feature set, in a place of their own under the store's root."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        spec: FeatureSetSpec,
+        snapshot: Snapshot | None = None,
+        samples: Mapping[str, str] | None = None,
+    ) -> None:
+        self.storage = storage
+        self.spec = spec
+        self.digest = feature_set_digest(spec)
+        self.kinds = tuple(kinds_of(spec))
+        self.index = PartIndex(storage, self.digest, None if snapshot is None else snapshot.parts)
+        self._snapshot = snapshot
+        self._samples = samples
+
+    @classmethod
+    def open(cls, uri: str | Path, spec: FeatureSetSpec) -> "FeatureStore":
+        """Return the store of ``spec`` under ``uri``, of no manifest; nothing is made before something is written.
+
+        Args:
+            uri: a folder's path, or ``s3://bucket/prefix``.
+            spec: the feature set.
+
+        Raises:
+            FeatureStoreError: features are not kept in such a place.
+        """
+        return cls(open_storage(uri).below(feature_set_digest(spec)), spec)
+
+    @property
+    def uri(self) -> str:
+        """Where the feature set lies."""
+        return self.storage.uri
+
+    def of(self, samples: Mapping[str, str]) -> "FeatureStore":
+        """Return the store as a manifest's reader: its rows are those of each recording's ``samples_digest``.
+
+        Args:
+            samples: the digest by recording, see :func:`~cry_pipeline.features.store.rows.samples_of`.
+        """
+        bound = FeatureStore(self.storage, self.spec, self._snapshot, samples)
+        bound.index = self.index
+        return bound
+
+    def keys(self, ids: Iterable[str]) -> list[RowKey]:
+        """Return what names the rows of ``ids``, in their order; of a recording that the manifest lacks, no row at all.
+
+        Raises:
+            FeatureStoreError: the store is of no manifest.
+        """
+        if self._samples is None:
+            raise FeatureStoreError(f"{self.uri}: of which samples? Read the store of a manifest: FeatureStore.of()")
+        return [(name, self._samples.get(name, "")) for name in ids]
+
+    def row_keys(self) -> set[RowKey]:
+        """Return what names all rows that are here, of whatever samples."""
+        return set(self.index.refresh())
+
+    def recording_ids(self) -> set[str]:
+        """Return the recordings of the manifest whose features are here."""
+        here = self.index.refresh()
+        return {name for name, samples in self.keys(name for name, _ in here) if (name, samples) in here}
+
+    def missing(self, ids: Iterable[str]) -> list[str]:
+        """Return those of ``ids`` whose features are not here, in their order."""
+        here = self.index.refresh()
+        return [key[0] for key in self.keys(ids) if key not in here]
+
+    def failures(self) -> dict[str, str]:
+        """Return which recordings of the manifest could not be featurized, and why."""
+        failed, here = read_failures(self.storage), self.index.refresh()
+        keys = self.keys(name for name, _ in failed)
+        return {key[0]: failed[key] for key in keys if key in failed and key not in here}
+
+    def coverage(self, ids: Collection[str]) -> Coverage:
+        """Return which of ``ids`` have features, which cannot have any, and which nobody has tried yet."""
+        return coverage(self, ids)
+
+    def data_version(self, ids: Iterable[str]) -> str:
+        """Return the digest of the rows of ``ids``: the feature set, each recording, and its samples.
+
+        Who wrote a row, and where, is not in it.
+        """
+        return digest(feature_set=self.digest, rows=sorted(set(self.keys(ids))))
+
+    def snapshot(self) -> Snapshot:
+        """Return which parts a reader takes rows from now; a part whose rows others hold too may not be among them."""
+        return Snapshot(self.digest, tuple(sorted({part.name for part in self.index.refresh().values()})))
+
+    def at(self, snapshot: Snapshot) -> "FeatureStore":
+        """Return a store that reads exactly the parts of ``snapshot``, and into which nothing can be written.
+
+        Raises:
+            FeatureStoreError: the snapshot is of another feature set. A part that is gone raises when it is read.
+        """
+        if snapshot.feature_set != self.digest:
+            raise FeatureStoreError(f"the snapshot is of the feature set {snapshot.feature_set}, not of {self.digest}")
+        return FeatureStore(self.storage, self.spec, snapshot, self._samples)
+
+    def info(self) -> StoreInfo:
+        """Return how much there is."""
+        recordings = len({recording for recording, _ in self.index.refresh()})
+        visible, present = self.index.visible, self.index.present
+        bytes_of = {name: part.bytes_stored for name, part in present.items()}
+        own = sum(bytes_of[name] for name in visible)
+        superseded = len(present) - len(visible)
+        return StoreInfo(self.digest, recordings, len(visible), own, superseded, sum(bytes_of.values()) - own)
+
+    def write(self, rows: FeatureRows) -> str:
+        """Keep ``rows`` as one new part and return its name; when this returns, they outlive a power failure.
+
+        Raises:
+            FeatureStoreError: the rows are not whole rows of this feature set, or what was written reads back
+                otherwise. Nothing becomes visible then.
+        """
+        return self.commit(rows)
+
+    def commit(
+        self, rows: FeatureRows, supersedes: Sequence[str] = (), made_by: Sequence[Mapping[str, str]] = ()
+    ) -> str:
+        """Do what :meth:`write` does, for compaction.
+
+        Args:
+            rows: to keep.
+            supersedes: parts that nobody has to look at any more once this one is visible.
+            made_by: libraries that computed the rows, if not this process did.
+        """
+        self._refuse_snapshot()
+        check_rows(rows, self.spec)
+        if not self._is_described():
+            self._describe()
+        files = encode(rows, self.spec)
+        content = describe(rows, files, self.spec, supersedes, made_by)
+        part = Part.parsed(self.storage, "", content)
+        self.storage.publish(
+            part.name, files | {INDEX: content}, lambda path: check_written(part.at(path), rows, files)
+        )
+        return part.name
+
+    def compact(self, target_bytes: int = TARGET_BYTES) -> CompactionReport:
+        """Put small parts, and parts that hold the same rows, together into parts of at most ``target_bytes``.
+
+        Those that they were made of stay until garbage is collected.
+
+        Raises:
+            FeatureStoreError: a part is not as it was written, or what was written reads back otherwise.
+        """
+        self._refuse_snapshot()
+        return compact(self, target_bytes)
+
+    def collect_garbage(
+        self, keep: Iterable[str] = (), *, readers_s: float = READERS_S, dry_run: bool = True
+    ) -> Garbage:
+        """Return what nobody needs any more, and remove it where ``dry_run`` is False.
+
+        Args:
+            keep: names of parts that recorded snapshots need.
+            readers_s: seconds for which a reader may go on with what it saw when it began.
+            dry_run: only tell.
+
+        Raises:
+            FeatureStoreError: a part is not as it was written.
+        """
+        self._refuse_snapshot()
+        return collect(self, set(keep), readers_s, dry_run=dry_run)
+
+    def read(self, ids: Sequence[str], kinds: Sequence[str]) -> FeatureRows:
+        """Return the arrays ``kinds`` of ``ids``, in their order, of the samples that the manifest states.
+
+        Raises:
+            FeatureStoreError: features of a recording are not here, a part is not as it was written, or the store is
+                of no manifest.
+        """
+        return self.read_rows(self.keys(ids), kinds)
+
+    def read_rows(self, keys: Sequence[RowKey], kinds: Sequence[str]) -> FeatureRows:
+        """Return the arrays ``kinds`` of the rows ``keys``, in their order; raises as :meth:`read`."""
+        unknown = [kind for kind in kinds if kind not in self.kinds]
+        if unknown:
+            held = ", ".join(self.kinds)
+            raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {held}")
+        while True:
+            places = self.index.refresh()
+            missing = [key for key in keys if key not in places]
+            if missing:
+                raise FeatureStoreError(
+                    f"{self.uri}: {len(missing)} of {len(keys)} recordings have no features here, among them"
+                    f" {missing[0][0]}; materialize the feature set first"
+                )
+            wanted = [(places[key], places[key].rows[key]) for key in keys]
+            try:
+                return gathered(keys, wanted, kinds, self.spec)
+            except FeatureStoreError:
+                # Superseded and removed while it was read: all arrays are read again, so that none is of another part.
+                if all(part.here for part in {part for part, _ in wanted}):
+                    raise
+
+    def set_aside_damaged(self) -> dict[str, str]:
+        """Move parts that cannot be opened, or whose files are lost or of another size, to ``quarantine/``.
+
+        That costs a look at each file; :meth:`verify` finds all faults. Returns what was wrong, by part; raises
+        ``OSError`` as :meth:`verify`.
+        """
+        self._refuse_snapshot()
+        self.index = PartIndex(self.storage, self.digest)  # what was loaded before may have been damaged since
+        with suppress(FeatureStoreError):  # of a part that cannot be opened, which is found below
+            self.index.refresh()
+        return set_aside(self, Part.obvious_faults, self.index.present).faults
+
+    def verify(self) -> VerifyReport:
+        """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
+
+        Raises:
+            OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
+        """
+        self._refuse_snapshot()
+        report = set_aside(self, Part.faults)
+        if report.parts and not self._is_described():
+            report.faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
+            self._describe()
+        if mend_failures(self.storage):
+            report.faults[FAILURES] = f"{FAILURES} was not what was written, and is emptied: materialize the set again"
+        return report
+
+    def _refuse_snapshot(self) -> None:
+        if self._snapshot is not None:
+            raise FeatureStoreError(f"{self.uri}: a snapshot can only be read; open the store itself to change it")
+
+    def _description(self) -> bytes:
+        about = {"feature_set": self.digest, **key_parts(self.spec)}
+        return (json.dumps(about, indent=2) + "\n").encode()
+
+    def _is_described(self) -> bool:
+        try:
+            return self.storage.read(DESCRIPTION) == self._description()
+        except FileNotFoundError:
+            return False
+
+    def _describe(self) -> None:
+        self.storage.replace(DESCRIPTION, self._description())

@@ -1,0 +1,219 @@
+"""One page for each experiment: its verdict in words, and everything that a doubter asks for.
+
+Belongs here: what stands on the page, and when it is current. Does not: evidence (evidence.py), what a run left
+behind (run_details.py), figures (figures/), and the page's words and looks (``templates/``).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cry_pipeline import keys
+from cry_pipeline.artefacts import is_current
+from cry_pipeline.catalog import Catalog
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.features.kinds import parameters
+from cry_pipeline.progress import track
+from cry_pipeline.reports.figures import experiments as experiment_plots
+from cry_pipeline.reports.figures import intervals as plots
+from cry_pipeline.reports.figures.style import Theme
+from cry_pipeline.reports.leaderboard import NO_TWIN, twins
+from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
+from cry_pipeline.reports.pages import EXPERIMENTS, Picture, data_uri, fill, picture, write_page
+from cry_pipeline.reports.run_details import RunDetails
+from cry_pipeline.side_by_side import in_processes
+from cry_pipeline.training.fold_folders import DamagedFoldError
+
+LOG = logging.getLogger("cry_pipeline")
+STAGE = "experiment_page"
+
+
+def experiment_path(folder: Path, name: str) -> Path:
+    """Return where the page of experiment ``name`` lies in the folder of reports."""
+    return folder / EXPERIMENTS / f"{name}.html"
+
+
+def write_experiments(
+    catalog: Catalog,
+    evidence: Sequence[Evidence],
+    details: Callable[[Evidence], RunDetails],
+    folder: Path,
+    workers: int = 1,
+) -> tuple[int, int]:
+    """Write the page of each experiment that there is evidence of; returns how many were (made, current).
+
+    Pages of experiments without evidence of now are removed: what is not shown is not mistaken for a result.
+
+    Args:
+        catalog: what the experiments are made of.
+        evidence: of any of its experiments.
+        details: gives an experiment's details; called only for pages that are made.
+        folder: where reports lie.
+        workers: pages that are made side by side, each in a process of its own.
+    """
+    names, others = twins(evidence), {found.provenance.experiment: found for found in evidence}
+    stale: list[_Page] = []
+    for found in evidence:
+        twin = others.get(names[found.provenance.experiment])
+        key = keys.key(
+            STAGE,
+            page_spec(STAGE, descriptions=_descriptions(catalog, found), probes=probe_words(catalog, found)),
+            {"evidence": found.digest, "twin": twin.digest if twin else None},
+        )
+        path = experiment_path(folder, found.provenance.experiment)
+        if not is_current(path, key):
+            stale.append(_Page(path, key, found, twin))
+    asked = [_with_details(page, details) for page in stale]
+    make = partial(_make_page, catalog)
+    made = in_processes(make, asked, workers) if min(workers, len(asked)) > 1 else ((one, make(one)) for one in asked)
+    for _ in track(made, "pages of experiments", total=len(asked), unit="pages"):
+        pass
+    _remove_others(folder / EXPERIMENTS, others)
+    return len(stale), len(evidence) - len(stale)
+
+
+class _Page(NamedTuple):
+    path: Path
+    digest: str
+    found: Evidence
+    twin: Evidence | None
+
+
+def _with_details(page: _Page, details: Callable[[Evidence], RunDetails]) -> tuple[_Page, RunDetails]:
+    """Return the page with its details; of a run that is damaged it says so, under a key that is not current."""
+    try:
+        return page, details(page.found)
+    except DamagedFoldError as error:
+        LOG.warning("%s: what its run left is damaged (%s)", page.found.provenance.experiment, error)
+        return page._replace(digest=f"{page.digest}, run damaged"), RunDetails({}, fault=str(error))
+
+
+def _make_page(catalog: Catalog, asked: tuple[_Page, RunDetails]) -> None:
+    page, details = asked
+    write_page(page.path, page.digest, lambda: experiment_html(catalog, page.found, details, page.twin))
+
+
+def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:
+    """Return the page of one experiment; ``twin`` is the donor-grouped one that a clip-level result is read with."""
+    of = found.provenance
+    experiment = catalog.experiments[of.experiment]
+    model = catalog.models[experiment.model]
+    return fill(
+        TEMPLATES[STAGE],
+        root="../",
+        title=of.experiment,
+        synthetic=found.synthetic,
+        found=found,
+        twin=twin,
+        no_twin=NO_TWIN,
+        metric_names=METRIC_NAMES,
+        metric=METRIC_NAMES[found.headline_metric],
+        descriptions=_descriptions(catalog, found),
+        reads_features=bool(model.inputs),
+        probe_words=probe_words(catalog, found),
+        pictures=_pictures(found, details),
+        mistakes=[(each, data_uri(experiment_plots.spectrogram(each.mel))) for each in details.mistakes],
+        heard=catalog.feature_sets[of.feature_set],
+        fault=details.fault,
+        lineage=_lineage(catalog, found, details),
+    )
+
+
+def probe_words(catalog: Catalog, found: Evidence) -> dict[str, str]:
+    """Return, by shortcut that was probed, what its probe goes by: columns of the manifest, as the catalog has them."""
+    words: dict[str, str] = {}
+    for probe in found.probes:
+        if probe.experiment is None:
+            words[probe.name] = "Only how the same donor's recordings in the training rows are labelled"
+            continue
+        model = catalog.models[catalog.experiments[probe.experiment].model]
+        columns = [column.removesuffix("_hz").removesuffix("_s").replace("_", " ") for column in model.metadata]
+        words[probe.name] = f"Only {', '.join(columns)}" if columns else model.description
+    return words
+
+
+def _descriptions(catalog: Catalog, found: Evidence) -> dict[str, tuple[str, str]]:
+    """Return (name, description) of what the experiment is made of, by what it is."""
+    of = catalog.experiments[found.provenance.experiment]
+    return {
+        "cohort": (of.cohort, catalog.cohorts[of.cohort].description),
+        "model": (of.model, catalog.models[of.model].description),
+        "features": (of.feature_set, catalog.feature_sets[of.feature_set].description),
+        "folds": (of.protocol, catalog.protocols[of.protocol].description),
+    }
+
+
+def _pictures(found: Evidence, details: RunDetails) -> dict[str, Picture]:
+    name = found.provenance.experiment
+    drawn: dict[str, tuple[Callable[[Evidence, Theme], bytes], str]] = {
+        "null": (experiment_plots.null, "Null distribution of the headline metric with this run's value."),
+        "confusion": (plots.confusion_matrix, "Confusion matrix."),
+        "recall": (plots.class_recall, "Recall of each class with intervals, as in the table of classes."),
+        "reliability": (experiment_plots.reliability, "Reliability curve with intervals over donors."),
+        "abstention": (experiment_plots.abstention, "Accuracy and UAR of the surest predictions, by share given out."),
+    }
+    if found.roc:
+        drawn["roc"] = (plots.roc, "ROC curves, one for each fold.")
+    made = {
+        key: picture(lambda theme, draw=draw: draw(found, theme), f"{words} {name}.")
+        for key, (draw, words) in drawn.items()
+    }
+    if details.histories:
+        made["learning"] = picture(
+            lambda theme: experiment_plots.learning_curves(details.histories, details.best_epochs, theme),
+            f"Training and validation loss by epoch of each fold of {name}.",
+        )
+    return made
+
+
+def _lineage(catalog: Catalog, found: Evidence, details: RunDetails) -> dict[str, dict[str, Any]]:
+    """Return, by heading, what the numbers were made from: digests, parameters, versions."""
+    of, run = found.provenance, details.lineage
+    environment, made_from = run.get("environment", {}), run.get("made_from", {})
+    git = environment.get("git") or {}
+    return {
+        "Digests": {
+            "run": of.run_digest,
+            "evidence": found.digest,
+            "features": of.feature_digest,
+            "folds": made_from.get("inputs", {}).get("folds", "not noted"),
+        },
+        "Model": _flat(made_from.get("spec", {}).get("model", {})) | {"seed": of.seed},
+        "Fitted (fold 0-0)": _flat(run.get("fitted", {}))
+        | {"training of all folds": "not noted" if details.fault else f"{details.seconds:.0f} s"},
+        "Features": _flat(parameters(catalog.feature_sets[of.feature_set])),
+        "Folds": _flat(catalog.protocols[of.protocol].model_dump(mode="json", exclude={"description"}))
+        | {"donors on both sides": found.shared_donors},
+        "Evidence": {
+            "resamples of donors": f"{found.resamples} with seed {found.resampling_seed}; "
+            f"{found.resamples_lost} lacked a class and are not used",
+            "permutations": found.null.permutations,
+            "recordings from": ", ".join(of.sources),
+        },
+        "Versions": {
+            "cry_pipeline": environment.get("cry_pipeline", "not noted"),
+            "commit": f"{git['commit']}{', with changes' if git.get('modified') else ''}" if git else "not noted",
+            "python": environment.get("python", "not noted"),
+            **environment.get("libraries", {}),
+            "system": environment.get("system", "not noted"),
+        },
+    }
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``values`` as words: lists with commas, what is nested as ``name: value``."""
+
+    def words(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return "; ".join(f"{name}: {words(inner)}" for name, inner in value.items())
+        return ", ".join(map(words, value)) if isinstance(value, list | tuple) else str(value)
+
+    return {name: words(value) for name, value in values.items()}
+
+
+def _remove_others(folder: Path, kept: Mapping[str, Evidence]) -> None:
+    for path in folder.glob("*.html*"):
+        if path.name.split(".html")[0] not in kept:
+            path.unlink()

@@ -1,0 +1,117 @@
+"""What a second of audio takes in each feature set: frames, values, bytes, and CPU time.
+
+Belongs here: measuring feature sets on a few recordings. Does not: benchmarks of whole extractions
+(cry_pipeline_tests/benchmarks), and what is shown beside the numbers (feature_sets.py).
+"""
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cry_pipeline.catalog import FeatureSetSpec
+
+if TYPE_CHECKING:
+    from cry_pipeline.corpus.sources import Roots
+    from cry_pipeline.reports.figures.feature_sets import Imaged
+
+ARRAYS = ("spectrogram", "mel", "mfcc", "statistics")
+REPEATS = 5
+
+
+def measure(sets: "Sequence[Imaged]", examples: pd.DataFrame, recordings: pd.DataFrame, roots: "Roots") -> pd.DataFrame:
+    """Return one row per feature set: its parameters, and what a second of audio takes.
+
+    Columns: feature_set; sample_rate_hz, window_ms, hop_ms, fmin_hz, fmax_hz; upsampled and downsampled (shares of the
+    manifest's recordings whose own rate is lower, and higher); frames_per_s; ``<array>_width`` and
+    ``<array>_bytes_per_s`` of each array, bytes_per_s of all; transform_ms_per_s and
+    statistics_ms_per_s, CPU time of one thread, and cost_ms_per_s, their sum; digest.
+    """
+    from cry_pipeline.features.kinds import feature_set_digest
+
+    seconds = float(examples["duration_s"].sum())
+    rows = []
+    for one in sets:
+        spec, arrays = one.spec, one.rows.arrays
+        transform_s, statistics_s = extraction_cost(spec, _samples(examples, roots, spec.sample_rate_hz))
+        rows.append(
+            {
+                "feature_set": one.name,
+                "sample_rate_hz": spec.sample_rate_hz,
+                "window_ms": 1e3 * spec.window_samples / spec.sample_rate_hz,
+                "hop_ms": 1e3 * spec.hop_samples / spec.sample_rate_hz,
+                "fmin_hz": spec.fmin_hz,
+                "fmax_hz": spec.fmax_hz,
+                **resampled(recordings, spec),
+                "frames_per_s": one.rows.offsets[-1] / seconds,
+                **{f"{name}_width": array.shape[1] for name, array in arrays.items()},
+                **{f"{name}_bytes_per_s": array.nbytes / seconds for name, array in arrays.items()},
+                "bytes_per_s": one.rows.nbytes / seconds,
+                "transform_ms_per_s": 1e3 * transform_s / seconds,
+                "statistics_ms_per_s": 1e3 * statistics_s / seconds,
+                "cost_ms_per_s": 1e3 * (transform_s + statistics_s) / seconds,
+                "digest": feature_set_digest(spec),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def extraction_cost(spec: FeatureSetSpec, recordings: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return CPU seconds of transforms and of pooled statistics over ``recordings``, float32 [samples] each.
+
+    One recording at a time in this thread, as extraction does on a CPU; the least of five rounds after one to warm
+    up, since whatever else the machine does can only add.
+    """
+    import torch
+
+    from cry_pipeline.features.computing import FeatureSetComputer
+    from cry_pipeline.features.statistics import StatisticsPool
+
+    computer, pool = FeatureSetComputer(spec), StatisticsPool(spec)
+
+    def round_s() -> tuple[float, float]:
+        spent = [0.0, 0.0]
+        for samples in recordings:
+            started = time.thread_time()
+            features = computer.features([samples])
+            between = time.thread_time()
+            pool(**{kind: features[kind][0].numpy() for kind in ("spectrogram", "mel", "mfcc")})
+            spent[0] += between - started
+            spent[1] += time.thread_time() - between
+        return spent[0], spent[1]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            rounds = [round_s() for _ in range(1 + REPEATS)][1:]
+    finally:
+        torch.set_num_threads(threads)
+    return min(rounds, key=sum)
+
+
+def resampled(recordings: pd.DataFrame, spec: FeatureSetSpec) -> dict[str, float]:
+    """Return the shares of ``recordings`` that are upsampled (empty upper bins) and downsampled (lost highs)."""
+    own_hz = recordings["sample_rate_hz"]
+    return {
+        "upsampled": float((own_hz < spec.sample_rate_hz).mean()),
+        "downsampled": float((own_hz > spec.sample_rate_hz).mean()),
+    }
+
+
+def machine() -> str:
+    """Return what costs were measured on, in words."""
+    import torch
+
+    return f"{platform.machine()} with {os.cpu_count()} CPUs, PyTorch {torch.__version__}"
+
+
+def _samples(examples: pd.DataFrame, roots: "Roots", sample_rate_hz: int) -> list[np.ndarray]:
+    from cry_pipeline.corpus.decoding import load_samples
+
+    places = zip(examples["root"].astype(str), examples["path"].astype(str), strict=True)
+    return [load_samples(roots.locate(*place), sample_rate_hz) for place in places]

@@ -1,0 +1,1 @@
+"""Plots, as PNG bytes, and the one style that they share."""

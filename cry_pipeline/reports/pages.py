@@ -1,0 +1,91 @@
+"""Pages of the site: pictures for light and dark as data URIs, templates filled strictly, files written whole.
+
+Belongs here: what all reports' pages share, their navigation among it. Does not: what a page says (its template)
+and shows (its module).
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cry_pipeline.artefacts import current_table, is_current, write_html
+from cry_pipeline.reports.figures.style import DARK, DPI, LIGHT, Theme
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CSS_DPI = 96
+PAGES = MappingProxyType(
+    {
+        "index.html": "Overview",
+        "leaderboard.html": "Leaderboard",
+        "model_comparison.html": "Model comparison",
+        "leakage_ladder.html": "Leakage ladder",
+        "hybrid_ablation.html": "Hybrid ablation",
+        "feature_sets.html": "Feature sets",
+    }
+)
+"""The pages that every page leads to, by their file in the folder of reports, in the order of the navigation."""
+EXPERIMENTS = "experiments"
+"""The folder, beside these pages, of one page for each experiment."""
+
+
+class Picture(NamedTuple):
+    """A figure for light and for dark pages, as data URIs, with its width in CSS pixels and its words."""
+
+    light: str
+    dark: str
+    width: int
+    words: str
+
+
+def picture(draw: Callable[[Theme], bytes], words: str) -> Picture:
+    """Return the figure that ``draw`` makes, as PNG bytes, in both themes; ``words`` are for who cannot see it."""
+    light, dark = draw(LIGHT), draw(DARK)
+    # A PNG holds its width in bytes 16 to 19; figures are drawn finer than CSS pixels, for sharp screens.
+    width = int.from_bytes(light[16:20], "big") * CSS_DPI // DPI
+    return Picture(data_uri(light), data_uri(dark), width, words)
+
+
+def fill(template: str, *, page: str = "", root: str = "", **values: Any) -> str:
+    """Return the page that ``template`` of ``templates/`` makes of ``values``; a value it lacks raises.
+
+    ``page`` is the page's own file among :data:`PAGES`, if it is one, and ``root`` the way from the page's folder to
+    theirs: empty, or ``../``. All links are relative, so that the folder can be moved, sent or put on a server.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("cry_pipeline.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        page=page, root=root, pages=PAGES, experiments=EXPERIMENTS, **values
+    )
+
+
+def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
+    """Write the page that ``make`` returns, with its provenance, unless it is current; returns whether it was.
+
+    A page whose own file was changed, or that was made from anything else than what ``digest`` stands for, is made
+    again.
+    """
+    if is_current(path, digest):
+        return True
+    write_html(path, make(), digest)
+    return False
+
+
+def kept_table(page: Path, table: Path, digest: str) -> "pd.DataFrame | None":
+    """Return the table of a report if it and its page are current under ``digest``, else None: both are made again."""
+    return current_table(table, digest) if is_current(page, digest) else None
+
+
+def data_uri(png: bytes) -> str:
+    """Return a PNG as an address that holds it."""
+    return f"data:image/png;base64,{b64encode(png).decode()}"

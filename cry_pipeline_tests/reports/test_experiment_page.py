@@ -1,0 +1,340 @@
+"""An experiment's page and the site: the evidence's own numbers, what stands beside them, links that lead somewhere."""
+
+import hashlib
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cry_pipeline.artefacts import write_json
+from cry_pipeline.catalog import load_catalog
+from cry_pipeline.evaluation.evidence import evaluate
+from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
+from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
+from cry_pipeline.reports.experiment_page import experiment_html, probe_words, write_experiments
+from cry_pipeline.reports.figures import comparisons as comparison_plots
+from cry_pipeline.reports.figures import experiments as experiment_plots
+from cry_pipeline.reports.figures import intervals as plots
+from cry_pipeline.reports.hybrid_ablation import write_ablation
+from cry_pipeline.reports.leaderboard import NO_TWIN, write_leaderboard
+from cry_pipeline.reports.leakage_ladder import write_ladder
+from cry_pipeline.reports.model_comparison import write_comparison
+from cry_pipeline.reports.pages import PAGES
+from cry_pipeline.reports.run_details import Mistake, RunDetails, read_details, surest_mistakes
+from cry_pipeline.reports.site import answers, site_html, write_site
+from cry_pipeline.training.fold_folders import DamagedFoldError
+from cry_pipeline_tests.reports.test_leaderboard import Page, links_of
+
+CATALOG = load_catalog()
+REASONS = CATALOG.cohorts["cleaned"].classes
+GROUPED, CLIPS = "cleaned_logistic_regression_donor_grouped", "cleaned_logistic_regression_clip_stratified"
+MAJORITY = "cleaned_majority_donor_grouped"
+
+
+@pytest.fixture(scope="module")
+def made(predict, provenance) -> dict[str, tuple[Evidence, OutOfFold]]:
+    """A weak donor-grouped run, its strong clip-level twin, and one that does not listen."""
+    found = {}
+    for name, effect in ((GROUPED, 0.5), (CLIPS, 2.0), (MAJORITY, 0.0)):
+        of = CATALOG.experiments[name]
+        grouped = CATALOG.protocols[of.protocol].grouped
+        predictions, folds = predict(REASONS, effect=effect)
+        if not grouped:
+            for table in (predictions, folds):
+                table["fold"] = table.index % 5
+        names = of.model_dump(include={"cohort", "feature_set", "model", "protocol"})
+        given = provenance(name, **names, grouped=grouped)
+        evidence = evaluate(predictions, REASONS, "reason", folds=folds, provenance=given, resamples=100)
+        found[name] = evidence, out_of_fold(predictions, folds, REASONS, name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def details() -> RunDetails:
+    loss = pd.DataFrame({"epoch": [0, 1, 2], "train_loss": [2, 1, 0.5], "validation_loss": [2, 1.5, 1.8]})
+    mistake = Mistake(
+        recording_id="ab12" * 16,
+        copy="3",
+        label="hungry",
+        answer="belly_pain",
+        probability=0.875,
+        true_probability=0.0625,
+        source="donateacry_ios",
+        donor="feedbeef",
+        duration_s=6.9,
+        mel=np.linspace(-80, 0, 64)[None, :].repeat(50, axis=0),
+    )
+    lineage = {
+        "made_from": {"spec": {"model": {"kind": "logistic_regression", "nested": {"a": [1, 2]}}}, "inputs": {}},
+        "fitted": {"device": "cpu"},
+        "environment": {
+            "python": "3.11.7",
+            "libraries": {"torch": "2.13.0"},
+            "git": {"commit": "c0ffee", "modified": True},
+        },
+    }
+    return RunDetails(lineage, {"0-0": loss, "0-1": loss}, {"0-0": 1, "0-1": 1}, (mistake,), 12.0)
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (plots, experiment_plots, comparison_plots):
+        monkeypatch.setattr(module, "png", lambda made: bytes(24))
+
+
+def test_page_stands_alone_in_both_themes(made, details) -> None:
+    text = experiment_html(CATALOG, made[GROUPED][0], details)
+    assert {f"../{page}" for page in PAGES} <= links_of(text)
+    assert "prefers-color-scheme: dark" in text
+    attributes = Page(text).attributes
+    dark = [given["srcset"] for tag, given in attributes if tag == "source"]
+    light = [given["src"] for (before, _), (tag, given) in pairwise(attributes) if (before, tag) == ("source", "img")]
+    assert len(dark) == len(light) == 6, "null, confusion, recall, reliability, abstention, learning curves"
+    assert len({*dark, *light}) == 12
+    assert len(text) < 1_500_000
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_numbers_are_those_of_the_evidence(made, details) -> None:
+    found = made[GROUPED][0]
+    text = Page(experiment_html(CATALOG, found, details)).text
+    assert found.sentence in text
+    for name, at in found.metrics.items():
+        assert f"{METRIC_NAMES[name]} {at.value:.3f} {at.low:.3f} to {at.high:.3f}" in text
+    for name, held in found.per_class.items():
+        assert held.recall
+        assert (
+            f"{name} {held.recall.value:.3f} {held.recall.low:.3f} to {held.recall.high:.3f} {held.recordings}" in text
+        )
+    assert f"accuracy of a constant answer {found.majority_rate:.3f}" in text
+    assert f"guessing {found.chance:.3f}" in text
+    assert f"p = {found.null.p_value:.3f}." in text
+    assert f"1 in 20 of them lies above {found.null.high:.3f}" in text
+    held = found.calibration
+    assert f"mean gap (ECE) {held.ece.value:.3f} {held.ece.low:.3f} to {held.ece.high:.3f}" in text
+    (probe,) = found.probes
+    assert f"{probe.comparison.difference:+.3f} {probe.comparison.low:+.3f} to {probe.comparison.high:+.3f}" in text
+    assert "Not run: platform, metadata." in text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_lineage_and_mistakes_are_named(made, details) -> None:
+    found = made[GROUPED][0]
+    text = Page(experiment_html(CATALOG, found, details)).text
+    for words in (
+        found.digest,
+        found.provenance.run_digest,
+        found.provenance.feature_digest,
+        "c0ffee, with changes",
+        "torch 2.13.0",
+        "nested a: 1, 2",
+        "hop_samples 128",
+        "hungry , taken for belly pain with probability 0.875",
+        "ab12" * 16,
+        "donateacry_ios; answered about jittered copy 3 of it",
+    ):
+        assert words in text
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.usefixtures("without_figures")
+def test_a_probe_is_said_to_go_by_the_columns_that_it_goes_by(made, details) -> None:
+    found = made[GROUPED][0]
+    (donors,) = found.probes
+    probes = [
+        donors.model_copy(update={"name": name, "experiment": f"curation_{name}_only_donor_grouped"})
+        for name in ("platform", "metadata")
+    ]
+    page = experiment_html(CATALOG, found.model_copy(update={"probes": (*probes, donors)}), details)
+    text = Page(page).text
+    assert "Only gender, age band " in text
+    assert "Only source, platform, codec, sample rate, channels, app version " in text
+    assert "Only how the same donor's recordings in the training rows are labelled" in text
+    narrower = CATALOG.models["platform_only"].model_copy(update={"columns": ("codec",)})
+    other = CATALOG.model_copy(update={"models": CATALOG.models | {"platform_only": narrower}})
+    assert "Only codec" in probe_words(other, found.model_copy(update={"probes": probes}))["platform"]
+
+
+def test_a_clip_level_page_shows_its_twin_or_that_there_is_none(made, details) -> None:
+    clips, grouped = made[CLIPS][0], made[GROUPED][0]
+    page = experiment_html(CATALOG, clips, details, grouped)
+    text = Page(page).text
+    assert "Not a result about new babies." in text
+    assert f"UAR, donors not trained on {grouped.headline.value:.3f} {grouped.headline.low:.3f} to" in text
+    assert f"{GROUPED}.html" in links_of(page)
+    assert NO_TWIN in Page(experiment_html(CATALOG, clips, details)).text
+    assert "Not a result about new babies." not in Page(experiment_html(CATALOG, grouped, details)).text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_what_a_model_does_not_have_is_said(made) -> None:
+    text = Page(experiment_html(CATALOG, made[MAJORITY][0], RunDetails({}))).text
+    assert "this model is solved in one go" in text
+    assert "this model does not listen" in text
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.usefixtures("without_figures")
+def test_a_page_that_was_changed_or_torn_is_made_again(made, details, tmp_path: Path) -> None:
+    found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
+
+    def write() -> None:
+        write_leaderboard(found, tmp_path)
+        write_comparison(CATALOG, found, runs, tmp_path)
+        write_ladder(CATALOG, found, runs, tmp_path)
+        write_ablation(CATALOG, found, runs, tmp_path)
+        write_experiments(CATALOG, found, lambda one: details, tmp_path)
+        write_site(CATALOG, found, {}, tmp_path)
+
+    write()
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*.html")}
+    assert len(first) == len(PAGES) - 1 + len(found), "all but the feature sets'"
+    for path, content in first.items():
+        path.write_bytes(
+            content[: len(content) // 2] if "experiments" in path.parts else content.replace(b"0.", b"9.", 1)
+        )
+    write()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.html")} == first
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_damaged_run_is_said_on_its_page_until_it_is_whole_again(made, details, tmp_path: Path) -> None:
+    found = [made[GROUPED][0], made[MAJORITY][0]]
+
+    def damaged(one: Evidence) -> RunDetails:
+        if one is found[0]:
+            raise DamagedFoldError("fold-0-1/history.csv differs from what was written")
+        return details
+
+    for expected in ((2, 0), (1, 1)):
+        assert write_experiments(CATALOG, found, damaged, tmp_path) == expected, "the other page is then current"
+        text = Page((tmp_path / "experiments" / f"{GROUPED}.html").read_text(encoding="utf-8")).text
+        assert "fold-0-1/history.csv differs from what was written" in text
+        assert "No recording was answered wrongly" not in text
+        assert found[0].sentence in text, "evidence has its own checksum and still stands"
+    assert write_experiments(CATALOG, found, lambda one: details, tmp_path) == (1, 1)
+    assert "differs from what was written" not in (tmp_path / "experiments" / f"{GROUPED}.html").read_text()
+
+
+def test_all_links_of_the_site_lead_to_a_page(made, details, tmp_path: Path) -> None:
+    found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
+    write_leaderboard(found, tmp_path, {"not_run_yet": NOT_RUN})
+    write_comparison(CATALOG, found, runs, tmp_path)
+    write_ladder(CATALOG, found, runs, tmp_path)
+    write_ablation(CATALOG, found, runs, tmp_path)
+    write_experiments(CATALOG, found, lambda one: details, tmp_path)
+    write_site(CATALOG, found, {"not_run_yet": NOT_RUN}, tmp_path)
+    (tmp_path / "feature_sets.html").touch()  # made from features, which are not there; its test follows its links
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) == len(PAGES) + 3
+    for page in pages:
+        for link in links_of(page.read_text()):
+            assert (page.parent / link).resolve().is_file(), (page.name, link)
+    for page in ("index.html", "leaderboard.html"):
+        assert "not_run_yet not run" in Page((tmp_path / page).read_text()).text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_pages_are_made_once_and_removed_with_their_evidence(made, details, tmp_path: Path) -> None:
+    found = [evidence for evidence, _ in made.values()]
+    assert write_experiments(CATALOG, found, lambda one: details, tmp_path) == (3, 0)
+    assert write_experiments(CATALOG, found, lambda one: pytest.fail("made again"), tmp_path) == (0, 3)
+    (tmp_path / "experiments" / f"{GROUPED}.html").write_text("changed by hand")
+    assert write_experiments(CATALOG, found, lambda one: details, tmp_path) == (1, 2)
+    assert write_experiments(CATALOG, found[1:], lambda one: details, tmp_path) == (1, 1), "its twin has gone"
+    assert not list((tmp_path / "experiments").glob(f"{GROUPED}.*"))
+
+
+def test_surest_mistakes_are_wrong_calibrated_and_each_recording_once() -> None:
+    rows = OutOfFold(
+        recording_ids=np.array(["a", "b", "b+1", "c", "d"]),
+        donors=np.array(["x"] * 5),
+        labels=np.array([0, 0, 0, 1, 0]),
+        folds=np.zeros((2, 5), dtype=np.int64),
+        probabilities=np.array(
+            [[[p, 1 - p] for p in (0.9, 0.2, 0.1, 0.8, 0.4)], [[p, 1 - p] for p in (0.9, 0.2, 0.1, 0.8, 0.8)]]
+        ),
+        classes=("no", "yes"),
+        temperatures=np.array([[1.0] * 5, [2.0] * 5]),
+    )
+    found = surest_mistakes(rows, most=2)
+    assert found[["recording_id", "copy", "label", "answer"]].to_numpy().tolist() == [
+        ["b", "1", "no", "yes"],
+        ["c", "", "yes", "no"],
+    ], "a is right, and so is d on average over repeats"
+    # softmax(ln p / 2) of (0.1, 0.9) is sqrt(0.9) / (sqrt(0.1) + sqrt(0.9)) = 0.75
+    assert found["probability"].tolist() == pytest.approx([(0.9 + 0.75) / 2, (0.8 + 2 / 3) / 2])
+    assert found["true_probability"].tolist() == pytest.approx([1 - (0.9 + 0.75) / 2, 1 - (0.8 + 2 / 3) / 2])
+
+
+def test_histories_are_read_by_fold_in_order(tmp_path: Path) -> None:
+    for name, epochs in (("fold-0-2", 2), ("fold-0-10", 3), ("fold-1-0", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "history.csv").write_text("epoch,train_loss,validation_loss\n" + "0,1.0,2.0\n" * epochs)
+        (tmp_path / name / "checkpoint.safetensors").touch()
+        pd.DataFrame({"recording_id": ["a"]}).to_parquet(tmp_path / name / "predictions.parquet")
+        files = {
+            path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path in (tmp_path / name).iterdir()
+        }
+        lineage = {"digest": "d", "fitted": {"best_epoch": 1} if epochs else {}, "seconds": 2.5, "fold": name}
+        write_json(tmp_path / name / "provenance.json", lineage | {"files": files})
+    found = read_details(tmp_path, ())
+    assert {name: len(history) for name, history in found.histories.items()} == {"0-2": 2, "0-10": 3}
+    assert list(found.histories) == ["0-2", "0-10"]
+    assert found.best_epochs == {"0-2": 1, "0-10": 1}
+    assert found.lineage["fold"] == "fold-0-2"
+    assert found.seconds == 7.5
+    history = tmp_path / "fold-0-10" / "history.csv"
+    history.write_text(history.read_text().replace("2.0", "1.0", 1))
+    with pytest.raises(DamagedFoldError, match=r"fold-0-10/history\.csv differs from what was written"):
+        read_details(tmp_path, ())
+    with pytest.raises(FileNotFoundError, match="holds no fold"):
+        read_details(tmp_path / "nowhere", ())
+
+
+def test_spectrogram_has_low_frequencies_below_and_time_to_the_right() -> None:
+    values = np.full((600, 32), -80.0)
+    values[400:, :8] = 0.0
+    image = np.asarray(Image.open(BytesIO(experiment_plots.spectrogram(values))).convert("L"), dtype=float)
+    assert image.shape == (32, 200)
+    assert image[-8:, 134:].min() > 200
+    assert image[:24].max() < 20
+    assert image[:, :133].max() < 20
+
+
+def test_overview_answers_with_the_best_that_listens_on_unseen_donors(made) -> None:
+    found = [evidence for evidence, _ in made.values()]
+    (answer,) = answers(CATALOG, found)
+    assert answer.found.provenance.experiment == GROUPED, "neither the clip-level run nor the constant answer"
+    assert answer.tried == 1
+    text = Page(site_html(CATALOG, found, {})).text
+    assert text.count("donors on both sides of the split: not evidence about new babies") == 1
+    assert "Not run" not in text
+
+
+def test_overview_takes_back_what_one_of_many_found(made) -> None:
+    found = [evidence for evidence, _ in made.values()]
+    best = answers(CATALOG, found)[0].found
+    null = best.null.model_copy(update={"p_value": 0.03})
+    best = best.model_copy(update={"verdict": "above chance", "nulls": best.nulls | {best.headline_metric: null}})
+    (alone,) = answers(CATALOG, [best])
+    assert (alone.holds, alone.p_adjusted) == (True, 0.03)
+    assert "by Holm" not in Page(site_html(CATALOG, [best], {})).text
+    lower = best.headline.model_copy(update={"value": 0.0})
+    worse = best.model_copy(
+        update={
+            "verdict": "not distinguishable from chance",
+            "metrics": best.metrics | {best.headline_metric: lower},
+            "nulls": best.nulls | {best.headline_metric: null.model_copy(update={"p_value": 0.9})},
+        }
+    )
+    (answer,) = answers(CATALOG, [worse, best, worse])
+    assert (answer.tried, answer.above, answer.holds) == (3, 1, False)
+    assert answer.p_adjusted == pytest.approx(0.09)
+    text = Page(site_html(CATALOG, [worse, best, worse], {})).text
+    assert "its p = 0.030 is 0.090 by Holm over all that were tried. That it is above chance is not shown." in text
