@@ -10,11 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pandas as pd
-
 from cry_pipeline import keys
-from cry_pipeline.artefacts import current_table, write_table
 from cry_pipeline.corpus.reading import hash_regular, identity
+from cry_pipeline.tables import FILLED, Schema, sha256, text
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -23,6 +21,17 @@ SETTLED_S = 2.0
 SAVED_EVERY_S = 10.0
 
 Key = tuple[str, str, str]
+
+KEPT = Schema(
+    "the cache of hashes",
+    {
+        "folder": text("root that path is relative to", matches=FILLED),
+        "path": text("POSIX path of the file", matches=FILLED),
+        "identity": text("what changes when the file's content does", matches=r"^-?\d+(:-?\d+){3}$"),
+        "sha256": sha256("sha256 of the file's bytes"),
+    },
+    unique=["folder", "path", "identity"],
+)
 
 
 class KeptHashes:
@@ -65,25 +74,24 @@ class KeptHashes:
             OSError: it cannot be read.
         """
         key = _key(folder, path, status)
-        sha256 = self._known.get(key)
-        if sha256 is None:
-            sha256 = hash_regular(file, status)
+        content = self._known.get(key)
+        if content is None:
+            content = hash_regular(file, status)
             self.computed += 1
         if settled(status):
-            self._seen[key] = sha256
+            self._seen[key] = content
         if time.monotonic() - self._saved > SAVED_EVERY_S:
             self._save(whole=False)
-        return sha256
+        return content
 
     def _save(self, *, whole: bool) -> None:
         """Keep what was seen and, of folders that were not looked at or not to the end, what is known."""
         self._saved = time.monotonic()
         folders = {folder for folder, *_ in self._seen} if whole else set()
-        keep = {key: sha256 for key, sha256 in self._known.items() if key[0] not in folders} | self._seen
+        keep = {key: content for key, content in self._known.items() if key[0] not in folders} | self._seen
         if keep != self._known:
-            rows = [(*key, sha256) for key, sha256 in sorted(keep.items())]
-            table = pd.DataFrame(rows, columns=["folder", "path", "identity", "sha256"])
-            write_table(self.path, table, keys.code_version("hashes", None))
+            rows = [dict(zip(KEPT.columns, (*key, content), strict=True)) for key, content in sorted(keep.items())]
+            KEPT.write(self.path, KEPT.table_of(rows, text="str"), keys.code_version("hashes", None))
             self._known = keep
 
 
@@ -97,7 +105,7 @@ def _key(folder: str, path: str, status: os.stat_result) -> Key:
 
 
 def _read(path: Path) -> dict[Key, str]:
-    table = current_table(path, keys.code_version("hashes", None))
+    table = KEPT.current(path, keys.code_version("hashes", None))
     if table is None:
         if path.exists():
             LOG.warning("%s is damaged or of another version: all files are hashed again", path)

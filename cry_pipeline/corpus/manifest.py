@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 
 from cry_pipeline import keys
-from cry_pipeline.artefacts import write_table
 from cry_pipeline.corpus.contradictions import find_contradictions
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
 from cry_pipeline.corpus.filenames import FilenameError, RecordingName, describe
@@ -23,6 +22,7 @@ from cry_pipeline.corpus.listing import SIDECAR_MAX_BYTES
 from cry_pipeline.corpus.probing import CHANGED, Probe, probe_files
 from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.refusals import Refusal
+from cry_pipeline.corpus.schemas import INVENTORY, QUARANTINE, RECORDINGS
 from cry_pipeline.corpus.sources import CLEANED, Roots, SourceError, fingerprint
 
 LOG = logging.getLogger("cry_pipeline")
@@ -82,9 +82,7 @@ def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: 
         ManifestError: a file would be in neither table, or in both.
         TableError: a table is not what its schema says.
     """
-    from cry_pipeline.corpus.schemas import INVENTORY, conforming
-
-    ordered = conforming(inventory, INVENTORY, "the inventory").sort_values(["root", "path"], ignore_index=True)
+    ordered = INVENTORY.conforming(inventory).sort_values(["root", "path"], ignore_index=True)
     plain = ordered.astype(object).where(ordered.notna(), None)
     rows: list[dict[str, Any]] = plain.to_dict("records")  # type: ignore[assignment]
     named, quarantine = _triage(rows, roots)
@@ -111,8 +109,8 @@ def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write ``recordings.parquet`` and ``quarantine.parquet`` to ``folder``, each atomically and with provenance."""
-    write_table(folder / "recordings.parquet", manifest.recordings, manifest.digest)
-    write_table(folder / "quarantine.parquet", manifest.quarantine, manifest.digest)
+    RECORDINGS.write(folder / "recordings.parquet", manifest.recordings, manifest.digest)
+    QUARANTINE.write(folder / "quarantine.parquet", manifest.quarantine, manifest.digest)
 
 
 def read_recordings(path: Path) -> pd.DataFrame:
@@ -122,16 +120,12 @@ def read_recordings(path: Path) -> pd.DataFrame:
         FileNotFoundError: there is none at ``path``.
         TableError: the table is not what RECORDINGS says.
     """
-    from cry_pipeline.corpus.schemas import RECORDINGS, read_table
-
-    return read_table(path, RECORDINGS)
+    return RECORDINGS.read(path)
 
 
 def read_quarantine(path: Path) -> pd.DataFrame:
     """Read and validate a table of refused files; raises as :func:`read_recordings`."""
-    from cry_pipeline.corpus.schemas import QUARANTINE, read_table
-
-    return read_table(path, QUARANTINE)
+    return QUARANTINE.read(path)
 
 
 def _triage(
@@ -218,11 +212,9 @@ def _kept(row: Mapping[str, Any], name: RecordingName, cleaned: frozenset[str]) 
 
 
 def _tables(recordings: list[dict[str, Any]], quarantine: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    from cry_pipeline.corpus.schemas import QUARANTINE, RECORDINGS, conforming, with_types
-
-    kept = with_types(recordings, RECORDINGS).sort_values("recording_id", ignore_index=True)
-    refused = with_types(quarantine, QUARANTINE).sort_values(["root", "path"], ignore_index=True)
-    return conforming(kept, RECORDINGS, "the manifest"), conforming(refused, QUARANTINE, "the quarantine")
+    kept = RECORDINGS.table_of(recordings).sort_values("recording_id", ignore_index=True)
+    refused = QUARANTINE.table_of(quarantine).sort_values(["root", "path"], ignore_index=True)
+    return RECORDINGS.conforming(kept), QUARANTINE.conforming(refused)
 
 
 def _account_for_every_file(inventory: pd.DataFrame, recordings: pd.DataFrame, quarantine: pd.DataFrame) -> None:

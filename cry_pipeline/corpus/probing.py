@@ -7,7 +7,7 @@ Belongs here: decoding and measuring many files, and the cache. Does not: names,
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from cry_pipeline import keys
-from cry_pipeline.artefacts import current_table, write_table
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes
 from cry_pipeline.corpus.paths import log_failure, shown
-from cry_pipeline.corpus.quality import Quality, measure
+from cry_pipeline.corpus.quality import FLOOR_DBFS, Quality, measure
 from cry_pipeline.corpus.reading import MAX_BYTES, read_regular
-from cry_pipeline.corpus.refusals import Refusal
+from cry_pipeline.corpus.refusals import REFUSALS, Refusal
 from cry_pipeline.progress import track
+from cry_pipeline.tables import FILLED, Schema, integer, number, sha256, text
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -48,8 +48,33 @@ class Probe(Quality):
     channels: int
 
 
-TYPES = {"str": "str", "int": "Int64", "float": "float64"}
-COLUMNS = {field.name: TYPES[getattr(field.type, "__name__", str(field.type))] for field in fields(Probe)}
+def _either(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are a refusal and nothing else, or a probe and nothing else."""
+    measured, refused = table[[field.name for field in fields(Probe)]].notna(), table[["reason", "detail"]].notna()
+    return (measured.all(axis=1) & ~refused.any(axis=1)) | (refused.all(axis=1) & ~measured.any(axis=1))
+
+
+KEPT = Schema(
+    "the cache of probes",
+    {
+        "sha256": sha256("sha256 of the file's bytes"),
+        "peak": number("max |x|, full scale is 1", 0, 1, nullable=True),
+        "rms_dbfs": number("10·log10(mean(x²))", FLOOR_DBFS, 0, nullable=True),
+        "clipped_fraction": number("share of samples at full scale", 0, 1, nullable=True),
+        "silent_fraction": number("share of silent frames", 0, 1, nullable=True),
+        "voiced_fraction": number("share of voiced frames", 0, 1, nullable=True),
+        "duration_s": number("length", 0, nullable=True),
+        "sample_rate_hz": integer("of the file", 1, nullable=True),
+        "samples": integer("decoded, per channel", 0, nullable=True),
+        "samples_digest": sha256("sha256 of the decoded mono samples, float32", nullable=True),
+        "codec": text("libav's name of the decoder", nullable=True),
+        "channels": integer("of the file", 1, nullable=True),
+        "reason": text("why it is refused, in one word", among=REFUSALS, nullable=True),
+        "detail": text("why it is refused, in a sentence", matches=FILLED, nullable=True),
+    },
+    unique=["sha256"],
+    rules={"a file has all measures, or a reason and a detail": _either},
+)
 
 
 def samples_digest(samples: np.ndarray) -> str:
@@ -145,7 +170,7 @@ def _measured(data: bytes) -> Probe:
 
 
 def _read_cache(path: Path) -> dict[str, Probe | Refusal]:
-    table = current_table(path, keys.code_version("probe", None))
+    table = KEPT.current(path, keys.code_version("probe", None))
     if table is None:
         if path.exists():
             LOG.warning("%s is damaged or of another revision: all files are decoded again", path)
@@ -159,6 +184,5 @@ def _outcome(row: dict) -> Probe | Refusal:
 
 
 def _write_cache(path: Path, outcomes: Mapping[str, Probe | Refusal]) -> None:
-    rows: Iterable[dict] = ({"sha256": sha256, **asdict(outcome)} for sha256, outcome in sorted(outcomes.items()))
-    types = {"sha256": "str", **COLUMNS, "reason": "str", "detail": "str"}
-    write_table(path, pd.DataFrame(list(rows), columns=list(types)).astype(types), keys.code_version("probe", None))
+    rows = [{"sha256": content, **asdict(outcome)} for content, outcome in sorted(outcomes.items())]
+    KEPT.write(path, KEPT.table_of(rows, text="str"), keys.code_version("probe", None))

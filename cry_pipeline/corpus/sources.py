@@ -15,12 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from cry_pipeline.artefacts import write_table
 from cry_pipeline.corpus.hashes import KeptHashes, settled
 from cry_pipeline.corpus.listing import SIDECAR_MAX_BYTES, Found, LeftAside, SourceError, list_files
 from cry_pipeline.corpus.paths import printable, unprintable
 from cry_pipeline.corpus.reading import ChangedError, hash_regular, identity, read_regular
 from cry_pipeline.corpus.refusals import Refusal
+from cry_pipeline.corpus.schemas import INVENTORY
 from cry_pipeline.digests import digest
 
 LOG = logging.getLogger("cry_pipeline")
@@ -95,13 +95,11 @@ def take_inventory(roots: Roots, cache: Path, budget_s: float | None = None) -> 
         SourceError: a root cannot be listed. Never taken for an empty one.
         UnfinishedInventoryError: ``budget_s`` was not enough.
     """
-    from cry_pipeline.corpus.schemas import INVENTORY, conforming, with_types
-
     found, aside = _listed(roots)
     with KeptHashes(cache) as hashes:
         records = _look_again(found, list(_hashed(found, hashes, aside, budget_s)), aside)
-    table = with_types(records, INVENTORY).sort_values(["root", "path"], ignore_index=True)
-    table = conforming(table, INVENTORY, "the inventory")
+    table = INVENTORY.table_of(records).sort_values(["root", "path"], ignore_index=True)
+    table = INVENTORY.conforming(table)
     reused = int(table["sha256"].notna().sum()) - hashes.computed
     table.attrs = {"computed": hashes.computed, "reused": reused, "left_aside": aside}
     LOG.info("inventory: %d files, computed=%d reused=%d", len(table), hashes.computed, reused)
@@ -117,7 +115,7 @@ def fingerprint(inventory: pd.DataFrame) -> str:
 
 def write_inventory(inventory: pd.DataFrame, path: Path) -> None:
     """Write ``inventory`` to ``path`` as Parquet, atomically, with its fingerprint as provenance."""
-    write_table(path, inventory, fingerprint(inventory))
+    INVENTORY.write(path, inventory, fingerprint(inventory))
 
 
 def read_inventory(path: Path) -> pd.DataFrame:
@@ -127,9 +125,7 @@ def read_inventory(path: Path) -> pd.DataFrame:
         FileNotFoundError: no inventory has been written there.
         TableError: the table is not an inventory.
     """
-    from cry_pipeline.corpus.schemas import INVENTORY, read_table
-
-    return read_table(path, INVENTORY)
+    return INVENTORY.read(path)
 
 
 def _listed(roots: Roots) -> tuple[list[_Candidate], list[dict[str, str]]]:

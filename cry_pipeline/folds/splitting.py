@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cry_pipeline import keys
-from cry_pipeline.artefacts import current_table, read_table, table_digest, write_table
 from cry_pipeline.catalog.specs import CohortSpec, ProtocolSpec
+from cry_pipeline.digests import table_digest
 from cry_pipeline.folds.copies import with_copies
+from cry_pipeline.folds.schemas import FOLDS
 from cry_pipeline.folds.temporal import split_by_time
 from cry_pipeline.folds.words import COLUMNS, FoldError, tested
 
@@ -139,24 +140,19 @@ def folds_code_version(protocol: ProtocolSpec, cohort: CohortSpec) -> str:
 
 def keep_folds(cohort: pd.DataFrame, protocol: ProtocolSpec, path: Path) -> tuple[pd.DataFrame, bool]:
     """Return (:func:`make_folds`, whether they were found at ``path``); made, they are kept there with provenance."""
-    from cry_pipeline.folds.schemas import FOLDS
-
     key = keys.key("folds", protocol.parts, table_digest(_checked(cohort, protocol)))
-    kept = current_table(path, key)
+    kept = FOLDS.current(path, key)
     if kept is not None:
-        return FOLDS.validate(kept, lazy=True), True
+        return kept, True
     folds = make_folds(cohort, protocol)
-    FOLDS.validate(folds, lazy=True)
     about = {str(name): value for name, value in folds.attrs.items()}
-    write_table(path, folds, key, protocol=protocol.model_dump(mode="json"), **about)
+    FOLDS.write(path, folds, key, protocol=protocol.model_dump(mode="json"), **about)
     return read_folds(path), False
 
 
 def read_folds(path: Path) -> pd.DataFrame:
-    """Read what :func:`keep_folds` kept; a table that breaks the schema raises pandera's ``SchemaErrors``."""
-    from cry_pipeline.folds.schemas import FOLDS
-
-    return FOLDS.validate(read_table(path), lazy=True)
+    """Read what :func:`keep_folds` kept; raises as :meth:`cry_pipeline.tables.Schema.read`."""
+    return FOLDS.read(path)
 
 
 def _checked(table: pd.DataFrame, protocol: ProtocolSpec | None = None) -> pd.DataFrame:

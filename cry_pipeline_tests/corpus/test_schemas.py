@@ -3,16 +3,10 @@
 import pandas as pd
 import pytest
 
-from cry_pipeline.artefacts import write_table
-from cry_pipeline.corpus.schemas import (
-    INVENTORY,
-    QUARANTINE,
-    RECORDINGS,
-    TableError,
-    conforming,
-    read_table,
-    with_types,
-)
+from cry_pipeline.corpus import hashes, probing
+from cry_pipeline.corpus.schemas import INVENTORY, QUARANTINE, RECORDINGS
+from cry_pipeline.folds.schemas import FOLDS
+from cry_pipeline.tables import TableError
 from cry_pipeline_tests.corpus.conftest import ANDROID, android
 
 
@@ -27,20 +21,20 @@ def recordings(small) -> pd.DataFrame:
 def refused(recordings: pd.DataFrame) -> str:
     """What is said when ``recordings`` are validated."""
     with pytest.raises(TableError) as error:
-        conforming(recordings, RECORDINGS, "the manifest")
+        RECORDINGS.conforming(recordings)
     return str(error.value)
 
 
 def test_good_table_is_returned_unchanged(recordings):
-    pd.testing.assert_frame_equal(conforming(recordings, RECORDINGS, "the manifest"), recordings)
+    pd.testing.assert_frame_equal(RECORDINGS.conforming(recordings), recordings)
 
 
-@pytest.mark.parametrize("schema", [INVENTORY, RECORDINGS, QUARANTINE])
+@pytest.mark.parametrize("schema", [INVENTORY, RECORDINGS, QUARANTINE, hashes.KEPT, probing.KEPT, FOLDS])
 def test_empty_table_has_all_columns_and_types(schema, tmp_path):
-    empty = with_types([], schema)
+    empty = schema.table_of([])
     assert list(empty.columns) == list(schema.columns)
-    write_table(tmp_path / "empty.parquet", empty, "digest")
-    read_table(tmp_path / "empty.parquet", schema)
+    schema.write(tmp_path / "empty.parquet", empty, "digest")
+    schema.read(tmp_path / "empty.parquet")
 
 
 def test_unknown_column_is_refused(recordings):
@@ -86,4 +80,4 @@ def test_recording_listed_twice_is_refused(recordings):
 
 def test_missing_table_is_not_a_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read_table(tmp_path / "none.parquet", RECORDINGS)
+        RECORDINGS.read(tmp_path / "none.parquet")

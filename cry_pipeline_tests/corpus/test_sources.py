@@ -115,7 +115,7 @@ def test_folder_that_is_a_file_is_an_error(small):
 def test_empty_folders_make_an_empty_inventory_of_the_right_types(small):
     empty = inventory(small)
     assert len(empty) == 0
-    INVENTORY.validate(empty, lazy=True)
+    INVENTORY.conforming(empty)
 
 
 def test_synthetic_corpus_says_so(filled):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cry_pipeline.catalog import ProtocolSpec
-from cry_pipeline.corpus.schemas import RECORDINGS, with_types
+from cry_pipeline.corpus.schemas import RECORDINGS
 from cry_pipeline.folds.splitting import make_folds
 from cry_pipeline.orchestration.assets.reports import SHOWN
 from cry_pipeline.reports.figures import data as data_plots
@@ -126,7 +126,7 @@ def test_overview_counts_recordings_and_donors(cohort: pd.DataFrame, words: list
 
 @pytest.mark.filterwarnings("error")
 def test_recordings_overview_of_nothing_usable_says_so(words: list[str]) -> None:
-    nothing = with_types([], RECORDINGS)
+    nothing = RECORDINGS.table_of([])
     data_plots.recordings_overview(nothing)
     assert "0 recordings of 0 donors" in words
 

@@ -1,0 +1,77 @@
+"""A schema's check stands before every table that is written and behind every one that is read."""
+
+import pandas as pd
+import pytest
+
+from cry_pipeline.artefacts import write_table
+from cry_pipeline.tables import Schema, TableError, flag, instant, integer, number, sha256, text
+
+SCHEMA = Schema(
+    "the table of sounds",
+    {
+        "name": text("what it is called", matches="^[a-z]+$"),
+        "form": text("how it is kept", among=["wav", "flac"], nullable=True),
+        "content": sha256("of its bytes", nullable=True),
+        "samples": integer("how many", 1),
+        "channels": integer("how many, if it is known", 1, nullable=True),
+        "peak": number("max |x|", 0, 1, nullable=True),
+        "loud": flag("whether it is loud"),
+        "kept": flag("whether it was kept, if it is known", nullable=True),
+        "made": instant("when it was recorded"),
+    },
+    unique=["name", "form"],
+    rules={"what is loud has a peak of 0.5": lambda table: ~table["loud"] | (table["peak"] >= 0.5)},
+)
+SOUND = {
+    "name": "drum",
+    "form": "wav",
+    "content": "0" * 64,
+    "samples": 7,
+    "channels": 1,
+    "peak": 0.7,
+    "loud": True,
+    "kept": None,
+    "made": pd.Timestamp("2015-04-28", tz="UTC"),
+}
+NOTHING = dict.fromkeys(("form", "content", "channels", "peak", "kept"))
+
+
+def test_what_is_written_is_read_with_its_types(tmp_path):
+    table = SCHEMA.table_of([SOUND, {**SOUND, **NOTHING, "loud": False}])
+    SCHEMA.write(tmp_path / "a.parquet", table, "digest")
+    pd.testing.assert_frame_equal(SCHEMA.read(tmp_path / "a.parquet"), table)
+    pd.testing.assert_frame_equal(SCHEMA.current(tmp_path / "a.parquet", "digest"), table)
+    assert SCHEMA.current(tmp_path / "a.parquet", "another digest") is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"name": "Drum"}, "name"),
+        ({"name": None}, "name"),
+        ({"form": "mp3"}, "form"),
+        ({"content": "0" * 63}, "content"),
+        ({"samples": 0}, "samples"),
+        ({"channels": 0}, "channels"),
+        ({"peak": 1.5}, "peak"),
+        ({"peak": 0.4}, "what is loud has a peak of 0.5"),
+    ],
+)
+def test_a_fault_is_told_and_nothing_is_written(tmp_path, fault, said):
+    with pytest.raises(TableError, match=r"the table of sounds has \d faults") as error:
+        SCHEMA.write(tmp_path / "a.parquet", SCHEMA.table_of([SOUND | fault]), "digest")
+    assert said in str(error.value)
+    assert not (tmp_path / "a.parquet").exists()
+
+
+def test_a_row_twice_is_told():
+    with pytest.raises(TableError, match="name"):
+        SCHEMA.conforming(SCHEMA.table_of([SOUND, SOUND]))
+
+
+def test_a_table_of_another_schema_is_told_by_its_path_and_is_not_current(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_table(path, SCHEMA.table_of([SOUND]).drop(columns="peak"), "digest")
+    with pytest.raises(TableError, match=r"a\.parquet has 2 faults .* first: column_in_dataframe \(peak\)"):
+        SCHEMA.read(path)
+    assert SCHEMA.current(path, "digest") is None
