@@ -64,24 +64,24 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def leftovers(folder: Path, age_s: float) -> list[Path]:
     """Return the temporary files below ``folder`` that killed writers left, untouched for ``age_s`` seconds."""
-    now, found = time.time(), []
+    now, paths = time.time(), []
     # Not Path.rglob: it fails where a folder is removed under it, as another process may do at any time.
     for parent, _, names in os.walk(folder):
         for path in (Path(parent, name) for name in names if LEFTOVER.fullmatch(name)):
             try:
                 if now - path.lstat().st_mtime >= age_s:
-                    found.append(path)
+                    paths.append(path)
             except FileNotFoundError:  # its writer has just finished
                 continue
-    return sorted(found)
+    return sorted(paths)
 
 
 def remove_leftovers(folder: Path, age_s: float) -> list[Path]:
     """Remove :func:`leftovers` and return them."""
-    found = leftovers(folder, age_s)
-    for path in found:
+    paths = leftovers(folder, age_s)
+    for path in paths:
         path.unlink(missing_ok=True)
-    return found
+    return paths
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -75,7 +75,7 @@ def _column(column: "pd.Series") -> tuple[str, bytes]:
 
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        categories = _framed([_value(each) for each in dtype.categories.tolist()])
+        categories = _framed([_value(value) for value in dtype.categories.tolist()])
         codes = column.cat.codes.to_numpy(np.int64)
         return f"category, ordered: {bool(dtype.ordered)}", _framed([categories, codes.astype("<i8").tobytes()])
     if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind in "mM"):
@@ -90,10 +90,10 @@ def _column(column: "pd.Series") -> tuple[str, bytes]:
         pairs = zip(column.tolist(), column.isna(), strict=True)
         return "values", _framed(MISSING if absent else _value(text) for text, absent in pairs)
     if pd.api.types.is_object_dtype(dtype):
-        return "values", _framed(_value(each) for each in column.tolist())
+        return "values", _framed(_value(value) for value in column.tolist())
     if isinstance(dtype, np.dtype):
         raise TypeError(f"{dtype} is not the same on every machine, or nothing to compare by its bits")
-    return str(dtype), _framed(_value(each) for each in column.astype(object).tolist())
+    return str(dtype), _framed(_value(value) for value in column.astype(object).tolist())
 
 
 def _instants(column: "pd.Series") -> bytes:
@@ -147,9 +147,9 @@ def _other(value: Any) -> bytes:
     if isinstance(value, date):
         return b"date " + value.isoformat().encode()
     if isinstance(value, list | tuple):
-        return b"list" + _framed(_value(each) for each in value)
+        return b"list" + _framed(_value(item) for item in value)
     if isinstance(value, dict):
-        pairs = sorted((_value(key), _value(own)) for key, own in value.items())
+        pairs = sorted((_value(key), _value(item)) for key, item in value.items())
         return b"pairs" + _framed(part for pair in pairs for part in pair)
     raise TypeError(f"it holds a {type(value).__name__}")
 

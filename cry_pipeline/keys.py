@@ -116,9 +116,9 @@ def code_parts(stage: str, spec: Any) -> dict[str, Any]:
     Raises:
         KeyError: there is no such stage.
     """
-    own = STAGES[stage]
-    libraries = {name: minor_version(name) for name in own.libraries} | {name: _version(name) for name in own.exact}
-    return {"stage": stage, "spec": spec, "revision": own.revision, "libraries": libraries}
+    entry = STAGES[stage]
+    libraries = {name: minor_version(name) for name in entry.libraries} | {name: _version(name) for name in entry.exact}
+    return {"stage": stage, "spec": spec, "revision": entry.revision, "libraries": libraries}
 
 
 def code_version(stage: str, spec: Any) -> str:

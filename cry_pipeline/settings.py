@@ -172,14 +172,14 @@ def _located(place: str | Path) -> str:
         raise ValueError("is blank; unset it, or name a folder")
     if written[0] == written[-1] and written[0] in "'\"":
         raise ValueError("is in quotes, which nothing takes off here; leave them out")
-    found = os.path.expandvars(os.path.expanduser(written))  # noqa: PTH111 - pathlib's raises where there is no home
-    if found.startswith("~"):
+    expanded = os.path.expandvars(os.path.expanduser(written))  # noqa: PTH111 - pathlib's raises where there is no home
+    if expanded.startswith("~"):
         raise ValueError("the home folder that ~ stands for is not known; write the whole path")
-    if "$" in found:
+    if "$" in expanded:
         raise ValueError("names a variable that is not set; write the whole path")
     try:
-        found.encode()
-        return str(Path(found).absolute())
+        expanded.encode()
+        return str(Path(expanded).absolute())
     except UnicodeEncodeError:
         raise ValueError("is not UTF-8; tables and links cannot name it") from None
     except FileNotFoundError:

@@ -49,9 +49,9 @@ def _cgroup_limits(root: Path) -> Iterator[float]:
     mounted = root / "sys/fs/cgroup"
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        own = Path(path.lstrip("/"))
+        group = Path(path.lstrip("/"))
         # A container may see its own cgroup as the root of the mount, while /proc still says where the host has it.
-        for place in (own, *own.parents):
+        for place in (group, *group.parents):
             if not controllers:
                 yield from _quota((mounted / place / "cpu.max",))
             elif "cpu" in controllers.split(","):

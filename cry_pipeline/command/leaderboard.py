@@ -15,24 +15,24 @@ def leaderboard() -> None:
     from cry_pipeline.reports.leaderboard import read_leaderboard
 
     table = read_leaderboard(settings().reports)
-    rows = [_leaderboard_row(found) for found in table.to_dict("records")]
+    rows = [_leaderboard_row(row) for row in table.to_dict("records")]
     print_table(rows, title="SYNTHETIC DATA" if table["synthetic"].any() else None)
     for qualification in sorted(set(table["qualification"]) - {""}):
         typer.echo(f"† {qualification}")
 
 
-def _leaderboard_row(found: dict[Any, Any]) -> dict[str, Any]:
+def _leaderboard_row(row: dict[Any, Any]) -> dict[str, Any]:
     from cry_pipeline.evaluation.records import METRIC_NAMES
 
-    low, high, metric = found["low"], found["high"], METRIC_NAMES[found["metric"]]
+    low, high, metric = row["low"], row["high"], METRIC_NAMES[row["metric"]]
     return {
-        "cohort": found["cohort"],
-        "model": found["model"],
-        "feature set": found["feature_set"],
-        "protocol": found["protocol"],
-        "headline [95 % interval]": f"{metric} {found['value']:.3f} [{low:.3f}, {high:.3f}]",
-        "chance": f"{found['chance']:.3f}",
-        "accuracy": f"{found['accuracy']:.3f}",
-        "majority": f"{found['majority_rate']:.3f}",
-        "verdict": found["verdict"] + (" †" if found["qualification"] else ""),
+        "cohort": row["cohort"],
+        "model": row["model"],
+        "feature set": row["feature_set"],
+        "protocol": row["protocol"],
+        "headline [95 % interval]": f"{metric} {row['value']:.3f} [{low:.3f}, {high:.3f}]",
+        "chance": f"{row['chance']:.3f}",
+        "accuracy": f"{row['accuracy']:.3f}",
+        "majority": f"{row['majority_rate']:.3f}",
+        "verdict": row["verdict"] + (" †" if row["qualification"] else ""),
     }

@@ -11,7 +11,7 @@ from itertools import takewhile
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.assets.manifests import INVENTORY, RECORDINGS
+from cry_pipeline.orchestration.asset_keys import INVENTORY, RECORDINGS
 from cry_pipeline.orchestration.conditions import ATTEMPTS
 from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, STUDY, by_default
 from cry_pipeline.orchestration.records import last_made
@@ -77,8 +77,8 @@ def _behind(context: dg.SensorEvaluationContext, fingerprint: str) -> list[str]:
     now = {INVENTORY.to_user_string(): fingerprint, RECORDINGS.to_user_string(): made[RECORDINGS].data_version}
     return sorted(
         key.to_user_string()
-        for key, own in made.items()
-        if any(own.inputs.get(name, version) != version for name, version in now.items())
+        for key, last in made.items()
+        if any(last.inputs.get(name, version) != version for name, version in now.items())
     )
 
 

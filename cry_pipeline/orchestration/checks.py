@@ -13,7 +13,7 @@ import dagster as dg
 import pandas as pd
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec
-from cry_pipeline.orchestration.assets.manifests import QUARANTINE, RECORDINGS
+from cry_pipeline.orchestration.asset_keys import QUARANTINE, RECORDINGS
 from cry_pipeline.orchestration.reporting import table
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -109,16 +109,16 @@ def coverage_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
     )
     def coverage(workspace: Workspace) -> dg.AssetCheckResult:
         def check() -> dg.AssetCheckResult:
-            found = workspace.store(spec).coverage(workspace.recordings()["recording_id"].tolist())
+            covered = workspace.store(spec).coverage(workspace.recordings()["recording_id"].tolist())
             return dg.AssetCheckResult(
-                passed=found.ok,
+                passed=covered.ok,
                 metadata={
-                    "recordings": found.recordings,
-                    "missing": len(found.missing),
-                    "first missing": found.missing[:NAMED],
-                    "failed": len(found.failed),
+                    "recordings": covered.recordings,
+                    "missing": len(covered.missing),
+                    "first missing": covered.missing[:NAMED],
+                    "failed": len(covered.failed),
                 },
-                description=found.sentence or None,
+                description=covered.sentence or None,
             )
 
         return told(check)

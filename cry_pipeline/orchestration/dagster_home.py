@@ -46,14 +46,14 @@ def old_logs(instance: dg.DagsterInstance, older_than: timedelta) -> list[Path]:
     storage = Path(instance.storage_directory())
     if not storage.is_dir():
         return []
-    found = []
+    old = []
     for folder in storage.iterdir():
         if len(folder.name) == RUN_ID_LENGTH and folder.name.count("-") == 4:
             if not instance.has_run(folder.name):
-                found.append(folder)
+                old.append(folder)
         else:
-            found += [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime < before]
-    return sorted(found)
+            old += [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime < before]
+    return sorted(old)
 
 
 def remove_runs(instance: dg.DagsterInstance, runs: "Sequence[str]") -> None:

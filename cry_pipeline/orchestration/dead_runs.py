@@ -51,8 +51,8 @@ def is_dead(record: dg.RunRecord, instance: dg.DagsterInstance) -> bool:
 
 
 def _pid(message: str) -> int | None:
-    found = re.search(r"\(pid: (\d+)\)", message)
-    return int(found[1]) if found else None
+    match = re.search(r"\(pid: (\d+)\)", message)
+    return int(match[1]) if match else None
 
 
 def mark_dead_runs(instance: dg.DagsterInstance) -> list[str]:

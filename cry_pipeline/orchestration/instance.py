@@ -80,13 +80,13 @@ def follow(path: Path, shipped: dict[str, Any]) -> None:
     """Write ``shipped`` to ``path``, unless somebody edited the file: then it is kept, and what differs is said."""
     body = yaml.safe_dump(shipped, sort_keys=False)
     text = f"{MARK}{_sha256(body)}\n{body}"
-    found = path.read_text(encoding="utf-8") if path.exists() else None
-    if found == text:
+    written = path.read_text(encoding="utf-8") if path.exists() else None
+    if written == text:
         return
-    if found is None or _is_ours(found):
+    if written is None or _is_ours(written):
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return
-    differences = _differences(yaml.safe_load(found) or {}, shipped)
+    differences = _differences(yaml.safe_load(written) or {}, shipped)
     if differences:
         LOG.warning("%s was edited and is kept. Unlike the shipped one: %s.", path, "; ".join(differences))
 
@@ -98,11 +98,11 @@ def _is_ours(text: str) -> bool:
     return _sha256(text) in BEFORE_THE_MARK
 
 
-def _differences(found: dict[str, Any], shipped: dict[str, Any]) -> list[str]:
+def _differences(written: dict[str, Any], shipped: dict[str, Any]) -> list[str]:
     return [
-        f"{key} is {found.get(key, 'not there')}, shipped is {shipped.get(key, 'nothing')}"
-        for key in dict.fromkeys([*shipped, *found])
-        if found.get(key) != shipped.get(key)
+        f"{key} is {written.get(key, 'not there')}, shipped is {shipped.get(key, 'nothing')}"
+        for key in dict.fromkeys([*shipped, *written])
+        if written.get(key) != shipped.get(key)
     ]
 
 

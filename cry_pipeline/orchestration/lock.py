@@ -78,8 +78,8 @@ class Holder:
     def read(cls, path: Path) -> Self | None:
         """Return who holds the lock at ``path``, as it said itself; None while it has not said yet."""
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(Process(**found.pop("process")), **found)
+            holder = json.loads(path.read_text(encoding="utf-8"))
+            return cls(Process(**holder.pop("process")), **holder)
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 

@@ -69,9 +69,10 @@ def verify(house: House) -> Iterator[Item]:
             faults = store.verify().faults
         else:
             store.index.refresh()
-            faults = {part: "; ".join(found) for part, own in store.index.present.items() if (found := own.faults())}
-        for part, fault in faults.items():
-            yield Item(f"features/{name}: {part} is bad: {fault}")
+            damage = {folder: part.faults() for folder, part in store.index.present.items()}
+            faults = {folder: "; ".join(said) for folder, said in damage.items() if said}
+        for folder, fault in faults.items():
+            yield Item(f"features/{name}: {folder} is bad: {fault}")
 
 
 def compact(house: House) -> Iterator[Item]:
@@ -105,8 +106,8 @@ def collect_garbage(house: House) -> Iterator[Item]:
     sets = {store.digest for store in stores.values()} | {use.feature_set for use in uses}
     seconds = house.limits.results.total_seconds()
     garbage.append(collect_unlisted(open_storage(settings.features), sets, seconds, dry_run=not house.change))
-    for found in garbage:
-        yield from (Item(f"features/{path}", size) for path, size in found.bytes_by_path.items())
+    for report in garbage:
+        yield from (Item(f"features/{path}", size) for path, size in report.bytes_by_path.items())
 
 
 def remove_temporary_files(house: House) -> Iterator[Item]:
@@ -161,14 +162,14 @@ def maintain(house: House) -> list[Item]:
     for step in STEPS:
         name = step.__name__.replace("_", " ")
         try:
-            found = list(step(house))
+            items = list(step(house))
         except Exception as error:
             LOG.exception("maintenance: %s failed", name)
             failed.append(f"{name}: {error}")
             continue
-        for item in found:
+        for item in items:
             LOG.info("%s%s (%.1f MB)", "" if house.change else "would: ", item.what, item.bytes / 1e6)
-        done += found
+        done += items
     if failed:
         raise MaintenanceError("\n".join(failed))
     return done

@@ -33,12 +33,12 @@ class Made(NamedTuple):
 
 def last_made(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> dict[dg.AssetKey, Made]:
     """Return the last materialization of each of ``keys`` that has one."""
-    found = {}
+    last = {}
     for record in instance.get_asset_records(list(keys)):
         event = record.asset_entry.last_materialization_record
         if event is not None and event.asset_materialization is not None:
-            found[record.asset_entry.asset_key] = _made(event)
-    return found
+            last[record.asset_entry.asset_key] = _made(event)
+    return last
 
 
 def is_current(key: dg.AssetKey, graph: "BaseAssetGraph", made: Mapping[dg.AssetKey, Made]) -> bool:
@@ -49,14 +49,14 @@ def is_current(key: dg.AssetKey, graph: "BaseAssetGraph", made: Mapping[dg.Asset
         graph: the definitions of now.
         made: the last materializations of the asset and of its parents.
     """
-    node, own = graph.get(key), made.get(key)
-    if own is None or own.code_version != node.code_version:
+    node, last = graph.get(key), made.get(key)
+    if last is None or last.code_version != node.code_version:
         return False
     now = {
         parent.to_user_string(): made[parent].data_version if parent in made else NEVER_MADE
         for parent in node.parent_keys
     }
-    return own.inputs == now
+    return last.inputs == now
 
 
 def failed_runs(instance: dg.DagsterInstance, key: dg.AssetKey, parents: Iterable[dg.AssetKey]) -> list[str]:
@@ -64,8 +64,8 @@ def failed_runs(instance: dg.DagsterInstance, key: dg.AssetKey, parents: Iterabl
 
     What failed before an input's data changed, or before the asset was last made, does not count.
     """
-    own = last_made(instance, [key]).get(key)
-    since = max([_version_since(instance, parent) for parent in parents] + [own.storage_id if own else 0])
+    last = last_made(instance, [key]).get(key)
+    since = max([_version_since(instance, parent) for parent in parents] + [last.storage_id if last else 0])
     planned = instance.event_log_storage.get_event_records(
         dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=key, after_cursor=since),
         limit=LOOKED_BACK,
@@ -75,7 +75,7 @@ def failed_runs(instance: dg.DagsterInstance, key: dg.AssetKey, parents: Iterabl
         return []
     failed = dg.RunsFilter(run_ids=ids, statuses=[dg.DagsterRunStatus.FAILURE])
     kept = {run.run_id for run in instance.get_runs(filters=failed)}
-    return [each for each in ids if each in kept]
+    return [run_id for run_id in ids if run_id in kept]
 
 
 def _version_since(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:

@@ -42,8 +42,8 @@ class Workspace(dg.ConfigurableResource):
     @property
     def settings(self) -> Settings:
         """The same as settings, for domain functions."""
-        own = {name: getattr(self, name) for name in Settings.model_fields if name != "catalog"}
-        return Settings(**own, catalog=None)
+        fields = {name: getattr(self, name) for name in Settings.model_fields if name != "catalog"}
+        return Settings(**fields, catalog=None)
 
     def training(self) -> "TrainingSettings":
         """Return how much of the machine a run may use."""

@@ -51,8 +51,8 @@ class Needed:
 
     def behind(self, evidence: "Evidence") -> None:
         """Keep the runs that ``evidence`` rests on."""
-        of = evidence.provenance
-        for experiment, digest in [(of.experiment, of.run_digest), *of.shortcuts.values()]:
+        provenance = evidence.provenance
+        for experiment, digest in [(provenance.experiment, provenance.run_digest), *provenance.shortcuts.values()]:
             self.run(experiment, digest)
 
 
@@ -99,14 +99,14 @@ def _latest(root: Path, experiment: str, instance: dg.DagsterInstance) -> Iterat
 
 def unneeded(settings: Settings, kept: Needed, older_than_s: float) -> list[Path]:
     """Return the folders of runs, evidence and bundles that are not in ``kept`` and were not written to of late."""
-    found = []
+    candidates = []
     for root, names in ((settings.runs, kept.runs), (settings.evidence, kept.evidence)):
         for experiment in _folders(root):
             if root != settings.runs or experiment.name not in kept.unknown:
-                found += [path for path in _folders(experiment) if (experiment.name, path.name) not in names]
-    found += [path for path in _folders(settings.models / "champions") if path.name not in kept.bundles]
+                candidates += [path for path in _folders(experiment) if (experiment.name, path.name) not in names]
+    candidates += [path for path in _folders(settings.models / "champions") if path.name not in kept.bundles]
     now = time.time()
-    return sorted(path for path in found if now - _written_at(path) >= older_than_s)
+    return sorted(path for path in candidates if now - _written_at(path) >= older_than_s)
 
 
 def remove(settings: Settings, folders: list[Path]) -> None:

@@ -13,7 +13,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from cry_pipeline.corpus import manifest
 from cry_pipeline.orchestration import automation
-from cry_pipeline.orchestration.assets.champion import CHAMPION
+from cry_pipeline.orchestration.asset_keys import CHAMPION
 from cry_pipeline.orchestration.automation import INBOX_TAG, inbox_sensor, weekly_catch_up
 from cry_pipeline.orchestration.conditions import ATTEMPTS
 from cry_pipeline.orchestration.launch import QUIET

@@ -5,7 +5,7 @@ import pytest
 
 from cry_pipeline.definitions import build_definitions
 from cry_pipeline.inference.champions import current, history
-from cry_pipeline.orchestration.assets.champion import CHAMPION
+from cry_pipeline.orchestration.asset_keys import CHAMPION
 from cry_pipeline.orchestration.launch import RunFailedError, materialize
 
 SELECTION = 'key:"models/champion"'

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.asset_keys import CHAMPION
 from cry_pipeline.orchestration.assets.evidence import trained
 from cry_pipeline.orchestration.checks import told
 from cry_pipeline.orchestration.conditions import when_stale
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 PER_FOLD = 8
 """Recordings of each fold that the check hears again; promotion itself compares all of them."""
-CHAMPION = dg.AssetKey(["models", "champion"])
 
 
 def champion_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:

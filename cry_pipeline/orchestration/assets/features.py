@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec, digest
-from cry_pipeline.orchestration.assets.manifests import RECORDINGS
+from cry_pipeline.orchestration.asset_keys import RECORDINGS
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -38,7 +38,7 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
         chosen = [name for name, key in keys.items() if key in context.selected_asset_keys]
         made, faults = _extracted(chosen, catalog, recordings, workspace)
         for name, (store, report) in made.items():
-            held, failed = sorted(store.recording_ids()), store.failures()
+            stored, failed = sorted(store.recording_ids()), store.failures()
             yield materialized(
                 keys[name],
                 # How a row is made, and what could not be; which rows there are is the manifest's to say. A donation
@@ -46,9 +46,9 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
                 digest(rows_as=store.digest, failed=sorted(failed)),
                 computed=report.computed,
                 reused=report.reused,
-                plots=_example(store, held[0]) if held and not report.reused else None,
-                recordings=len(held),
-                rows_digest=store.data_version(held),
+                plots=_example(store, stored[0]) if stored and not report.reused else None,
+                recordings=len(stored),
+                rows_digest=store.data_version(stored),
                 failed=failed,
                 set_aside=report.set_aside,
                 frames=report.frames,

@@ -18,7 +18,8 @@ def folds_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that says which recording of the cohort is tested in which fold."""
     cohort_spec, protocol_spec = catalog.cohorts[cohort], catalog.protocols[protocol]
-    models = [catalog.models[own.model] for own in catalog.experiments.values() if own.folds_name == name]
+    experiments = [experiment for experiment in catalog.experiments.values() if experiment.folds_name == name]
+    models = [catalog.models[experiment.model] for experiment in experiments]
     read = ["recording_id", *sorted({column for model in models for column in model.metadata})]
 
     @dg.asset(

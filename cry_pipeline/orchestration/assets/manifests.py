@@ -8,12 +8,9 @@ import pandas as pd
 from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.corpus.manifest import manifest_spec
+from cry_pipeline.orchestration.asset_keys import INVENTORY, QUARANTINE, RECORDINGS
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
-
-INVENTORY = dg.AssetKey(["raw", "inventory"])
-RECORDINGS = dg.AssetKey(["manifests", "recordings"])
-QUARANTINE = dg.AssetKey(["manifests", "quarantine"])
 
 
 @dg.asset(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.assets.manifests import RECORDINGS
+from cry_pipeline.orchestration.asset_keys import RECORDINGS
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.orchestration.assets.champion import CHAMPION, candidates_of, promoted
+from cry_pipeline.orchestration.asset_keys import CHAMPION
+from cry_pipeline.orchestration.assets.champion import candidates_of, promoted
 from cry_pipeline.orchestration.assets.reports import reports_of
 from cry_pipeline.orchestration.jobs import OF_STUDY
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
@@ -39,9 +40,9 @@ def study_asset(catalog: Catalog, studied: list[str]) -> dg.AssetsDefinition:
         champion = promoted(candidates_of(catalog, workspace), workspace)[1] if champions else None
         return materialized(
             context.asset_key,
-            digest(reports={name: each.digest for name, each in made.items()}, champion=champion),
-            computed=sum(int(each.computed) for each in made.values()),
-            reused=sum(int(each.reused) for each in made.values()),
+            digest(reports={name: report.digest for name, report in made.items()}, champion=champion),
+            computed=sum(int(report.computed) for report in made.values()),
+            reused=sum(int(report.reused) for report in made.values()),
             page=dg.MetadataValue.path(str(made["site"].page)),
         )
 
