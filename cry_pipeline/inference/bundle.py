@@ -164,7 +164,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {WAY_OUT}") from error
     if kind != FORMAT:
-        raise BundleError(f"{path} is of format {kind}, this version reads {FORMAT}: {WAY_OUT}")
+        newer = isinstance(kind, int) and kind > FORMAT
+        made_by = f", made by cry_pipeline {manifest.get('cry_pipeline')}" if newer else ""
+        what_to_do = f"install that version or a newer one, or {WAY_OUT}" if newer else WAY_OUT
+        raise BundleError(f"{path} is of format {kind!r}{made_by}; this version reads {FORMAT}: {what_to_do}")
     if text != _render({name: value for name, value in manifest.items() if name != "sha256"}):
         raise BundleError(f"{path} is not what was written: {WAY_OUT}")
     return {"digest": digest, "files": files}

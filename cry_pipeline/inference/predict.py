@@ -95,13 +95,15 @@ class Predictor:
         """Yield what the bundle says of each file, or why it cannot be used, its ``error``: none stops the others."""
         for path in paths:
             try:
-                found = self.predict(path)
-            except (DecodeError, OSError) as error:
-                found = self._failed(path, str(error))
+                prediction = self.predict(path)
+            except DecodeError as error:
+                prediction = self._failed(path, str(error))
+            except OSError as error:
+                prediction = self._failed(path, _unread(path, error))
             except Exception as error:
                 LOG.debug("%s", path, exc_info=True)
-                found = self._failed(path, f"{path} cannot be used: {type(error).__name__}: {error}")
-            yield found
+                prediction = self._failed(path, f"{path} cannot be used: {type(error).__name__}: {error}")
+            yield prediction
 
     def _failed(self, path: Path, why: str) -> Prediction:
         return Prediction(str(path), None, {}, True, f"error: {why}", self.name, why)
@@ -146,6 +148,13 @@ def _cry(part: TargetFiles, probability: float) -> tuple[bool, str]:
         return False, f"whether it is a cry cannot be told: {finding.sentence}"
     is_cry = probability >= threshold
     return is_cry, f"{'a cry' if is_cry else 'not a cry'} ({probability:.2f}, threshold {threshold:.2f})"
+
+
+def _unread(path: Path, error: OSError) -> str:
+    """Return why the file at ``path`` could not be read, as a sentence."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, which is not there"
+    return f"{path} cannot be read: {error.strerror}" if error.strerror else str(error)
 
 
 def _below(seconds: float, limit: float) -> str:

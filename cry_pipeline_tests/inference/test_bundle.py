@@ -1,6 +1,5 @@
 """A bundle is read whole and unchanged, or not at all."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,13 +52,6 @@ def test_a_missing_and_an_extra_file_are_errors(bundle: Callable[..., Path]) -> 
         read_bundle(folder)
     with pytest.raises(BundleError, match="holds no bundle"):
         read_bundle(folder / "nowhere")
-
-
-def test_a_bundle_of_another_format_is_said(bundle: Callable[..., Path]) -> None:
-    path = bundle() / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(BundleError, match="format 99"):
-        read_bundle(path.parent)
 
 
 def test_card_has_the_usual_headings_and_says_what_it_is_not_for(bundle: Callable[..., Path]) -> None:

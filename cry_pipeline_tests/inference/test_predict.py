@@ -103,19 +103,6 @@ def test_table_shows_no_reason_where_none_is_given(bundle: Callable[..., Path], 
     assert "hungry" not in result.stdout
 
 
-def test_prediction_imports_neither_torch_nor_lightning_nor_dagster(bundle: Callable[..., Path], made: Made) -> None:
-    script = (
-        "import sys, cry_pipeline\n"
-        "found = cry_pipeline.predict(sys.argv[1], bundle=sys.argv[2])\n"
-        "assert 0 < found.cry_probability < 1\n"
-        "print(sorted({'torch', 'pytorch_lightning', 'dagster', 'librosa', 'pandas', 'sklearn'} & set(sys.modules)))"
-    )
-    file = str(next(iter(made.files.values())))
-    command = [sys.executable, "-c", script, file, str(bundle(reason=CHANCE))]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == "[]", result.stderr
-
-
 def test_seven_seconds_take_less_than_300_ms_once_started(bundle: Callable[..., Path], tmp_path: Path) -> None:
     file = tmp_path / "seven.wav"
     soundfile.write(file, np.random.default_rng(0).normal(0, 0.1, 7 * 8000), 8000)
@@ -180,8 +167,9 @@ def test_whatever_one_file_does_the_others_are_answered(
         tmp_path / "pipe.wav": "is a pipe",
         tmp_path / "folder.wav": "is a folder",
         Path("/dev/null"): "is a device",
-        tmp_path / "dangling.wav": "No such file",
-        tmp_path / "loop.wav": "symbolic link",
+        tmp_path / "absent.wav": "absent.wav cannot be read: No such file",
+        tmp_path / "dangling.wav": f"dangling.wav is a link to {tmp_path / 'nowhere'}, which is not there",
+        tmp_path / "loop.wav": "loop.wav cannot be read: Too many levels of symbolic links",
         tmp_path / "empty.wav": "empty.wav",
         tmp_path / "huge.wav": "more than 200000000 bytes",
         tmp_path / ("a" * 300 + ".wav"): "File name too long",
@@ -196,6 +184,7 @@ def test_whatever_one_file_does_the_others_are_answered(
         line = json.loads(prediction.as_json())
         assert (line["error"] is None) == (said is None) == (line["cry_probability"] is not None)
         assert (said or "") in (line["error"] or "")
+        assert "Errno" not in (line["error"] or "")
     assert json.loads(found[-2].as_json())["path"] == str(odd)
 
 
