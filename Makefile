@@ -2,59 +2,71 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+# One environment, two stages: what the pipeline needs, and with it what its developers need.
+PIPELINE := $(VENV)/.installed-pipeline
+DEV := $(VENV)/.installed-dev
+ON_LOWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds evaluation training inference reports)
 ON_NEWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds orchestration deploy) $(wildcard cry_pipeline_tests/test_*.py)
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study ui test test-newest faults bench check format lock clean
+.PHONY: help install install-dev run study ui test test-base test-lowest test-newest faults bench check format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Create .venv with the locked dependencies
+install: $(PIPELINE) ## Create .venv with the locked dependencies of `make run`
 
-$(INSTALLED): pyproject.toml cry_pipeline/deploy/constraints.txt cry_pipeline/deploy/install.py
-	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)
-	@touch $@
+install-dev: $(DEV) ## The same with the tools that tests and checks need
 
-run: $(INSTALLED) ## Get the corpus and materialize everything that is missing or stale
+$(PIPELINE) $(DEV): pyproject.toml cry_pipeline/deploy/constraints.txt cry_pipeline/deploy/install.py
+	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV) --extra $(@:$(VENV)/.installed-%=%)
+	@touch $(PIPELINE) $@
+
+run: $(PIPELINE) ## Get the corpus and materialize everything that is missing or stale
 	@$(BIN)/cry-pipeline run
 
-study: $(INSTALLED) ## The same with the experiments of tier study; hours, and resumed when run again
+study: $(PIPELINE) ## The same with the experiments of tier study; hours, and resumed when run again
 	@$(BIN)/cry-pipeline run --study
 
-ui: $(INSTALLED) ## Open the Dagster UI on what `make run` made (http://127.0.0.1:3000)
+ui: $(PIPELINE) ## Open the Dagster UI on what `make run` made (http://127.0.0.1:3000)
 	@$(BIN)/cry-pipeline ui
 
-test: $(INSTALLED) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
+test: $(DEV) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
 	@$(BIN)/pytest -n $(CORES) --dist worksteal
 
+test-base: $(DEV) ## Predict from a wheel in an environment that has the base's dependencies only
+	@$(BIN)/pytest -m base cry_pipeline_tests/deploy
+
+test-lowest: ## Run the tests of what computes with the lowest versions that pyproject.toml allows (Python 3.11)
+	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)-lowest --extra dev --lowest
+	@$(VENV)-lowest/bin/pytest -n $(CORES) --dist worksteal $(ON_LOWEST)
+
 test-newest: ## Run the tests that need no torch on the newest other Python found (where there is one)
-	@code=0; $(PYTHON) cry_pipeline/deploy/install.py $(VENV)-newest --newest-without-torch || code=$$?; \
+	@code=0; $(PYTHON) cry_pipeline/deploy/install.py $(VENV)-newest --extra dev --newest-without-torch || code=$$?; \
 	if [ $$code -eq 3 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; \
 	$(VENV)-newest/bin/python --version; \
 	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest -n $(CORES) --dist worksteal $(ON_NEWEST)
 
-faults: $(INSTALLED) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
+faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
 	@$(BIN)/pytest -m daemon cry_pipeline_tests/orchestration
 
-bench: $(INSTALLED) ## Measure speed and memory as ratios within one run; some minutes
+bench: $(DEV) ## Measure speed and memory as ratios within one run; some minutes
 	@$(BIN)/python -m cry_pipeline_tests.benchmarks
 
-check: $(INSTALLED) ## Lint, check formatting and types
+check: $(DEV) ## Lint, check formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 
-format: $(INSTALLED) ## Format the code and mend what the linter can mend
+format: $(DEV) ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: $(INSTALLED) ## Resolve the dependencies anew into cry_pipeline/deploy/constraints.txt
+lock: $(DEV) ## Resolve the dependencies anew into cry_pipeline/deploy/constraints.txt
 	@$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links -o cry_pipeline/deploy/constraints.txt
 
 clean: ## Remove the environment; data stay
-	rm -rf $(VENV) $(VENV)-newest
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest

@@ -1,12 +1,16 @@
-"""Install the locked dependencies into a virtual environment: ``python install.py .venv``.
+"""Install the locked dependencies into a virtual environment: ``python install.py .venv --extra pipeline``.
 
-``python install.py .venv-newest --newest-without-torch`` does it for the newest Python that is found, where that is
-newer than this one, and leaves out torch, whose build for it may be several GB; it exits with 3 where there is none.
+``--newest-without-torch`` takes the newest Python that is found, where that is newer than this one, and leaves out
+torch, whose build for it may be several GB; it exits with 3 where there is none. ``--lowest`` takes the lowest
+versions that pyproject.toml allows instead of the locked ones.
 
 Belongs here: what `make` needs before anything is installed, hence only the standard library and syntax
 that an old Python can read far enough to be told so. Does not: anything the installed package does.
 """
 
+from __future__ import annotations
+
+import argparse
 import os
 import re
 import shutil
@@ -22,57 +26,115 @@ OLDEST = (3, 11)
 NONE_FOUND = 3
 NEVER = 'torch ; python_version < "3"\n'
 """An override for uv: torch is asked for by no Python that there is."""
+CPU_BUILD = ("--torch-backend", "cpu")
+"""Tells uv to take torch from the index of its CPU builds; a wheel in a find-links folder still comes first."""
+PATIENCE_S = 5
+"""How long that index may take to answer."""
 
 
 def main() -> None:
-    """Create the environment where it is missing, then install the package, editable, with its ``dev`` extra."""
+    """Create the environment where it is missing, then install the package, editable, with an extra."""
     if sys.version_info < OLDEST:
         sys.exit(
             f"cry_pipeline needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. "
             "Name another one with: make PYTHON=python3.12 …"
         )
-    folder = Path(sys.argv[1])
-    if "--newest-without-torch" in sys.argv[2:]:
-        newest = newest_python(places(), newer_than=sys.version_info[:2])
-        if newest is None:
+    parser = argparse.ArgumentParser(description="Install the dependencies into a virtual environment.")
+    parser.add_argument("folder", type=Path, help="of the environment; made where it is missing")
+    parser.add_argument("--extra", choices=["pipeline", "dev"], default="pipeline", help="dev adds what tests need")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--newest-without-torch", action="store_true", help="on the newest other Python, without torch")
+    which.add_argument("--lowest", action="store_true", help="the lowest versions that pyproject.toml allows")
+    wanted = parser.parse_args()
+    python = None
+    if wanted.newest_without_torch:
+        python = newest_python(places(), newer_than=sys.version_info[:2])
+        if python is None:
             print(f"No Python newer than this one, {sys.version.split()[0]}, is to be found here.")
             sys.exit(NONE_FOUND)
-        make_environment(folder, newest)
-        install(folder, without_torch=True)
-    else:
-        make_environment(folder)
-        install(folder)
+    if wanted.lowest and sys.version_info[:2] != OLDEST:
+        sys.exit("The lowest versions are tried on the lowest Python: make PYTHON=python3.11 test-lowest")
+    make_environment(wanted.folder, python)
+    install(wanted.folder, wanted.extra, without_torch=wanted.newest_without_torch, lowest=wanted.lowest)
 
 
-def install(folder: Path, *, without_torch: bool = False) -> None:
-    """Install the locked dependencies into the environment at ``folder``, by uv or, with torch, by pip."""
+def install(folder: Path, extra: str, *, without_torch: bool = False, lowest: bool = False) -> None:
+    """Install the package with ``extra`` into the environment at ``folder``, by uv or, as a last resort, by pip."""
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip"]
-    arguments = ["install", "--quiet", "--constraint", str(CONSTRAINTS), "--editable", f"{REPOSITORY}[dev]"]
-    print(f"Installing the locked dependencies into {folder} …", flush=True)
+    package = ["--editable", f"{REPOSITORY}[{extra}]"]
+    print(f"Installing {'the lowest allowed' if lowest else 'the locked'} dependencies into {folder} …", flush=True)
     if has_uv(python, pip):
+        uv = [str(python), "-m", "uv", "pip", "install", "--quiet"]
         environment = os.environ | pip_settings_for_uv(pip) | {"VIRTUAL_ENV": str(folder.resolve())}
-        command = [str(python), "-m", "uv", "pip", *arguments]
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
+        with tempfile.TemporaryDirectory() as scratch:
+            rules = Path(scratch, "rules.txt")
             if without_torch:
-                overrides.write(NEVER)
-                overrides.flush()
-                command += ["--override", overrides.name]
-            subprocess.run(command, check=True, env=environment)
-    elif without_torch:
-        sys.exit("uv is not to be had here, and pip cannot leave out torch; install uv, or see `make test`.")
+                rules.write_text(NEVER)
+                options = ["--constraint", str(CONSTRAINTS), "--override", str(rules)]
+            elif lowest:
+                rules.write_text(locked("torch"))
+                options = ["--constraint", str(rules), "--resolution", "lowest-direct"]
+            else:
+                options = ["--constraint", str(CONSTRAINTS)]
+            if not without_torch:
+                options += torch_build(uv, environment)
+            subprocess.run([*uv, *options, *package], check=True, env=environment)
+    elif without_torch or lowest:
+        sys.exit("This needs uv, which cannot be installed here; `make test` can do without.")
     else:
-        print("uv is not to be had here: installing with pip, which takes some minutes.", flush=True)
-        subprocess.run([*pip, *arguments], check=True)
+        print("uv cannot be installed here: installing with pip, which takes some minutes.", flush=True)
+        subprocess.run([*pip, "install", "--quiet", "--constraint", str(CONSTRAINTS), *package], check=True)
 
 
-def places() -> "list[Path]":
+def locked(name: str) -> str:
+    """Return the line of the lock that names the version of ``name``."""
+    return next(line for line in CONSTRAINTS.read_text().splitlines(keepends=True) if line.startswith(f"{name}=="))
+
+
+def torch_build(uv: list[str], environment: dict[str, str]) -> list[str]:
+    """Return uv's options that choose torch's build, and say the choice in a line.
+
+    The registry's build for Linux brings 3 GB of CUDA. A machine without an NVIDIA GPU gets the CPU build instead,
+    where the index of CPU builds answers and has the locked version. Who sets ``UV_TORCH_BACKEND`` has chosen.
+
+    Args:
+        uv: uv's command to install.
+        environment: the variables that it runs with.
+    """
+    if "UV_TORCH_BACKEND" in environment or not sys.platform.startswith("linux") or has_nvidia_gpu():
+        return []
+    ask = [*uv, "--dry-run", "--no-deps", "--reinstall-package", "torch", *CPU_BUILD, locked("torch").strip()]
+    impatient = {"UV_HTTP_TIMEOUT": str(PATIENCE_S), "UV_HTTP_CONNECT_TIMEOUT": str(PATIENCE_S), "UV_HTTP_RETRIES": "0"}
+    try:
+        answer = subprocess.run(ask, env=environment | impatient, capture_output=True, timeout=4 * PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        offered = False
+    else:
+        offered = answer.returncode == 0
+    if offered:
+        print("No NVIDIA GPU here: taking the CPU build of torch.", flush=True)
+        return [*CPU_BUILD]
+    print(
+        "No NVIDIA GPU here, but the index of torch's CPU builds does not answer with the locked version: torch comes "
+        "from find-links or, with 3 GB of CUDA on Linux, from the registry.",
+        flush=True,
+    )
+    return []
+
+
+def has_nvidia_gpu() -> bool:
+    """Return whether this machine has a driver of NVIDIA's."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def places() -> list[Path]:
     """Return the folders in which a Python may lie: those of PATH, and each version that pyenv keeps."""
     kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     return [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep)] + sorted(kept.glob("*/bin"))
 
 
-def newest_python(folders: "list[Path]", newer_than: "tuple[int, int]") -> "Path | None":
+def newest_python(folders: list[Path], newer_than: tuple[int, int]) -> Path | None:
     """Return the newest Python 3 in ``folders`` that starts and is newer than ``newer_than``; None where none is."""
     found = [
         (int(match[1]), path)
@@ -88,7 +150,7 @@ def newest_python(folders: "list[Path]", newer_than: "tuple[int, int]") -> "Path
     return None
 
 
-def make_environment(folder: Path, python: "Path | None" = None) -> None:
+def make_environment(folder: Path, python: Path | None = None) -> None:
     """Create a virtual environment with pip at ``folder``, of this Python or ``python``, where none is.
 
     Where that is not possible, none is left there, and what is missing is said.
@@ -116,7 +178,7 @@ def has_uv(python: Path, pip: list[str]) -> bool:
     return subprocess.run(fetch, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def pip_settings_for_uv(pip: list[str]) -> "dict[str, str]":
+def pip_settings_for_uv(pip: list[str]) -> dict[str, str]:
     """Return pip's find-links and index as uv's environment variables; uv reads no configuration of pip's."""
     names = {"find-links": "UV_FIND_LINKS", "index-url": "UV_DEFAULT_INDEX"}
     listing = subprocess.run([*pip, "config", "list"], check=True, capture_output=True, text=True).stdout
