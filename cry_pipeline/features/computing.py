@@ -1,19 +1,23 @@
 """Samples → one feature set's values of each recording, as the store keeps them.
 
-Belongs here: the order in which kinds are computed, and how much at a time. Does not: any kind itself (kinds/,
-transforms.py, statistics.py), and where samples come from and values go (extraction.py).
+Belongs here: the order in which kinds are computed, and how much at a time; the module that extraction runs and an
+exported model carries. Does not: any kind itself (kinds/, transforms.py, pooling.py), and where samples come from and
+values go (extraction.py).
 """
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.kinds import kinds_of
+from cry_pipeline.features.kinds import POWER, kinds_of
 from cry_pipeline.features.store.rows import all_finite
-from cry_pipeline.features.transforms import FeatureTransform
+from cry_pipeline.features.transforms import frame, power_spectrum, reference_power, window
 
 BLOCK_SAMPLES = 2**17
 """Samples in the frames that a CPU transforms at a time: 512 frames of 256, 256 of 512, of which each stage takes 1 MB
@@ -21,6 +25,69 @@ in float64. With more, stages fall out of its caches; with fewer, starting each 
 
 Values = dict[str, np.ndarray]
 """A recording's values by kind, in the dtypes of the store: [frames, width], or [width] of the whole recording."""
+
+
+class Features(NamedTuple):
+    """Features of a batch, float32, in dB; frames are the second axis.
+
+    Of a recording of ``n`` samples the first ``spec.frames(n)`` frames are meant; those that follow, up to the longest
+    of the batch, are of no recording.
+    """
+
+    spectrogram: Tensor
+    """``[batch, frames, bins]``"""
+    mel: Tensor
+    """``[batch, frames, mels]``"""
+    mfcc: Tensor
+    """``[batch, frames, coefficients]``"""
+
+
+class FeatureTransform(torch.nn.Module):
+    """Samples → all kinds of one feature set that are computed frame by frame, with their constants as buffers."""
+
+    window: Tensor
+
+    def __init__(self, spec: FeatureSetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        taper = window(spec)
+        self.register_buffer("window", taper / math.sqrt(reference_power(spec)), persistent=False)
+        self._kinds = {name: kind for name, kind in kinds_of(spec).items() if kind.by == "frame"}
+        self.computers = torch.nn.ModuleDict()
+        for name, kind in self._kinds.items():
+            computer = kind.computer(spec)
+            if not isinstance(computer, torch.nn.Module):
+                raise TypeError(f"kind {name}: is computed by frame, so its computer must be a torch.nn.Module")
+            self.computers[name] = computer
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Features:
+        """Return the features of ``samples`` [batch, samples] in [-1, 1], of which each has ``lengths`` [batch]."""
+        values = self._computed(self._framed(samples, lengths))
+        return Features(values["spectrogram"], values["mel"], values["mfcc"])
+
+    def in_blocks(self, samples: Tensor, lengths: Tensor, block_frames: int | None) -> dict[str, Tensor]:
+        """Return every kind by name, [batch, frames, width]: those of :meth:`forward`, and others where there are.
+
+        ``block_frames`` are computed at a time, so few that what lies between samples and features stays in a CPU's
+        cache; None: all at once. (An exported graph has no such loop: its length would be fixed.)
+        """
+        frames = self._framed(samples, lengths)
+        if block_frames is None or frames.shape[1] <= block_frames:
+            return self._computed(frames)
+        blocks = [self._computed(block) for block in frames.split(block_frames, dim=1)]
+        return {name: torch.cat([block[name] for block in blocks], dim=1) for name in blocks[0]}
+
+    def _framed(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        # As float64 before they are framed: frames overlap, and a product of two dtypes takes three times as long.
+        padding = self.spec.padding if self.spec.center else None
+        return frame(samples.double(), lengths, self.spec.n_fft, self.spec.hop_samples, padding)
+
+    def _computed(self, frames: Tensor) -> dict[str, Tensor]:
+        values = {POWER: power_spectrum(frames, self.window)}
+        for name, computer in self.computers.items():
+            values[name] = computer(*(values[each] for each in self._kinds[name].inputs))
+        del values[POWER]
+        return values
 
 
 class FeatureSetComputer:
@@ -40,7 +107,7 @@ class FeatureSetComputer:
         return [self._of_one(features, row, len(own)) for row, own in enumerate(recordings)]
 
     @torch.inference_mode()
-    def features(self, recordings: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    def features(self, recordings: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """Return those kinds that are computed frame by frame, float32 [recordings, frames, width], on the device."""
         samples, lengths = padded(recordings)
         block_frames = self._block_frames(len(recordings))
@@ -52,7 +119,7 @@ class FeatureSetComputer:
             return None
         return max(16, BLOCK_SAMPLES // (self.spec.n_fft * recordings))
 
-    def _of_one(self, features: dict[str, torch.Tensor], row: int, samples: int) -> Values | None:
+    def _of_one(self, features: dict[str, Tensor], row: int, samples: int) -> Values | None:
         frames = self.spec.frames(samples)
         values = {name: array[row, :frames].numpy() for name, array in features.items()}
         for name, compute in self._poolers.items():

@@ -1,7 +1,7 @@
 """Samples → power spectrogram → mel → MFCC, written once, in torch.
 
-Belongs here: pure functions on ``[batch, samples]``, on CPU or GPU, and the module that holds their constants,
-so that extraction runs them and an exported model carries them. Does not: decoding, batching, statistics, files.
+Belongs here: pure functions on ``[batch, samples]``, on CPU or GPU, and small modules of them. Does not: which of them
+a feature set takes (kinds/) and their order (computing.py); decoding, batching, statistics, files.
 
 Windowing and FFT are float64, all else float32: with a float32 FFT a bin 100 dB below the loudest of its frame is
 off by up to 0.07 dB, and the promise is 2e-3 dB. That costs 0.08 ms per recording of 7 s at 8 kHz, of 0.4 ms in all.
@@ -9,77 +9,12 @@ off by up to 0.07 dB, and the promise is 2e-3 dB. That costs 0.08 ms per recordi
 
 import math
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import POWER, kinds_of
-
-
-class Features(NamedTuple):
-    """Features of a batch, float32, in dB; frames are the second axis.
-
-    Of a recording of ``n`` samples the first ``spec.frames(n)`` frames are meant; those that follow, up to the longest
-    of the batch, are of no recording.
-    """
-
-    spectrogram: Tensor
-    """``[batch, frames, bins]``"""
-    mel: Tensor
-    """``[batch, frames, mels]``"""
-    mfcc: Tensor
-    """``[batch, frames, coefficients]``"""
-
-
-class FeatureTransform(torch.nn.Module):
-    """Samples → all kinds of one feature set that are computed frame by frame, with their constants as buffers."""
-
-    window: Tensor
-
-    def __init__(self, spec: FeatureSetSpec) -> None:
-        super().__init__()
-        self.spec = spec
-        taper = window(spec)
-        self.register_buffer("window", taper / math.sqrt(reference_power(spec)), persistent=False)
-        self._kinds = {name: kind for name, kind in kinds_of(spec).items() if kind.by == "frame"}
-        self.computers = torch.nn.ModuleDict()
-        for name, kind in self._kinds.items():
-            computer = kind.computer(spec)
-            if not isinstance(computer, torch.nn.Module):
-                raise TypeError(f"kind {name}: is computed by frame, so its computer must be a torch.nn.Module")
-            self.computers[name] = computer
-
-    def forward(self, samples: Tensor, lengths: Tensor) -> Features:
-        """Return the features of ``samples`` [batch, samples] in [-1, 1], of which each has ``lengths`` [batch]."""
-        values = self._computed(self._framed(samples, lengths))
-        return Features(values["spectrogram"], values["mel"], values["mfcc"])
-
-    def in_blocks(self, samples: Tensor, lengths: Tensor, block_frames: int | None) -> dict[str, Tensor]:
-        """Return every kind by name, [batch, frames, width]: those of :meth:`forward`, and others where there are.
-
-        ``block_frames`` are computed at a time, so few that what lies between samples and features stays in a CPU's
-        cache; None: all at once. (An exported graph has no such loop: its length would be fixed.)
-        """
-        frames = self._framed(samples, lengths)
-        if block_frames is None or frames.shape[1] <= block_frames:
-            return self._computed(frames)
-        blocks = [self._computed(block) for block in frames.split(block_frames, dim=1)]
-        return {name: torch.cat([block[name] for block in blocks], dim=1) for name in blocks[0]}
-
-    def _framed(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        # As float64 before they are framed: frames overlap, and a product of two dtypes takes three times as long.
-        padding = self.spec.padding if self.spec.center else None
-        return frame(samples.double(), lengths, self.spec.n_fft, self.spec.hop_samples, padding)
-
-    def _computed(self, frames: Tensor) -> dict[str, Tensor]:
-        values = {POWER: power_spectrum(frames, self.window)}
-        for name, computer in self.computers.items():
-            values[name] = computer(*(values[each] for each in self._kinds[name].inputs))
-        del values[POWER]
-        return values
 
 
 class Decibels(torch.nn.Module):

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from cry_pipeline.catalog.models import SvmSpec
 from cry_pipeline.catalog.networks import NetworkSpec
+from cry_pipeline.features.computing import Features
 from cry_pipeline.features.hybrid import RowStandardiser, plane_image
 from cry_pipeline.features.kinds import KINDS
-from cry_pipeline.features.transforms import Features
 from cry_pipeline.training.calibration import SMALLEST
 from cry_pipeline.training.covariances import band_means
 from cry_pipeline.training.ensemble import FittedEnsemble

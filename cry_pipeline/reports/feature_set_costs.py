@@ -69,7 +69,7 @@ def extraction_cost(spec: FeatureSetSpec, recordings: Sequence[np.ndarray]) -> t
     import torch
 
     from cry_pipeline.features.computing import FeatureSetComputer
-    from cry_pipeline.features.statistics import StatisticsPool
+    from cry_pipeline.features.pooling import StatisticsPool
 
     computer, pool = FeatureSetComputer(spec), StatisticsPool(spec)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import KINDS
-from cry_pipeline.features.statistics import StatisticsPool
+from cry_pipeline.features.pooling import StatisticsPool
 from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 from cry_pipeline.folds.copies import parse_copy, recordings_of
 

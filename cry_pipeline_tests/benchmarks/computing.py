@@ -21,10 +21,10 @@ from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import decode, load_samples
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.computing import FeatureSetComputer
+from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
 from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.store.store import FeatureStore
-from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, decibels, frame, mel_filters
+from cry_pipeline.features.transforms import dct_matrix, decibels, frame, mel_filters
 from cry_pipeline_tests.benchmarks import librosas
 from cry_pipeline_tests.benchmarks.measuring import Figure, best_of, limit, ratio
 from cry_pipeline_tests.stated import manifest_of

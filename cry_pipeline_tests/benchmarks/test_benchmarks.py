@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cry_pipeline.features.transforms import FeatureTransform
+from cry_pipeline.features.computing import FeatureTransform
 from cry_pipeline_tests.benchmarks import librosas, storing, training
 from cry_pipeline_tests.benchmarks.__main__ import recordings
 from cry_pipeline_tests.benchmarks.computing import NATIVE, SPEECH, manifest

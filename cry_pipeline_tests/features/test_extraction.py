@@ -19,14 +19,13 @@ from cry_pipeline.corpus.probing import samples_digest
 from cry_pipeline.corpus.sources import Roots, SourceError
 from cry_pipeline.features import extraction, loading
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.computing import FeatureSetComputer
+from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
 from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.kinds import KINDS
-from cry_pipeline.features.statistics import StatisticsPool, statistics_names
+from cry_pipeline.features.pooling import StatisticsPool, statistics_names
 from cry_pipeline.features.store import encoding
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError, samples_of
 from cry_pipeline.features.store.store import FeatureStore
-from cry_pipeline.features.transforms import FeatureTransform
 from cry_pipeline_tests import stated
 from cry_pipeline_tests.features.store.looks import folder_of
 from cry_pipeline_tests.stated import manifest_of

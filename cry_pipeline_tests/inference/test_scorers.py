@@ -10,7 +10,7 @@ import torch
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.catalog.models import EnsembleSpec, SvmSpec
 from cry_pipeline.corpus.decoding import load_samples
-from cry_pipeline.features.transforms import FeatureTransform
+from cry_pipeline.features.computing import FeatureTransform
 from cry_pipeline.inference.export import Request, export_run
 from cry_pipeline.inference.graphs import open_graph, run_graph
 from cry_pipeline.inference.scorers import EnsembleScorer, ExportError, Heard, scorer_of

@@ -10,9 +10,10 @@ import torch
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec
 from cry_pipeline.evaluation.predictions import out_of_fold
-from cry_pipeline.features.statistics import StatisticsPool
+from cry_pipeline.features.computing import FeatureTransform
+from cry_pipeline.features.pooling import StatisticsPool
 from cry_pipeline.features.store.rows import FeatureRows, stack_rows
-from cry_pipeline.features.transforms import FeatureTransform, dct_matrix, mel_filters
+from cry_pipeline.features.transforms import dct_matrix, mel_filters
 from cry_pipeline.training.copies import GAIN_DB, with_copies
 from cry_pipeline.training.run_keys import run_digest
 from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run

@@ -1,17 +1,17 @@
-"""The kind ``statistics``: one row of pooled statistics per recording (features/statistics.py)."""
+"""The kind ``statistics``: one row of pooled statistics per recording (features/pooling.py)."""
 
 from typing import TYPE_CHECKING
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds.interface import Kind, always
-from cry_pipeline.features.statistics import statistics_names
+from cry_pipeline.features.pooling import statistics_names
 
 if TYPE_CHECKING:
-    from cry_pipeline.features.statistics import StatisticsPool
+    from cry_pipeline.features.pooling import StatisticsPool
 
 
 def _computer(spec: FeatureSetSpec) -> "StatisticsPool":
-    from cry_pipeline.features.statistics import StatisticsPool
+    from cry_pipeline.features.pooling import StatisticsPool
 
     return StatisticsPool(spec)
 

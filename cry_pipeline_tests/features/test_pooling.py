@@ -5,8 +5,8 @@ import torch
 
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.features.batching import padded
-from cry_pipeline.features.statistics import StatisticsPool, statistics_names
-from cry_pipeline.features.transforms import FeatureTransform
+from cry_pipeline.features.computing import FeatureTransform
+from cry_pipeline.features.pooling import StatisticsPool, statistics_names
 
 RATE = 8000
 SPEC = FeatureSetSpec.model_validate(
