@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -32,6 +33,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a digest cannot take in a {type(value).__name__}: convert it to JSON types first")
 
 
+def sha256_of(content: bytes | memoryview) -> str:
+    """Return the sha256 of bytes, as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, as 64 hex digits; it may be larger than the memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def canonical_json(value: Any) -> str:
     """Return ``value`` as JSON with sorted keys and no spaces; NaN and infinities raise ``ValueError``."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
@@ -43,7 +55,7 @@ def digest(**parts: Any) -> str:
     By convention the parts are ``spec``, ``inputs`` (digests of what was read) and ``revision`` (of the
     implementation, raised when a change of code changes results).
     """
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return sha256_of(canonical_json(parts).encode())
 
 
 def table_digest(table: "pd.DataFrame") -> str:

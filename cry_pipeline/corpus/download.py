@@ -6,7 +6,6 @@ not: deciding which corpus is used (resolution.py).
 Archives of a commit are made on the fly and have no stable hash of their own, so what is verified is each file.
 """
 
-import hashlib
 import logging
 import math
 import re
@@ -22,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
+from cry_pipeline.digests import sha256_of, sha256_of_file
 from cry_pipeline.progress import track
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def check_corpus(folder: Path, hashes: Path = HASHES) -> CheckReport:
     """
     expected = _read_hashes(hashes)
     present = {path for path in expected if (folder / path).is_file()}
-    differing = [path for path in present if _sha256(folder / path) != expected[path]]
+    differing = [path for path in present if sha256_of_file(folder / path) != expected[path]]
     audio = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES}
     missing, extra = expected.keys() - present, audio - expected.keys()
     return CheckReport(tuple(sorted(missing)), tuple(sorted(differing)), tuple(sorted(extra)))
@@ -119,7 +119,7 @@ def fetch_corpus(
         return destination
     LOG.info("fetching %s to %s. %s", url, destination, LICENSE_NOTICE)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    part = destination.with_name(f".{destination.name}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.zip.part")
+    part = destination.with_name(f".{destination.name}-{sha256_of(url.encode())[:8]}.zip.part")
     _transfer(url, part, (connect_timeout_s, READ_TIMEOUT_S))
     unpacked = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", suffix=".tmp", dir=destination.parent))
     try:
@@ -146,11 +146,6 @@ def _read_hashes(path: Path) -> dict[str, str]:
             raise CorpusError(f"{path}, line {number}: expected '<sha256>  <path>', found {line[:80]!r}")
         hashes[match[2]] = match[1]
     return hashes
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _transfer(url: str, part: Path, timeouts_s: tuple[float, float]) -> None:

@@ -4,7 +4,6 @@ Belongs here: what is refused, in which order, and joining names, curation and p
 (decoding.py), measures (quality.py), the cache of both (probing.py), selections (cohorts.py).
 """
 
-import hashlib
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -24,6 +23,7 @@ from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.corpus.schemas import INVENTORY, QUARANTINE, RECORDINGS
 from cry_pipeline.corpus.sources import CLEANED, Roots, SourceError, fingerprint
+from cry_pipeline.digests import sha256_of
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -169,7 +169,7 @@ def _name(row: Mapping[str, Any], roots: Roots) -> RecordingName | Refusal:
     try:
         if row["sidecar_sha256"] is not None:
             content = read_regular(roots.locate(row["root"], row["sidecar"]), SIDECAR_MAX_BYTES)
-            if hashlib.sha256(content).hexdigest() != row["sidecar_sha256"]:
+            if sha256_of(content) != row["sidecar_sha256"]:
                 return CHANGED
         roots.locate(row["root"], row["path"])
         return describe(name, content)

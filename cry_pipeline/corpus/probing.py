@@ -4,7 +4,6 @@ Belongs here: decoding and measuring many files, and the cache. Does not: names,
 (manifest.py): a probe depends on nothing but the file's bytes and this code.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from cry_pipeline.corpus.paths import log_failure, shown
 from cry_pipeline.corpus.quality import FLOOR_DBFS, Quality, measure
 from cry_pipeline.corpus.reading import MAX_BYTES, read_regular
 from cry_pipeline.corpus.refusals import REFUSALS, Refusal
+from cry_pipeline.digests import sha256_of
 from cry_pipeline.progress import track
 from cry_pipeline.tables import FILLED, Schema, integer, number, sha256, text
 
@@ -82,7 +82,7 @@ def samples_digest(samples: np.ndarray) -> str:
 
     A decoder that comes to the same samples changes nothing that is made of them; one that does not shows here.
     """
-    return hashlib.sha256(np.ascontiguousarray(samples, dtype="<f4").data).hexdigest()
+    return sha256_of(np.ascontiguousarray(samples, dtype="<f4").data)
 
 
 def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tuple[dict[str, Probe | Refusal], int]:
@@ -134,7 +134,7 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
     try:
         with room.of(path.stat().st_size):
             data = read_regular(path)
-            return _measured(data) if hashlib.sha256(data).hexdigest() == sha256 else CHANGED
+            return _measured(data) if sha256_of(data) == sha256 else CHANGED
     except OSError as error:
         LOG.info("%s cannot be read any more: %s", shown(str(path)), shown(str(error)))
         return CHANGED

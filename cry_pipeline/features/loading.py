@@ -4,7 +4,6 @@ Belongs here: reading the file again, and that it still is what the manifest say
 (corpus/decoding.py), and many recordings at a time (extraction.py).
 """
 
-import hashlib
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ from cry_pipeline.corpus.paths import log_failure
 from cry_pipeline.corpus.probing import samples_digest
 from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.sources import SourceError
+from cry_pipeline.digests import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def _decoded(recording: Recording, roots: "Roots") -> tuple[np.ndarray, int]:
     except OSError as error:
         said = error.strerror or error
         raise _UnusableError(f"cannot be read any more ({said}): take the inventory again") from error
-    if hashlib.sha256(data).hexdigest() != recording.recording_id:
+    if sha256_of(data) != recording.recording_id:
         raise _UnusableError(CHANGED)
     try:
         audio = decode_bytes(data)

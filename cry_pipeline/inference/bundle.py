@@ -11,15 +11,16 @@ Belongs here: which files there are, writing them whole, and reading them strict
         feature_spec.json  labels.json  calibration.json  evidence.json  provenance.json
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from cry_pipeline.artefacts import sync
+from cry_pipeline.digests import sha256_of
 
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
@@ -111,7 +112,7 @@ def write_manifest(folder: Path, digest: str, about: Mapping[str, Any]) -> None:
     files = {path.relative_to(folder).as_posix(): _describe(path.read_bytes()) for path in paths}
     (folder / MANIFEST).write_text(_render({"format": FORMAT, "digest": digest, **about, "files": files}), "utf-8")
     for path in [*paths, folder / MANIFEST, *(path for path in folder.iterdir() if path.is_dir()), folder]:
-        _sync(path)
+        sync(path)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -195,17 +196,9 @@ def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
 def _render(manifest: Mapping[str, Any]) -> str:
     """Return the manifest's one text form, with the sha256 of itself, so that a change of any byte shows."""
     canonical = json.dumps(manifest, sort_keys=True, ensure_ascii=False)
-    complete = {**manifest, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
+    complete = {**manifest, "sha256": sha256_of(canonical.encode())}
     return json.dumps(complete, indent=1, ensure_ascii=False) + "\n"
 
 
 def _describe(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return {"bytes": len(content), "sha256": sha256_of(content)}

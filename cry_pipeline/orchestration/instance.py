@@ -3,7 +3,6 @@
 Belongs here: where runs and events are recorded, and how. Does not: what is run, nor what is removed (maintenance.py).
 """
 
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 
 from cry_pipeline.artefacts import write_atomically
+from cry_pipeline.digests import sha256_of
 from cry_pipeline.orchestration.lock import hold
 from cry_pipeline.settings import Settings
 
@@ -79,7 +79,7 @@ def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.Dagste
 def follow(path: Path, shipped: dict[str, Any]) -> None:
     """Write ``shipped`` to ``path``, unless somebody edited the file: then it is kept, and what differs is said."""
     body = yaml.safe_dump(shipped, sort_keys=False)
-    text = f"{MARK}{_sha256(body)}\n{body}"
+    text = f"{MARK}{sha256_of(body.encode())}\n{body}"
     written = path.read_text(encoding="utf-8") if path.exists() else None
     if written == text:
         return
@@ -94,8 +94,8 @@ def follow(path: Path, shipped: dict[str, Any]) -> None:
 def _is_ours(text: str) -> bool:
     first, _, body = text.partition("\n")
     if first.startswith(MARK):
-        return first.removeprefix(MARK) == _sha256(body)
-    return _sha256(text) in BEFORE_THE_MARK
+        return first.removeprefix(MARK) == sha256_of(body.encode())
+    return sha256_of(text.encode()) in BEFORE_THE_MARK
 
 
 def _differences(written: dict[str, Any], shipped: dict[str, Any]) -> list[str]:
@@ -104,7 +104,3 @@ def _differences(written: dict[str, Any], shipped: dict[str, Any]) -> list[str]:
         for key in dict.fromkeys([*shipped, *written])
         if written.get(key) != shipped.get(key)
     ]
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

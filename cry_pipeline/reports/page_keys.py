@@ -4,12 +4,12 @@ Belongs here: which page is made of which templates. Does not: filling them (pag
 asks for these when it loads the code, and drawing is slow to import.
 """
 
-import hashlib
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.digests import sha256_of
 
 TEMPLATES = MappingProxyType(
     {
@@ -31,7 +31,7 @@ def page_spec(stage: str, **more: Any) -> dict[str, Any]:
     """Return the spec of a page for its key: the sha256 of its templates, and ``more`` that it is made of."""
     folder = Path(__file__).parent / "templates"
     content = b"".join((folder / name).read_bytes() for name in (*SHARED, TEMPLATES[stage]))
-    return {"templates": hashlib.sha256(content).hexdigest(), **more}
+    return {"templates": sha256_of(content), **more}
 
 
 def site_spec(catalog: Catalog) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Belongs here: writing, checking and reading ``fold-<repeat>-<fold>/``. Does not:
 """
 
 import csv
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cry_pipeline.artefacts import read_json, sync, write_json
+from cry_pipeline.digests import sha256_of
 from cry_pipeline.training.models import Epoch, FittedModel
 
 LOG = logging.getLogger("cry_pipeline")
@@ -104,4 +104,4 @@ def _write_history(path: Path, history: Sequence[Epoch]) -> None:
 
 def _describe(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"bytes": len(content), "sha256": sha256_of(content)}

@@ -4,7 +4,6 @@ Belongs here: finding it out, once for all folds of a run and before its digest 
 training (trainer.py), and putting weights into a network (networks/).
 """
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from cry_pipeline.artefacts import write_atomically
 from cry_pipeline.catalog.networks import NetworkSpec, ResNet50AttentionSpec
+from cry_pipeline.digests import sha256_of
 
 LOG = logging.getLogger("cry_pipeline")
 Accelerator = Literal["cpu", "gpu", "mps"]
@@ -47,7 +47,7 @@ class StartingWeights:
             content = self.path.read_bytes()
         except OSError as error:
             raise ResolutionError(f"{self.path}, which the run started from, cannot be read: {error}") from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+        if sha256_of(content) != self.sha256:
             raise ResolutionError(f"{self.path} is no more the file that the run started from; train it again.")
         return content
 
@@ -155,7 +155,7 @@ def _fetched(path: Path) -> StartingWeights:
 
 def _checked(content: bytes, where: Any) -> str:
     """Return the sha256 of the weights; other bytes than the published ones are an error."""
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = sha256_of(content)
     wanted = Path(IMAGENET).stem.rpartition("-")[2]
     if not sha256.startswith(wanted):
         raise ResolutionError(f"{where} has the sha256 {sha256[:8]}…, not {wanted}…; delete it if it is a file")

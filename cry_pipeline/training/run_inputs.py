@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cry_pipeline.training.images import FeatureReader
 
 
-def manifest_digest(columns: Sequence[str], folds: pd.DataFrame, metadata: pd.DataFrame | None) -> dict[str, str]:
+def metadata_digest(columns: Sequence[str], folds: pd.DataFrame, metadata: pd.DataFrame | None) -> dict[str, str]:
     """Return the digest of the columns that a model reads of the folds' recordings; nothing where it reads none."""
     if not columns:
         return {}

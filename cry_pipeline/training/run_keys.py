@@ -80,14 +80,14 @@ def run_parts(
     Raises:
         TrainingDataError: the model reads the manifest, and ``metadata`` lack a recording or a column.
     """
-    from cry_pipeline.training.run_inputs import manifest_digest
+    from cry_pipeline.training.run_inputs import metadata_digest
 
     model = catalog.models[experiment.model]
     inputs: dict[str, Any] = {
         "folds": folds_digest(folds),
         "features": feature_digest if model.inputs else None,
         "feature_rows": feature_rows if model.inputs else None,
-        **manifest_digest(model.metadata, folds, metadata),
+        **metadata_digest(model.metadata, folds, metadata),
         **({"machine": resolved.parts} if resolved else {}),
     }
     return {**keys.code_parts(stage_of(model), code_spec(experiment, catalog)), "inputs": inputs}

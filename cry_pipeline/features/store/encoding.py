@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
+from cry_pipeline.digests import sha256_of
 from cry_pipeline.features.kinds import feature_set_digest, kinds_of, parameters, revisions
-from cry_pipeline.features.store.parts import FORMAT, Part, sha256
+from cry_pipeline.features.store.parts import FORMAT, Part
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.version import __version__
 
@@ -98,7 +99,7 @@ def describe(
         "samples_digests": list(rows.samples_digests),
         "frames": rows.frames.tolist(),
         "arrays": {kind: {"shape": list(a.shape), "dtype": a.dtype.name} for kind, a in rows.arrays.items()},
-        "files": {path: sha256(content) for path, content in sorted(files.items())},
+        "files": {path: sha256_of(content) for path, content in sorted(files.items())},
         "sizes": {path: len(content) for path, content in sorted(files.items())},
     }
     return canonical_json(index).encode()

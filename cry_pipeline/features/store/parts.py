@@ -5,7 +5,6 @@ lie (storage.py), which parts there are, and when one becomes visible (store.py)
 """
 
 import errno
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cry_pipeline.digests import sha256_of
 from cry_pipeline.features.store.rows import FeatureStoreError, RowKey, all_finite
 from cry_pipeline.features.store.storage import INDEX, PARTS, READ_ERRORS, Storage, StoredArray
 
@@ -174,7 +174,7 @@ class Part:
         faults = []
         for path, expected in self.files.items():
             try:
-                if sha256(self.storage.read(f"{self.path}/{path}")) != expected:
+                if sha256_of(self.storage.read(f"{self.path}/{path}")) != expected:
                     faults.append(f"{path} is not what was written")
             except OSError as error:
                 if error.errno not in DAMAGE:
@@ -189,7 +189,7 @@ class Part:
             raise self._error(kind, f"is not in it; it holds {', '.join(self.arrays)}")
         metadata = f"{kind}/zarr.json"
         try:
-            intact = sha256(self.storage.read(f"{self.path}/{metadata}")) == self.files[metadata]
+            intact = sha256_of(self.storage.read(f"{self.path}/{metadata}")) == self.files[metadata]
             # Damaged metadata are never interpreted.
             array = self.storage.open_array(f"{self.path}/{kind}") if intact else None
         except READ_ERRORS as error:
@@ -213,9 +213,4 @@ def is_part_name(name: str) -> bool:
 
 def part_name(content: bytes) -> str:
     """Return the name of the part whose ``part.json`` is ``content``."""
-    return sha256(content)[:NAME_DIGITS]
-
-
-def sha256(content: bytes) -> str:
-    """Return the sha256 of ``content`` as 64 hex digits."""
-    return hashlib.sha256(content).hexdigest()
+    return sha256_of(content)[:NAME_DIGITS]
