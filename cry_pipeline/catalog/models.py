@@ -4,6 +4,7 @@ Belongs here: fields, their allowed values, and the rules between them, of all m
 which kinds of model there are. Does not: what the models do (training/).
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -108,7 +109,7 @@ class SvmSpec(BaseModelSpec):
         return self.pool == "covariance"
 
 
-SingleModelSpec = Annotated[
+SingleModel = (
     MajoritySpec
     | MetadataSpec
     | LogisticRegressionSpec
@@ -116,9 +117,9 @@ SingleModelSpec = Annotated[
     | GradientBoostingSpec
     | SvmSpec
     | LfebAttentionLstmSpec
-    | ResNet50AttentionSpec,
-    Field(discriminator="kind"),
-]
+    | ResNet50AttentionSpec
+)
+SingleModelSpec = Annotated[SingleModel, Field(discriminator="kind")]
 
 
 class EnsembleSpec(BaseModelSpec):
@@ -150,18 +151,12 @@ class EnsembleSpec(BaseModelSpec):
         return all(spec.exportable for spec in self.specs)
 
 
-ModelSpec = Annotated[
-    MajoritySpec
-    | MetadataSpec
-    | LogisticRegressionSpec
-    | RandomForestSpec
-    | GradientBoostingSpec
-    | SvmSpec
-    | LfebAttentionLstmSpec
-    | ResNet50AttentionSpec
-    | EnsembleSpec,
-    Field(discriminator="kind"),
-]
+ModelSpec = Annotated[SingleModel | EnsembleSpec, Field(discriminator="kind")]
+
+
+def single_models(spec: BaseModelSpec) -> Sequence[BaseModelSpec]:
+    """Return an ensemble's members; of any other spec, itself."""
+    return spec.specs if isinstance(spec, EnsembleSpec) else (spec,)
 
 
 def with_members(models: dict[str, ModelSpec]) -> dict[str, ModelSpec]:
@@ -177,10 +172,10 @@ def with_members(models: dict[str, ModelSpec]) -> dict[str, ModelSpec]:
             continue
         members = []
         for member in spec.members:
-            found = models.get(member)
-            if found is None or isinstance(found, EnsembleSpec):
-                known = ", ".join(sorted(name for name, own in models.items() if not isinstance(own, EnsembleSpec)))
+            single = models.get(member)
+            if single is None or isinstance(single, EnsembleSpec):
+                known = ", ".join(sorted(name for name, spec in models.items() if not isinstance(spec, EnsembleSpec)))
                 raise ValueError(f"{name}.members: {member!r} is not a single model of the catalog; allowed: {known}")
-            members.append(found.model_copy(update={"description": ""}))
+            members.append(single.model_copy(update={"description": ""}))
         filled[name] = spec.model_copy(update={"specs": tuple(members)})
     return filled

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec
-from cry_pipeline.catalog.models import EnsembleSpec
+from cry_pipeline.catalog.models import single_models
 from cry_pipeline.digests import digest
 from cry_pipeline.training.registry import COPIES_REVISION, revision_of
 
@@ -24,10 +24,8 @@ ROWS = ["repeat", "fold", "recording_id", "donor", "label"]
 
 def stage_of(model: "ModelSpec") -> str:
     """Return the stage of :data:`cry_pipeline.keys.STAGES` that a run of ``model`` is, by the libraries that fit it."""
-    if isinstance(model, EnsembleSpec):
-        networks = {member.is_network for member in model.specs}
-        return "run_ensemble" if len(networks) > 1 else "run_network" if networks == {True} else "run_values"
-    return "run_network" if model.is_network else "run_values"
+    networks = {single.is_network for single in single_models(model)}
+    return "run_ensemble" if len(networks) > 1 else "run_network" if networks == {True} else "run_values"
 
 
 def code_spec(experiment: ExperimentSpec, catalog: Catalog) -> dict[str, Any]:
