@@ -6,9 +6,9 @@ Belongs here: words and tables, all figures taken from the evidence. Does not: c
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from cry_pipeline import __version__
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence, Target
 from cry_pipeline.inference.candidates import Candidate
+from cry_pipeline.version import __version__
 
 QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 ABOVE_CHANCE = "above chance"

@@ -33,7 +33,7 @@ class Rows:
         classes: all classes of the cohort in the order of labels, logits and probabilities.
         features: the same recordings' arrays in the same order; None for models without inputs.
         metadata: recording_id and columns of the manifest, in the same order; None for models that read none.
-        images: what networks see of the same recordings, where the run has made it, see ``images.with_images``.
+        images: what networks see of the same recordings, where the run has made it, see run_images.py.
     """
 
     table: pd.DataFrame

@@ -3,7 +3,7 @@
 Belongs here: fitting the members, and the mean of their answers. Does not: any member's own kind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from cry_pipeline.catalog.models import EnsembleSpec
 from cry_pipeline.training.calibration import HeldOut, log_calibrated
 from cry_pipeline.training.checkpoints import TEMPERATURE, Checkpoint, temperature_of, write_checkpoint
 from cry_pipeline.training.datasets import Rows, TrainingDataError
-from cry_pipeline.training.models import Epoch, FitSettings, FittedModel
+from cry_pipeline.training.models import Epoch, FitSettings, FittedModel, Model
 
 
 class FittedEnsemble:
@@ -69,7 +69,14 @@ class FittedEnsemble:
 
 
 class Ensemble:
-    """Fits each member to the same training rows, with a seed of its own."""
+    """Fits each member to the same training rows, with a seed of its own.
+
+    Args:
+        implementation: returns what fits models of a kind; the registry's, which knows this one, too.
+    """
+
+    def __init__(self, implementation: Callable[[str], Model]) -> None:
+        self.implementation = implementation
 
     def fit(self, spec: EnsembleSpec, train: Rows, settings: FitSettings) -> FittedEnsemble:
         """Fit the members, then the temperature of their mean to what they held out.
@@ -77,8 +84,6 @@ class Ensemble:
         Raises:
             TrainingDataError: the specs of the members are not filled in, as a catalog does.
         """
-        from cry_pipeline.training.registry import implementation
-
         if len(spec.specs) != len(spec.members):
             raise TrainingDataError(
                 f"The ensemble of {', '.join(spec.members)} does not know its members' specs; load it with its catalog."
@@ -88,15 +93,13 @@ class Ensemble:
             title = f"{settings.title} member {number}"
             curves = settings.curves and settings.curves / str(number)
             own = replace(settings, seed=member_seed(settings.seed, number), title=title, curves=curves)
-            members.append(implementation(member.kind).fit(member, train, own))
+            members.append(self.implementation(member.kind).fit(member, train, own))
         held_out = _held_out(members, spec.average)
         temperature = held_out.temperature if held_out else 1.0
         return FittedEnsemble(spec, train.classes, members, held_out=held_out, temperature=temperature)
 
     def restore(self, checkpoint: Checkpoint) -> FittedEnsemble:
         """Return what was saved as ``checkpoint``."""
-        from cry_pipeline.training.registry import implementation
-
         spec = EnsembleSpec.model_validate(checkpoint.spec)
         members = []
         for number, member in enumerate(spec.specs):
@@ -107,7 +110,7 @@ class Ensemble:
                 if name.startswith(prefix)
             }
             own = Checkpoint(member.kind, checkpoint.classes, member.model_dump(mode="json"), tensors)
-            members.append(implementation(member.kind).restore(own))
+            members.append(self.implementation(member.kind).restore(own))
         return FittedEnsemble(spec, checkpoint.classes, members, temperature=temperature_of(checkpoint))
 
 

@@ -18,9 +18,10 @@ from cry_pipeline.training.batches import Batches
 from cry_pipeline.training.calibration import HeldOut
 from cry_pipeline.training.checkpoints import TEMPERATURE, Checkpoint, temperature_of, write_checkpoint
 from cry_pipeline.training.datasets import Rows
-from cry_pipeline.training.images import Images, images_of
+from cry_pipeline.training.images import Images
 from cry_pipeline.training.models import Epoch
 from cry_pipeline.training.networks.base import Network
+from cry_pipeline.training.run_images import images_of
 
 PREDICTION_BATCH = 64
 NETWORK, MEAN, SD = "network.", "standardiser.mean", "standardiser.sd"

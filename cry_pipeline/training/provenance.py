@@ -10,18 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cry_pipeline
+from cry_pipeline.version import __version__
 
 LIBRARIES = ("numpy", "pandas", "pytorch-lightning", "safetensors", "scikit-learn", "scipy", "torch")
 GIT_TIMEOUT_S = 5
+CHECKOUT = Path(__file__).parents[2]
 
 
 @cache
 def environment() -> dict[str, Any]:
     """Return versions of this package, of Python and of the libraries, the machine, and the git commit."""
     return {
-        "cry_pipeline": cry_pipeline.__version__,
-        "git": git_state(Path(cry_pipeline.__file__).parents[1]),
+        "cry_pipeline": __version__,
+        "git": git_state(CHECKOUT),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
         "machine": platform.machine(),

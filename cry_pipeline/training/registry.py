@@ -26,7 +26,7 @@ class Registered:
 def _ensemble() -> Model:
     from cry_pipeline.training.ensemble import Ensemble
 
-    return Ensemble()
+    return Ensemble(implementation)
 
 
 def _values(module: str, name: str, revision: int) -> Registered:
@@ -70,7 +70,7 @@ count, because digests are wanted without importing torch."""
 def revision_of(spec: BaseModelSpec) -> str:
     """Return the revision of what fits ``spec``; an ensemble's takes in its members'."""
     specs = [spec, *spec.specs] if isinstance(spec, EnsembleSpec) else [spec]
-    return " ".join(MODELS[own.kind_name].revision for own in specs)
+    return " ".join(MODELS[spec.kind_name].revision for spec in specs)
 
 
 def implementation(kind: str) -> Model:

@@ -15,11 +15,11 @@ import pandas as pd
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog.base import BaseModelSpec
 from cry_pipeline.training.datasets import Rows, TrainingDataError, metadata_of, rows_of, select
-from cry_pipeline.training.images import resident_kinds, with_images
+from cry_pipeline.training.run_images import resident_kinds, with_images
 
 if TYPE_CHECKING:
     from cry_pipeline.features.store.rows import FeatureRows
-    from cry_pipeline.training.images import FeatureReader
+    from cry_pipeline.training.run_images import FeatureReader
 
 
 def metadata_digest(columns: Sequence[str], folds: pd.DataFrame, metadata: pd.DataFrame | None) -> dict[str, str]:

@@ -23,15 +23,15 @@ from cry_pipeline.training import copies
 from cry_pipeline.training.current_runs import RunReference, note_run, run_folder, without
 from cry_pipeline.training.fold_folders import read_fold, reusable
 from cry_pipeline.training.fold_training import FoldTraining, Key, RunError, fold_folder
-from cry_pipeline.training.images import networks_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.resolved import ON_A_CPU, Resolved, resolve
+from cry_pipeline.training.run_images import networks_of
 from cry_pipeline.training.run_inputs import reader_of, run_rows
 from cry_pipeline.training.run_keys import run_parts
 
 if TYPE_CHECKING:
     from cry_pipeline.features.store.rows import FeatureRows
-    from cry_pipeline.training.images import FeatureReader
+    from cry_pipeline.training.run_images import FeatureReader
 
 LOG = logging.getLogger("cry_pipeline")
 WORTH_PROCESSES_S = 6.0

@@ -26,10 +26,10 @@ from cry_pipeline.training.checkpoints import Checkpoint
 from cry_pipeline.training.classifier import Classifier, class_weights, logit_offsets
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.fitted_network import PREDICTION_BATCH, FittedNetwork, batches_of, threads
-from cry_pipeline.training.images import images_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.base import Network
 from cry_pipeline.training.recorder import Recorder, TrainingError
+from cry_pipeline.training.run_images import images_of
 
 BIT_REPRODUCIBLE = "on a CPU with the same library versions, number of threads and instruction set"
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"

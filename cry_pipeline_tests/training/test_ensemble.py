@@ -38,7 +38,7 @@ def test_answers_are_the_mean_of_the_members_calibrated_answers_also_from_the_fi
     catalog: Catalog, rows: Rows, average: str, tmp_path: Path
 ) -> None:
     spec = ensemble(catalog, "logistic_regression", "svm", "lfeb_attention_lstm", average=average)
-    fitted = Ensemble().fit(spec, rows, SETTINGS)
+    fitted = Ensemble(implementation).fit(spec, rows, SETTINGS)
     logs = []
     for number, member in enumerate(spec.specs):
         alone = replace(SETTINGS, seed=member_seed(3, number))
@@ -57,17 +57,19 @@ def test_answers_are_the_mean_of_the_members_calibrated_answers_also_from_the_fi
 
 
 def test_the_temperature_rests_on_rows_that_the_network_held_out_too(catalog: Catalog, rows: Rows) -> None:
-    network = Ensemble().fit(ensemble(catalog, "svm", "lfeb_attention_lstm"), rows, SETTINGS)
+    network = Ensemble(implementation).fit(ensemble(catalog, "svm", "lfeb_attention_lstm"), rows, SETTINGS)
     assert network.held_out is not None
     assert network.members[1].held_out is not None
     assert network.held_out.recording_ids == sorted(network.members[1].held_out.recording_ids)
-    machines = Ensemble().fit(ensemble(catalog, "svm", "logistic_regression"), rows, SETTINGS)
+    machines = Ensemble(implementation).fit(ensemble(catalog, "svm", "logistic_regression"), rows, SETTINGS)
     assert machines.held_out is not None
     assert machines.held_out.recording_ids == rows.recording_ids
 
 
 def test_a_member_named_twice_is_fitted_with_two_seeds(catalog: Catalog, rows: Rows) -> None:
-    fitted = Ensemble().fit(ensemble(catalog, "lfeb_attention_lstm", "lfeb_attention_lstm"), rows, SETTINGS)
+    fitted = Ensemble(implementation).fit(
+        ensemble(catalog, "lfeb_attention_lstm", "lfeb_attention_lstm"), rows, SETTINGS
+    )
     first, second = (member.predict_probabilities(rows) for member in fitted.members)
     assert np.abs(first - second).max() > 1e-3
 
@@ -95,4 +97,4 @@ def test_a_member_that_is_not_a_single_model_is_refused_with_the_allowed(tmp_pat
 
 def test_an_ensemble_that_was_not_loaded_with_its_catalog_is_refused(rows: Rows) -> None:
     with pytest.raises(TrainingDataError, match="does not know its members' specs"):
-        Ensemble().fit(EnsembleSpec(kind="ensemble", members=("svm", "svm")), rows, SETTINGS)
+        Ensemble(implementation).fit(EnsembleSpec(kind="ensemble", members=("svm", "svm")), rows, SETTINGS)

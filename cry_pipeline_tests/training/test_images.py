@@ -11,10 +11,10 @@ import torch
 from cry_pipeline.catalog import Catalog, EnsembleSpec, LfebAttentionLstmSpec
 from cry_pipeline.features.hybrid import RowStandardiser, hybrid_images
 from cry_pipeline.features.store.rows import FeatureRows
-from cry_pipeline.training import images as images_module
+from cry_pipeline.training import run_images as images_module
 from cry_pipeline.training.datasets import Rows, rows_of, select
 from cry_pipeline.training.fitted_network import batches_of
-from cry_pipeline.training.images import images_of, resident_kinds, with_images
+from cry_pipeline.training.run_images import images_of, resident_kinds, with_images
 from cry_pipeline_tests.training.made_up import CLASSES
 
 

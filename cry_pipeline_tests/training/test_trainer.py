@@ -20,10 +20,10 @@ from cry_pipeline.training import trainer as trainer_module
 from cry_pipeline.training.augmentation import Augmentation
 from cry_pipeline.training.classifier import Classifier
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
-from cry_pipeline.training.images import images_of
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
 from cry_pipeline.training.resolved import Resolved
+from cry_pipeline.training.run_images import images_of
 from cry_pipeline.training.trainer import FittedNetwork, NetworkModel, TrainingError
 from cry_pipeline_tests.training.made_up import CLASSES
 
