@@ -67,19 +67,20 @@ def install(folder: Path, extra: str, *, without_torch: bool = False, lowest: bo
     if has_uv(python, pip):
         uv = [str(python), "-m", "uv", "pip", "install", "--quiet"]
         environment = os.environ | pip_settings_for_uv(pip) | {"VIRTUAL_ENV": str(folder.resolve())}
+        build = [] if without_torch else torch_build(uv, environment)
         with tempfile.TemporaryDirectory() as scratch:
             rules = Path(scratch, "rules.txt")
             if without_torch:
                 rules.write_text(NEVER)
                 options = ["--constraint", str(CONSTRAINTS), "--override", str(rules)]
             elif lowest:
+                # Of torch the locked version, and that first: of its builds, CUDA's counts as lower than the CPU's.
                 rules.write_text(locked("torch"))
                 options = ["--constraint", str(rules), "--resolution", "lowest-direct"]
+                subprocess.run([*uv, *build, locked("torch").strip()], check=True, env=environment)
             else:
                 options = ["--constraint", str(CONSTRAINTS)]
-            if not without_torch:
-                options += torch_build(uv, environment)
-            subprocess.run([*uv, *options, *package], check=True, env=environment)
+            subprocess.run([*uv, *build, *options, *package], check=True, env=environment)
     elif without_torch or lowest:
         sys.exit("This needs uv, which cannot be installed here; `make test` can do without.")
     else:
