@@ -13,9 +13,7 @@ from cry_pipeline.evaluation.findings import ROUNDING, Comparison, Interval
 from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.resampling import donor_bootstrap, percentile_interval
-
-RESAMPLES = 1000
+from cry_pipeline.evaluation.resampling import RESAMPLES, donor_bootstrap, percentile_interval
 
 
 def compare(

@@ -23,13 +23,11 @@ from cry_pipeline.evaluation.nulls import permutation_nulls
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of_fold
 from cry_pipeline.evaluation.probes import donor_neighbours, probe_shortcuts
 from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, Target, verdict_of
-from cry_pipeline.evaluation.resampling import donor_bootstrap, percentile_interval
+from cry_pipeline.evaluation.resampling import RESAMPLES, donor_bootstrap, percentile_interval
 from cry_pipeline.folds.splitting import leaking_donors
 
 LOG = logging.getLogger("cry_pipeline")
 STAGE = "evidence"
-RESAMPLES = 1000
-"""Resamples of the donors, and permutations of their labels."""
 FEWEST_RESAMPLES = 100
 FILE = "evidence.json"
 

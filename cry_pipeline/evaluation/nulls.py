@@ -9,13 +9,12 @@ from cry_pipeline.evaluation.findings import ROUNDING, Null
 from cry_pipeline.evaluation.measures import measure, measure_dealt
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
-from cry_pipeline.evaluation.resampling import deal_labels
+from cry_pipeline.evaluation.resampling import RESAMPLES, deal_labels
 
-PERMUTATIONS = 1000
 BINS = 24
 
 
-def permutation_nulls(rows: OutOfFold, *, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Null]:
+def permutation_nulls(rows: OutOfFold, *, permutations: int = RESAMPLES, seed: int = 0) -> dict[str, Null]:
     """Return the nulls of UAR and AUC: labels dealt to donors at random, predictions as they are.
 
     The p-value is (k + 1)/(n + 1), k of n permutations doing at least as well: the run as it is counts as one of

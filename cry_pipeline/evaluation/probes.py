@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cry_pipeline.evaluation.comparisons import RESAMPLES, draw
+from cry_pipeline.evaluation.comparisons import draw
 from cry_pipeline.evaluation.findings import SHORTCUTS, Neighbours, Probe, Shortcut
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import OutOfFold
+from cry_pipeline.evaluation.resampling import RESAMPLES
 
 DONOR_IDENTITY: Shortcut = "donor identity"
 CHUNK_ROWS = 1024

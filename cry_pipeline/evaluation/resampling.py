@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from cry_pipeline.evaluation.metrics import Floats
 
 CONFIDENCE = 0.95
+RESAMPLES = 1000
+"""Resamples of the donors, and permutations of their labels."""
 STRATUM_DONORS = 20
 """Donors of like size among whom labels are dealt, at least: fewer would leave some labels nearly where they were."""
 CHUNK_VALUES = 2_000_000

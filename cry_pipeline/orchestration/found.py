@@ -5,7 +5,7 @@ Belongs here: looking up, for the recordings and parameters of now, what was eva
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -58,7 +58,7 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
 
 
 def predictions_of(
-    names: Sequence[str], evidence: "Sequence[Evidence]", catalog: Catalog, workspace: Workspace
+    names: Collection[str], evidence: "Sequence[Evidence]", catalog: Catalog, workspace: Workspace
 ) -> "dict[str, OutOfFold]":
     """Return the out-of-fold predictions of those experiments among ``names`` that there is evidence of.
 

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,45 +19,47 @@ if TYPE_CHECKING:
     from cry_pipeline.corpus.sources import Roots
     from cry_pipeline.reports.figures.feature_sets import Imaged
 
-ARRAYS = ("spectrogram", "mel", "mfcc", "statistics")
 REPEATS = 5
 
 
-def measure(sets: "Sequence[Imaged]", examples: pd.DataFrame, recordings: pd.DataFrame, roots: "Roots") -> pd.DataFrame:
-    """Return one row per feature set: its parameters, and what a second of audio takes.
+def measure(
+    sets: "Sequence[Imaged]", examples: pd.DataFrame, recordings: pd.DataFrame, roots: "Roots"
+) -> list[dict[str, Any]]:
+    """Return a row for each feature set, as :data:`cry_pipeline.reports.schemas.FEATURE_SETS` says.
 
-    Columns: feature_set; sample_rate_hz, window_ms, hop_ms, fmin_hz, fmax_hz; upsampled and downsampled (shares of the
-    manifest's recordings whose own rate is lower, and higher); frames_per_s; ``<array>_width`` and
-    ``<array>_bytes_per_s`` of each array, bytes_per_s of all; transform_ms_per_s and
-    statistics_ms_per_s, CPU time of one thread, and cost_ms_per_s, their sum; digest.
+    Args:
+        sets: with the features of ``examples``.
+        examples: rows of the manifest; their audio is decoded, and each is transformed anew.
+        recordings: the manifest.
+        roots: where audio files lie.
     """
     from cry_pipeline.features.kinds import feature_set_digest
 
     seconds = float(examples["duration_s"].sum())
     rows = []
-    for one in sets:
-        spec, arrays = one.spec, one.rows.arrays
+    for imaged in sets:
+        spec, stored = imaged.spec, imaged.rows
         transform_s, statistics_s = extraction_cost(spec, _samples(examples, roots, spec.sample_rate_hz))
         rows.append(
             {
-                "feature_set": one.name,
+                "feature_set": imaged.name,
                 "sample_rate_hz": spec.sample_rate_hz,
                 "window_ms": 1e3 * spec.window_samples / spec.sample_rate_hz,
                 "hop_ms": 1e3 * spec.hop_samples / spec.sample_rate_hz,
                 "fmin_hz": spec.fmin_hz,
                 "fmax_hz": spec.fmax_hz,
                 **resampled(recordings, spec),
-                "frames_per_s": one.rows.offsets[-1] / seconds,
-                **{f"{name}_width": array.shape[1] for name, array in arrays.items()},
-                **{f"{name}_bytes_per_s": array.nbytes / seconds for name, array in arrays.items()},
-                "bytes_per_s": one.rows.nbytes / seconds,
+                "frames_per_s": stored.offsets[-1] / seconds,
+                **{f"{name}_width": array.shape[1] for name, array in stored.arrays.items()},
+                **{f"{name}_bytes_per_s": array.nbytes / seconds for name, array in stored.arrays.items()},
+                "bytes_per_s": stored.nbytes / seconds,
                 "transform_ms_per_s": 1e3 * transform_s / seconds,
                 "statistics_ms_per_s": 1e3 * statistics_s / seconds,
                 "cost_ms_per_s": 1e3 * (transform_s + statistics_s) / seconds,
                 "digest": feature_set_digest(spec),
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def extraction_cost(spec: FeatureSetSpec, recordings: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -8,25 +8,22 @@ itself, and the page's words and looks (``templates/``).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from cry_pipeline import keys
-from cry_pipeline.artefacts import write_html, write_table
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
-from cry_pipeline.reports.feature_set_costs import ARRAYS, machine, measure, resampled
-from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
+from cry_pipeline.reports.feature_set_costs import machine, measure, resampled
+from cry_pipeline.reports.pages import picture
+from cry_pipeline.reports.report import Features, Material, Report
+from cry_pipeline.reports.rows import headline_columns
+from cry_pipeline.reports.schemas import ARRAYS, FEATURE_SETS
 
 if TYPE_CHECKING:
-    from cry_pipeline.corpus.sources import Roots
     from cry_pipeline.features.store.store import FeatureStore
     from cry_pipeline.reports.figures.feature_sets import Imaged
 
-STAGE = "feature_sets_report"
-PAGE, TABLE = "feature_sets.html", "feature_sets.parquet"
 PLACES = (1 / 6, 3 / 6, 5 / 6)
 
 
@@ -34,19 +31,7 @@ class FeatureSetsError(ValueError):
     """Feature sets cannot be compared; the message says what is missing."""
 
 
-@dataclass(frozen=True)
-class FeatureSetsReport:
-    """A comparison on disk: digest of what went in, table, page, Dagster's picture, and whether it was current."""
-
-    digest: str
-    table: pd.DataFrame
-    evidence: pd.DataFrame
-    page: Path
-    overview: bytes
-    reused: bool
-
-
-class Comparison(NamedTuple):
+class ByFeatureSet(NamedTuple):
     """One model, protocol and seed: its evidence by feature set."""
 
     model: str
@@ -56,55 +41,47 @@ class Comparison(NamedTuple):
     found: dict[str, Evidence]
 
 
-def write_feature_sets(
-    catalog: Catalog,
-    stores: "Mapping[str, FeatureStore]",
-    recordings: pd.DataFrame,
-    roots: "Roots",
-    evidence: Sequence[Evidence],
-    folder: Path,
-) -> FeatureSetsReport:
-    """Write ``feature_sets.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current.
+@dataclass(frozen=True)
+class Measured:
+    """What page and table show: the examples, their features in each set, and what these take."""
 
-    Args:
-        catalog: says which feature sets and models there are.
-        stores: the store of each feature set, by name.
-        recordings: the manifest.
-        roots: where the audio files are; the examples are decoded to measure the cost of their features.
-        evidence: of any experiments of the catalog.
-        folder: where reports lie.
+    examples: pd.DataFrame
+    sets: "Sequence[Imaged]"
+    costs: list[dict[str, Any]]
+
+
+def measured(material: Material) -> Measured:
+    """Read the features of the examples, and measure what they take.
 
     Raises:
         FeatureSetsError: no recording has its features in every set.
         FeatureStoreError, DecodeError, OSError: features or an audio file of an example cannot be read.
     """
-    from cry_pipeline.reports.figures.feature_sets import Imaged, overview
-    from cry_pipeline.reports.pages import kept_table
+    from cry_pipeline.reports.figures.feature_sets import Imaged
 
-    examples = pick_examples(recordings, stores)
+    features = _features(material)
+    examples = pick_examples(features.recordings, features.stores)
     ids = examples["recording_id"].tolist()
-    inputs = {
+    sets = [Imaged(name, store.spec, store.read(ids, ARRAYS)) for name, store in features.stores.items()]
+    return Measured(examples, sets, measure(sets, examples, features.recordings, features.roots))
+
+
+def feature_sets_inputs(material: Material) -> dict[str, Any]:
+    """Return what features, recordings and evidence the report is made of, as it enters its key."""
+    features = _features(material)
+    stores = features.stores
+    examples = pick_examples(features.recordings, stores)
+    return {
         "feature_sets": {name: store.digest for name, store in stores.items()},
-        "examples": [ids, synthetic(examples, evidence)],
-        "resampled": [resampled(recordings, store.spec) for store in stores.values()],
-        "evidence": sorted(found.digest for found in evidence),
+        "examples": [examples["recording_id"].tolist(), synthetic(examples, material.evidence)],
+        "resampled": [resampled(features.recordings, store.spec) for store in stores.values()],
+        "evidence": material.digests,
     }
-    key, page = keys.key(STAGE, feature_sets_spec(catalog), inputs), folder / PAGE
-    kept = kept_table(page, folder / TABLE, key)
-    sets = [Imaged(name, store.spec, store.read(ids, ARRAYS)) for name, store in stores.items()]
-    table = measure(sets, examples, recordings, roots) if kept is None else kept
-    if kept is None:
-        write_html(page, feature_sets_html(table, sets, examples, catalog, evidence), key)
-        write_table(folder / TABLE, table, key, machine=machine())
-    middle = len(ids) // 2
-    picture = overview(sets, middle, captions(examples)[middle])
-    return FeatureSetsReport(key, table, evidence_table(catalog, evidence), page, picture, kept is not None)
 
 
-def feature_sets_spec(catalog: Catalog) -> dict[str, object]:
-    """Return what, besides features, recordings and evidence, the report is made of, as it enters its key."""
-    descriptions = {name: spec.description for name, spec in catalog.feature_sets.items()}
-    return page_spec(STAGE, descriptions=descriptions)
+def feature_sets_spec(catalog: Catalog) -> dict[str, Any]:
+    """Return the descriptions that the page shows, as they enter its key."""
+    return {"descriptions": {name: spec.description for name, spec in catalog.feature_sets.items()}}
 
 
 def pick_examples(recordings: pd.DataFrame, stores: "Mapping[str, FeatureStore]") -> pd.DataFrame:
@@ -130,7 +107,7 @@ def pick_examples(recordings: pd.DataFrame, stores: "Mapping[str, FeatureStore]"
     return ranked.iloc[places].reset_index(drop=True)
 
 
-def compare(catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, list[Comparison]]:
+def compare(catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, list[ByFeatureSet]]:
     """Return, by cohort, what differs in nothing but the feature set, in the order of the catalog's sets.
 
     Left out are models that look at no features. Compared on most feature sets comes first, then donor-grouped.
@@ -142,16 +119,16 @@ def compare(catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, list[Co
         of = found.provenance
         return of.cohort, of.model, of.protocol, of.seed
 
-    by_cohort: dict[str, list[Comparison]] = {}
+    by_cohort: dict[str, list[ByFeatureSet]] = {}
     for (cohort, model, protocol, seed), group in groupby(sorted(seen, key=kin), kin):
         members = sorted(group, key=lambda found: order[found.provenance.feature_set])
         # Experiments that are equal but for their name have one and the same run: either stands for both.
         found = {member.provenance.feature_set: member for member in members}
         grouped = members[0].provenance.grouped
-        by_cohort.setdefault(cohort, []).append(Comparison(model, protocol, grouped, seed, found))
-    for comparisons in by_cohort.values():
-        comparisons.sort(key=lambda each: (-len(each.found), not each.grouped, each.model, each.seed))
-    return dict(sorted(by_cohort.items(), key=lambda item: -max(len(each.found) for each in item[1])))
+        by_cohort.setdefault(cohort, []).append(ByFeatureSet(model, protocol, grouped, seed, found))
+    for compared in by_cohort.values():
+        compared.sort(key=lambda run: (-len(run.found), not run.grouped, run.model, run.seed))
+    return dict(sorted(by_cohort.items(), key=lambda item: -max(len(run.found) for run in item[1])))
 
 
 def evidence_table(catalog: Catalog, evidence: Sequence[Evidence]) -> pd.DataFrame:
@@ -159,60 +136,54 @@ def evidence_table(catalog: Catalog, evidence: Sequence[Evidence]) -> pd.DataFra
     rows = [
         {
             "cohort": cohort,
-            "model": each.model,
-            "protocol": each.protocol,
+            "model": run.model,
+            "protocol": run.protocol,
             "feature_set": name,
+            **headline_columns(found),
             "metric": METRIC_NAMES[found.headline_metric],
-            "value": found.headline.value,
-            "low": found.headline.low,
-            "high": found.headline.high,
-            "chance": found.chance,
-            "verdict": found.verdict,
             "qualification": found.qualification or "",
         }
-        for cohort, comparisons in compare(catalog, evidence).items()
-        for each in comparisons
-        for name, found in each.found.items()
+        for cohort, compared in compare(catalog, evidence).items()
+        for run in compared
+        for name, found in run.found.items()
     ]
     return pd.DataFrame(rows)
 
 
-def feature_sets_html(
-    table: pd.DataFrame,
-    sets: "Sequence[Imaged]",
-    examples: pd.DataFrame,
-    catalog: Catalog,
-    evidence: Sequence[Evidence],
-) -> str:
-    """Return a self-contained page; one with any generated recording says so first thing in its title."""
+def feature_sets_page(found: Measured, catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, Any]:
+    """Return what the page shows; one with any generated recording says so first thing in its title."""
     from cry_pipeline.features.kinds import parameters
     from cry_pipeline.reports.figures.feature_sets import SECONDS, common_scale, feature_set_images
-    from cry_pipeline.reports.pages import fill, picture
 
-    scale, names = common_scale(sets), captions(examples)
+    scale, names = common_scale(found.sets), captions(found.examples)
     pictures = {
-        one.name: picture(
-            lambda theme, one=one: feature_set_images(one, scale, names, theme),
-            f"Spectrogram, mel and MFCC images of {one.name}, of the recordings {'; '.join(names)}.",
+        imaged.name: picture(
+            lambda theme, imaged=imaged: feature_set_images(imaged, scale, names, theme),
+            f"Spectrogram, mel and MFCC images of {imaged.name}, of the recordings {'; '.join(names)}.",
         )
-        for one in sets
+        for imaged in found.sets
     }
-    return fill(
-        TEMPLATES[STAGE],
-        page=PAGE,
-        title="Feature sets",
-        synthetic=synthetic(examples, evidence),
-        rows=table.to_dict("records"),
-        specs={one.name: one.spec for one in sets},
-        parameters={one.name: parameters(one.spec) for one in sets},
-        arrays=ARRAYS,
-        pictures=pictures,
-        excerpt_s=SECONDS,
-        examples=examples.assign(caption=names, start_s=scale.starts_s).to_dict("records"),
-        machine=machine(),
-        comparisons=compare(catalog, evidence),
-        metric_names=METRIC_NAMES,
-    )
+    return {
+        "synthetic": synthetic(found.examples, evidence),
+        "rows": found.costs,
+        "specs": {imaged.name: imaged.spec for imaged in found.sets},
+        "parameters": {imaged.name: parameters(imaged.spec) for imaged in found.sets},
+        "arrays": ARRAYS,
+        "pictures": pictures,
+        "excerpt_s": SECONDS,
+        "examples": found.examples.assign(caption=names, start_s=scale.starts_s).to_dict("records"),
+        "machine": machine(),
+        "comparisons": compare(catalog, evidence),
+        "metric_names": METRIC_NAMES,
+    }
+
+
+def mel_images(found: Measured) -> dict[str, bytes]:
+    """Return a picture of one example in every feature set, small enough for the UI."""
+    from cry_pipeline.reports.figures.feature_sets import overview
+
+    middle = len(found.examples) // 2
+    return {"mel images": overview(found.sets, middle, captions(found.examples)[middle])}
 
 
 def captions(examples: pd.DataFrame) -> list[str]:
@@ -224,3 +195,29 @@ def captions(examples: pd.DataFrame) -> list[str]:
 def synthetic(examples: pd.DataFrame, evidence: Sequence[Evidence]) -> bool:
     """Return whether any recording shown or evaluated was generated."""
     return bool((examples["source"] == "synthetic").any()) or any(found.synthetic for found in evidence)
+
+
+def _features(material: Material) -> Features:
+    if material.features is None:
+        raise FeatureSetsError("There are no features to compare: hand the stores, the manifest and its folders in.")
+    return material.features
+
+
+FEATURE_SETS_REPORT = Report(
+    name="feature_sets",
+    stage="feature_sets_report",
+    file="feature_sets",
+    title="Feature sets",
+    description="The same recordings in every feature set, what a second of audio takes in each, and each model's "
+    "evidence by feature set.",
+    spec=feature_sets_spec,
+    inputs=feature_sets_inputs,
+    reads_features=True,
+    content=measured,
+    schema=FEATURE_SETS,
+    rows=lambda found: found.costs,
+    page=lambda found, material: feature_sets_page(found, material.catalog, material.evidence),
+    noted=lambda: {"machine": machine()},
+    plots=mel_images,
+    beside=lambda material: {"evidence": evidence_table(material.catalog, material.evidence)},
+)

@@ -8,32 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
-from cry_pipeline import keys
-from cry_pipeline.artefacts import read_table, write_html, write_table
-from cry_pipeline.evaluation.evidence import EvidenceError
+from cry_pipeline.evaluation.predictions import EvidenceError
 from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
-from cry_pipeline.reports.figures import intervals as plots
-from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
-from cry_pipeline.reports.pages import fill, kept_table, picture
+from cry_pipeline.reports import schemas
+from cry_pipeline.reports.pages import picture
+from cry_pipeline.reports.report import Report
+from cry_pipeline.reports.rows import accuracy_columns, headline_columns
 
-STAGE = "leaderboard"
-PAGE, TABLE = "leaderboard.html", "leaderboard.parquet"
-NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
+SHOWN = 12
+"""Experiments of a cohort in a picture of the UI: the event log is never pruned, and the page shows all."""
 NO_TWIN = "no donor-grouped twin: run one before quoting this"
-
-
-@dataclass(frozen=True)
-class Report:
-    """A leaderboard on disk: digest of the evidence in it, table, page, and whether it was there and current."""
-
-    digest: str
-    table: pd.DataFrame
-    page: Path
-    reused: bool
 
 
 @dataclass(frozen=True)
@@ -42,6 +30,11 @@ class Entry:
 
     evidence: Evidence
     twin: str
+
+    @property
+    def cohort(self) -> str:
+        """The name of its cohort."""
+        return self.evidence.provenance.cohort
 
 
 def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -63,95 +56,63 @@ def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
     return sorted(evidence, key=place)
 
 
-def leaderboard(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """Return one row per experiment, in the order of :func:`arrange`.
-
-    Columns: experiment, cohort, target, feature_set, model, protocol, seed; recordings, donors; metric (the
-    headline metric's key), value, low, high (its 95 % interval), chance, p_value (labels dealt between donors at
-    random), verdict, qualification (empty unless donors are on both sides), twin (the donor-grouped experiment that
-    a clip-level one is to be read with, or that there is none; empty for donor-grouped ones); accuracy,
-    majority_rate; uar, macro_f1, auc; resamples_lost, synthetic, run_digest, digest.
+def entries_of(evidence: Sequence[Evidence]) -> list[Entry]:
+    """Return ``evidence`` in the order of :func:`arrange`, each with what it is read with.
 
     Raises:
         EvidenceError: an experiment comes more than once.
     """
-    _check(evidence)
-    read_with = twins(evidence)
-    rows = [_row(found, read_with[found.provenance.experiment]) for found in arrange(evidence)]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-COLUMNS = [
-    *("experiment", "cohort", "target", "feature_set", "model", "protocol", "seed", "recordings", "donors", "metric"),
-    *("value", "low", "high", "chance", "p_value", "verdict", "qualification", "twin", "accuracy", "majority_rate"),
-    *("uar", "macro_f1", "auc", "resamples_lost", "synthetic", "run_digest", "digest"),
-]
-
-
-def leaderboard_html(
-    evidence: Sequence[Evidence], not_run: Mapping[str, str] = NOTHING_ELSE, title: str = "Leaderboard"
-) -> str:
-    """Return a self-contained page: tables, a figure for light and dark, provenance, and how to read it all.
-
-    ``not_run`` are the experiments of the catalog that there is no evidence of, and why; the page lists them.
-    Equal evidence gives an equal page. A page with any generated recordings says so first thing in its title.
-
-    Raises:
-        EvidenceError: an experiment comes more than once.
-    """
-    _check(evidence)
-    arranged, read_with = arrange(evidence), twins(evidence)
-    entries = [Entry(found, read_with[found.provenance.experiment]) for found in arranged]
-    words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
-    return fill(
-        TEMPLATES[STAGE],
-        page=PAGE,
-        title=title,
-        not_run=not_run,
-        synthetic=any(found.synthetic for found in evidence),
-        cohorts=[
-            (name, list(group)) for name, group in groupby(entries, lambda entry: entry.evidence.provenance.cohort)
-        ],
-        overview=picture(lambda theme: plots.intervals(arranged, theme), words) if arranged else None,
-        metric_names=METRIC_NAMES,
-        no_twin=NO_TWIN,
-    )
-
-
-def write_leaderboard(evidence: Sequence[Evidence], folder: Path, not_run: Mapping[str, str] = NOTHING_ELSE) -> Report:
-    """Write ``leaderboard.html`` and ``.parquet`` to ``folder``, each atomically, unless they are current.
-
-    ``not_run`` are the experiments that there is no evidence of, and why.
-    """
-    table, page = leaderboard(evidence), folder / PAGE
-    inputs = {"evidence": sorted(found.digest for found in evidence), "not_run": dict(not_run)}
-    key = keys.key(STAGE, page_spec(STAGE), inputs)
-    reused = kept_table(page, folder / TABLE, key) is not None
-    if not reused:
-        write_html(page, leaderboard_html(evidence, not_run), key)
-        write_table(folder / TABLE, table, key)
-    return Report(key, table, page, reused)
-
-
-def read_leaderboard(folder: Path) -> pd.DataFrame:
-    """Return the table that :func:`write_leaderboard` wrote to ``folder``.
-
-    Raises:
-        EvidenceError: nothing has been evaluated yet.
-    """
-    if not (folder / TABLE).exists():
-        raise EvidenceError(f"There is no leaderboard in {folder}: materialize it with `cry-pipeline run`.")
-    table = read_table(folder / TABLE)
-    if table.empty:
-        raise EvidenceError("Nothing has been evaluated yet: materialize evidence with `cry-pipeline run`.")
-    return table
-
-
-def _check(evidence: Sequence[Evidence]) -> None:
     names = [found.provenance.experiment for found in evidence]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise EvidenceError(f"Evidence comes more than once for {', '.join(repeated)}; report the latest run of each.")
+    read_with = twins(evidence)
+    return [Entry(found, read_with[found.provenance.experiment]) for found in arrange(evidence)]
+
+
+def leaderboard_page(entries: Sequence[Entry], not_run: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page shows: tables, a figure, provenance.
+
+    ``not_run`` are the experiments of the catalog that there is no evidence of, and why; the page lists them.
+    """
+    from cry_pipeline.reports.figures import intervals as plots
+
+    evidence = [entry.evidence for entry in entries]
+    words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
+    return {
+        "not_run": not_run,
+        "synthetic": any(found.synthetic for found in evidence),
+        "cohorts": [(name, list(group)) for name, group in groupby(entries, lambda entry: entry.cohort)],
+        "overview": picture(lambda theme: plots.intervals(evidence, theme), words) if entries else None,
+        "metric_names": METRIC_NAMES,
+        "no_twin": NO_TWIN,
+    }
+
+
+def headline_plots(entries: Sequence[Entry]) -> dict[str, bytes]:
+    """Return a picture of each cohort's first experiments, small enough for the UI."""
+    from cry_pipeline.reports.figures.intervals import intervals
+
+    return {
+        f"headline, {cohort}": intervals([entry.evidence for entry in group][:SHOWN])
+        for cohort, group in groupby(entries, lambda entry: entry.cohort)
+    }
+
+
+def read_leaderboard(folder: Path) -> pd.DataFrame:
+    """Return the leaderboard's table in the folder of reports.
+
+    Raises:
+        EvidenceError: nothing has been evaluated yet.
+        TableError: it is not what its schema says.
+    """
+    path = LEADERBOARD.table_path(folder)
+    if not path.exists():
+        raise EvidenceError(f"There is no leaderboard in {folder}: materialize it with `cry-pipeline run`.")
+    table = schemas.LEADERBOARD.read(path)
+    if table.empty:
+        raise EvidenceError("Nothing has been evaluated yet: materialize evidence with `cry-pipeline run`.")
+    return table
 
 
 def _kin(found: Evidence) -> tuple[str, str, str, int]:
@@ -180,9 +141,9 @@ def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
     }
 
 
-def _row(found: Evidence, twin: str) -> dict[str, str | int | float | bool]:
-    of, at = found.provenance, found.headline
-    return {
+def _row(found: Evidence, twin: str) -> dict[str, Any]:
+    of = found.provenance
+    row = {
         "experiment": of.experiment,
         "cohort": of.cohort,
         "target": found.target,
@@ -192,20 +153,30 @@ def _row(found: Evidence, twin: str) -> dict[str, str | int | float | bool]:
         "seed": of.seed,
         "recordings": found.recordings,
         "donors": found.donors,
-        "metric": found.headline_metric,
-        "value": at.value,
-        "low": at.low,
-        "high": at.high,
-        "chance": found.chance,
         "p_value": found.null.p_value,
-        "verdict": found.verdict,
         "qualification": found.qualification or "",
         "twin": twin,
-        "accuracy": found.metrics["accuracy"].value,
-        "majority_rate": found.majority_rate,
         **{name: found.metrics[name].value for name in ("uar", "macro_f1", "auc")},
         "resamples_lost": found.resamples_lost,
         "synthetic": found.synthetic,
         "run_digest": of.run_digest,
         "digest": found.digest,
     }
+    return row | headline_columns(found) | accuracy_columns(found)
+
+
+LEADERBOARD = Report(
+    name="leaderboard",
+    stage="leaderboard",
+    file="leaderboard",
+    title="Leaderboard",
+    description="Evidence of all experiments; accuracy stands beside the majority rate, a clip-level result beside its "
+    "donor-grouped twin.",
+    inputs=lambda material: {"evidence": material.digests, "not_run": dict(material.not_run)},
+    content=lambda material: entries_of(material.evidence),
+    schema=schemas.LEADERBOARD,
+    rows=lambda entries: [_row(entry.evidence, entry.twin) for entry in entries],
+    page=lambda entries, material: leaderboard_page(entries, material.not_run),
+    plots=headline_plots,
+    beside=lambda material: {"not_run": dict(material.not_run)},
+)

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cry_pipeline.catalog import Catalog
 from cry_pipeline.digests import sha256_of
 
 TEMPLATES = MappingProxyType(
@@ -32,8 +31,3 @@ def page_spec(stage: str, **more: Any) -> dict[str, Any]:
     folder = Path(__file__).parent / "templates"
     content = b"".join((folder / name).read_bytes() for name in (*SHARED, TEMPLATES[stage]))
     return {"templates": sha256_of(content), **more}
-
-
-def site_spec(catalog: Catalog) -> dict[str, Any]:
-    """Return the spec of the site's first page: it shows the cohorts' descriptions."""
-    return page_spec("site", cohorts={name: cohort.description for name, cohort in catalog.cohorts.items()})

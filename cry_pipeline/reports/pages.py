@@ -10,11 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cry_pipeline.artefacts import current_table, is_current, write_html
-from cry_pipeline.reports.figures.style import DARK, DPI, LIGHT, Theme
+from cry_pipeline.artefacts import is_current, write_html
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from cry_pipeline.reports.figures.style import Theme
 
 CSS_DPI = 96
 PAGES = MappingProxyType(
@@ -41,8 +40,10 @@ class Picture(NamedTuple):
     words: str
 
 
-def picture(draw: Callable[[Theme], bytes], words: str) -> Picture:
+def picture(draw: "Callable[[Theme], bytes]", words: str) -> Picture:
     """Return the figure that ``draw`` makes, as PNG bytes, in both themes; ``words`` are for who cannot see it."""
+    from cry_pipeline.reports.figures.style import DARK, DPI, LIGHT
+
     light, dark = draw(LIGHT), draw(DARK)
     # A PNG holds its width in bytes 16 to 19; figures are drawn finer than CSS pixels, for sharp screens.
     width = int.from_bytes(light[16:20], "big") * CSS_DPI // DPI
@@ -79,11 +80,6 @@ def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
         return True
     write_html(path, make(), digest)
     return False
-
-
-def kept_table(page: Path, table: Path, digest: str) -> "pd.DataFrame | None":
-    """Return the table of a report if it and its page are current under ``digest``, else None: both are made again."""
-    return current_table(table, digest) if is_current(page, digest) else None
 
 
 def data_uri(png: bytes) -> str:

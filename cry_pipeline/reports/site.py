@@ -6,19 +6,15 @@ Belongs here: the overview of all reports. Does not: the reports (their modules)
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from typing import Any
 
-from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.comparisons import holm_adjusted
 from cry_pipeline.evaluation.findings import SIGNIFICANCE
 from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
 from cry_pipeline.reports.leaderboard import arrange
-from cry_pipeline.reports.page_keys import TEMPLATES, site_spec
-from cry_pipeline.reports.pages import fill, write_page
+from cry_pipeline.reports.report import Report
 
-STAGE = "site"
-PAGE = "index.html"
 QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 
 
@@ -63,26 +59,31 @@ def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
     return sorted(made, key=lambda answer: (not answer.holds, answer.cohort))
 
 
-def site_html(catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[str, str]) -> str:
-    """Return the overview page."""
+def site_page(catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the first page shows."""
     arranged = arrange(evidence)
-    return fill(
-        TEMPLATES[STAGE],
-        page=PAGE,
-        title="Infant cries: what models find, and what of it holds",
-        synthetic=any(found.synthetic for found in evidence),
-        answers=answers(catalog, evidence),
-        cohorts=[(name, list(group)) for name, group in groupby(arranged, lambda found: found.provenance.cohort)],
-        not_run=not_run,
-        metric_names=METRIC_NAMES,
-    )
+    return {
+        "synthetic": any(found.synthetic for found in evidence),
+        "answers": answers(catalog, evidence),
+        "cohorts": [(name, list(group)) for name, group in groupby(arranged, lambda found: found.provenance.cohort)],
+        "not_run": not_run,
+        "metric_names": METRIC_NAMES,
+    }
 
 
-def write_site(
-    catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[str, str], folder: Path
-) -> tuple[str, Path, bool]:
-    """Write ``index.html`` to ``folder`` unless it is current; returns (digest, page, whether it was current)."""
-    inputs = {"evidence": sorted(found.digest for found in evidence), "not_run": dict(not_run)}
-    key = keys.key(STAGE, site_spec(catalog), inputs)
-    page = folder / PAGE
-    return key, page, write_page(page, key, lambda: site_html(catalog, evidence, not_run))
+def site_spec(catalog: Catalog) -> dict[str, Any]:
+    """Return the cohorts' descriptions, which the page shows, as they enter its key."""
+    return {"cohorts": {name: cohort.description for name, cohort in catalog.cohorts.items()}}
+
+
+SITE = Report(
+    name="site",
+    stage="site",
+    file="index",
+    title="Infant cries: what models find, and what of it holds",
+    description="The site's first page: what was asked, what came out, what was not run. Open this one.",
+    spec=site_spec,
+    inputs=lambda material: {"evidence": material.digests, "not_run": dict(material.not_run)},
+    content=lambda material: material.evidence,
+    page=lambda evidence, material: site_page(material.catalog, evidence, material.not_run),
+)

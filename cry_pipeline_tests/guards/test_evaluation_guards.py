@@ -32,10 +32,12 @@ from cry_pipeline.reports import (
     leaderboard,
     leakage_ladder,
     model_comparison,
+    report,
     site,
 )
 from cry_pipeline.reports.page_keys import TEMPLATES
 from cry_pipeline.reports.pages import Picture
+from cry_pipeline.reports.report import Material, Report, only
 from cry_pipeline.reports.run_details import RunDetails
 
 CLASSES = ("not_cry", "cry")
@@ -184,44 +186,44 @@ def fingerprint(value: Any) -> tuple[int, float, float, str]:
 def filled(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Let ``module`` fill its template with nothing; returns a dict that then holds what it gave to it."""
     given: dict[str, Any] = {}
-    monkeypatch.setattr(module, "fill", lambda template, **values: given.update(values) or "")
+    for filling in (report, module):
+        monkeypatch.setattr(filling, "fill", lambda template, **values: given.update(values) or "", raising=False)
     if hasattr(module, "picture"):
         monkeypatch.setattr(module, "picture", lambda draw, words: Picture("", "", 0, words))
     return given
+
+
+def made_of(module: ModuleType, shown: Report, material: Material, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the table of a report, if it has one, and what its template is filled with."""
+    if shown.compared:
+        material = only(material, shown.compared(material.catalog))
+    given, content = filled(module, monkeypatch), shown.content(material)
+    shown.html(content, material)
+    return (shown.table(content), given) if shown.schema else given
 
 
 def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what the stage makes: its table, and what its page is filled with."""
     catalog, found, runs = made
     not_run = {"another": "not run"}
+    paired = Material(catalog, found, runs=runs)
     match stage:
         case "evidence":
             return [one.model_dump() for one in found]
         case "leaderboard":
-            given = filled(leaderboard, monkeypatch)
-            leaderboard.leaderboard_html(found, not_run)
-            return leaderboard.leaderboard(found), given
+            return made_of(leaderboard, leaderboard.LEADERBOARD, Material(catalog, found, not_run), monkeypatch)
         case "site":
-            given = filled(site, monkeypatch)
-            site.site_html(catalog, found, not_run)
-            return given
+            return made_of(site, site.SITE, Material(catalog, found, not_run), monkeypatch)
         case "experiment_page":
             given = filled(experiment_page, monkeypatch)
             experiment_page.experiment_html(catalog, found[1], RunDetails({}), found[0])
             return given, experiment_page.probe_words(catalog, found[0])
         case "leakage_ladder":
-            given, rows = filled(leakage_ladder, monkeypatch), leakage_ladder.ladders(catalog, found, runs)
-            leakage_ladder.ladder_html(rows)
-            return leakage_ladder.ladder_table(rows), given
+            return made_of(leakage_ladder, leakage_ladder.LEAKAGE_LADDER, paired, monkeypatch)
         case "hybrid_ablation":
-            given, rows = filled(hybrid_ablation, monkeypatch), hybrid_ablation.ablations(catalog, found, runs)
-            hybrid_ablation.ablation_html(rows)
-            return hybrid_ablation.ablation_table(rows), given
+            return made_of(hybrid_ablation, hybrid_ablation.HYBRID_ABLATION, paired, monkeypatch)
         case "model_comparison":
-            shown = [one for one in found if one.provenance.experiment in model_comparison.comparison_names(catalog)]
-            given, rows = filled(model_comparison, monkeypatch), model_comparison.contests(catalog, shown, runs)
-            model_comparison.comparison_html(rows, synthetic=False)
-            return model_comparison.comparison_table(rows), given
+            return made_of(model_comparison, model_comparison.MODEL_COMPARISON, paired, monkeypatch)
         case "feature_sets_report":
             return feature_sets.evidence_table(catalog, found)
     raise ValueError(stage)

@@ -1,29 +1,25 @@
 """Ladder and ablation: the right rungs and variants, the same numbers as the evidence, and what is missing is said."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from cry_pipeline.catalog import Catalog, ExperimentSpec, LfebAttentionLstmSpec, MajoritySpec, ProtocolSpec
+from cry_pipeline.evaluation.ablation import HYBRID, Variant, ablation_names, ablations
 from cry_pipeline.evaluation.comparisons import compare, holm
 from cry_pipeline.evaluation.evidence import EvidenceError, evaluate
 from cry_pipeline.evaluation.findings import Comparison
+from cry_pipeline.evaluation.ladder import ladder_names, ladders, step
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence
 from cry_pipeline.reports.figures import comparisons as comparison_plots
-from cry_pipeline.reports.hybrid_ablation import (
-    HYBRID,
-    Variant,
-    ablation_html,
-    ablation_names,
-    ablation_table,
-    ablations,
-    write_ablation,
-)
-from cry_pipeline.reports.leakage_ladder import ladder_html, ladder_names, ladder_table, ladders, step, write_ladder
-from cry_pipeline_tests.reports.test_leaderboard import Page, links_of
+from cry_pipeline.reports.hybrid_ablation import HYBRID_ABLATION
+from cry_pipeline.reports.leakage_ladder import LEAKAGE_LADDER
+from cry_pipeline.reports.report import Material
+from cry_pipeline_tests.reports.test_leaderboard import Page, html_of, links_of
 
 REASONS = ("hungry", "tired", "burping")
 COMMON = {"cohort": "cleaned", "feature_set": "mel64_8k"}
@@ -116,13 +112,18 @@ def runs(made: dict[str, tuple[Evidence, OutOfFold]]) -> dict[str, OutOfFold]:
     return {name: rows for name, (_, rows) in made.items()}
 
 
+@pytest.fixture(scope="module")
+def material(catalog: Catalog, evidence_found: list[Evidence], runs: dict[str, OutOfFold]) -> Material:
+    return Material(catalog, evidence_found, runs=runs)
+
+
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison_plots, "png", lambda made: bytes(24))
 
 
 def test_ladder_has_a_rung_for_each_protocol_of_one_model(catalog, evidence_found, runs) -> None:
-    table = ladder_table(ladders(catalog, evidence_found, runs))
+    table = LEAKAGE_LADDER.table(ladders(catalog, evidence_found, runs))
     picked = table[["model", "protocol", "experiment", "status"]].to_numpy().tolist()
     assert picked == [
         ["lfeb", "augment_then_split", "lfeb_split_late", "run"],
@@ -140,12 +141,12 @@ def test_ladder_has_a_rung_for_each_protocol_of_one_model(catalog, evidence_foun
 
 def test_a_rung_that_was_run_stands_for_one_that_was_not(catalog, evidence_found, runs) -> None:
     without = [found for found in evidence_found if found.provenance.experiment != "lfeb_grouped_3x5"]
-    table = ladder_table(ladders(catalog, without, runs))
+    table = LEAKAGE_LADDER.table(ladders(catalog, without, runs))
     assert table["experiment"].tolist()[2] == "lfeb_grouped"
 
 
 def test_numbers_of_the_ladder_are_those_of_the_evidence(catalog, evidence_found, runs, made) -> None:
-    table = ladder_table(ladders(catalog, evidence_found, runs)).set_index("experiment")
+    table = LEAKAGE_LADDER.table(ladders(catalog, evidence_found, runs)).set_index("experiment")
     for name in ("lfeb_split_late", "lfeb_clips", "lfeb_grouped_3x5", "forest_clips"):
         found, row = made[name][0], table.loc[name]
         assert (row["value"], row["low"], row["high"]) == tuple(found.headline.model_dump().values())
@@ -169,8 +170,8 @@ def test_a_step_between_other_donors_is_refused(predict, runs) -> None:
         step(runs["lfeb_clips"], out_of_fold(predictions, folds, REASONS, "others"), "uar")
 
 
-def test_ladder_page_says_what_is_missing_and_qualifies_what_leaks(catalog, evidence_found, runs) -> None:
-    text = ladder_html(ladders(catalog, evidence_found, runs))
+def test_ladder_page_says_what_is_missing_and_qualifies_what_leaks(material: Material) -> None:
+    text = html_of(LEAKAGE_LADDER, material)
     page = Page(text)
     shown = {"lfeb_split_late", "lfeb_clips", "lfeb_grouped_3x5", "forest_clips", "mel_grouped"}
     assert {f"experiments/{name}.html" for name in shown} <= links_of(text)
@@ -187,11 +188,12 @@ def test_ladder_page_says_what_is_missing_and_qualifies_what_leaks(catalog, evid
 
 @pytest.mark.usefixtures("without_figures")
 def test_ladder_without_any_evidence_is_a_page_that_says_so(catalog, tmp_path: Path) -> None:
-    report = write_ladder(catalog, [], {}, tmp_path)
+    report = LEAKAGE_LADDER.write(Material(catalog, []), tmp_path)
     assert "No rung was run yet." in report.page.read_text()
+    assert report.table is not None
     assert set(report.table["status"]) == {"not run", "not in the catalog"}
     bare = catalog.model_copy(update={"experiments": {}})
-    text = Page(ladder_html(ladders(bare, [], {}))).text
+    text = Page(html_of(LEAKAGE_LADDER, Material(bare, []))).text
     assert "no leaking experiment of a lfeb_attention_lstm model" in text
     assert "no leaking experiment of a random_forest model" in text
 
@@ -214,7 +216,7 @@ def test_ablations_comparisons_are_those_of_evaluation(catalog, evidence_found, 
         [compare(runs["lfeb_grouped"], runs[f"{plane}_grouped"], metric="uar") for plane in ("spectrogram", "mel")]
     )
     assert found.comparisons == golden
-    table = ablation_table([found]).set_index("plane")
+    table = HYBRID_ABLATION.table([found]).set_index("plane")
     assert table.loc["spectrogram", "difference"] == golden[0].difference
     assert table.loc["mel", "p_adjusted"] == golden[1].p_adjusted
     assert table.loc["mfcc", "status"] == "not run"
@@ -232,10 +234,12 @@ def test_no_difference_is_claimed_that_holm_takes_back() -> None:
     assert Variant("mel", "b", None, held.model_copy(update={"p_adjusted": 0.04})).words == "the hybrid is better"
 
 
-def test_ablation_page_holds_intervals_and_what_was_not_run(catalog, evidence_found, runs, tmp_path: Path) -> None:
-    report = write_ablation(catalog, evidence_found, runs, tmp_path)
+def test_ablation_page_holds_intervals_and_what_was_not_run(
+    material, catalog, evidence_found, runs, tmp_path: Path
+) -> None:
+    report = HYBRID_ABLATION.write(material, tmp_path)
     text = report.page.read_text()
-    (found,) = ablations(catalog, evidence_found, runs)
+    (found,) = HYBRID_ABLATION.content(material)
     words = Page(text).text
     for each in found.comparisons:
         assert f"{each.difference:+.3f} {each.low:+.3f} to {each.high:+.3f}" in words
@@ -243,9 +247,11 @@ def test_ablation_page_holds_intervals_and_what_was_not_run(catalog, evidence_fo
     assert "mfcc only not run" in words
     assert "mfcc_grouped not run" in words
     assert "experiments/lfeb_grouped.html" in links_of(text)
-    assert write_ablation(catalog, evidence_found, runs, tmp_path).reused
-    assert not write_ablation(catalog, evidence_found[:-1], runs, tmp_path).reused
+    assert HYBRID_ABLATION.write(material, tmp_path).reused
+    assert not HYBRID_ABLATION.write(replace(material, evidence=material.evidence[:-1]), tmp_path).reused
 
 
-def test_ablation_without_variants_says_so() -> None:
-    assert "The catalog has no experiment on folds that keep donors apart" in Page(ablation_html([])).text
+def test_ablation_without_variants_says_so(catalog) -> None:
+    bare = Material(catalog.model_copy(update={"experiments": {}}), [])
+    text = Page(html_of(HYBRID_ABLATION, bare)).text
+    assert "The catalog has no experiment on folds that keep donors apart" in text

@@ -19,20 +19,23 @@ from cry_pipeline.reports.experiment_page import experiment_html, probe_words, w
 from cry_pipeline.reports.figures import comparisons as comparison_plots
 from cry_pipeline.reports.figures import experiments as experiment_plots
 from cry_pipeline.reports.figures import intervals as plots
-from cry_pipeline.reports.hybrid_ablation import write_ablation
-from cry_pipeline.reports.leaderboard import NO_TWIN, write_leaderboard
-from cry_pipeline.reports.leakage_ladder import write_ladder
-from cry_pipeline.reports.model_comparison import write_comparison
+from cry_pipeline.reports.hybrid_ablation import HYBRID_ABLATION
+from cry_pipeline.reports.leaderboard import LEADERBOARD, NO_TWIN
+from cry_pipeline.reports.leakage_ladder import LEAKAGE_LADDER
+from cry_pipeline.reports.model_comparison import MODEL_COMPARISON
 from cry_pipeline.reports.pages import PAGES
+from cry_pipeline.reports.report import Material
 from cry_pipeline.reports.run_details import Mistake, RunDetails, read_details, surest_mistakes
-from cry_pipeline.reports.site import answers, site_html, write_site
+from cry_pipeline.reports.site import SITE, answers
 from cry_pipeline.training.fold_folders import DamagedFoldError
-from cry_pipeline_tests.reports.test_leaderboard import Page, links_of
+from cry_pipeline_tests.reports.test_leaderboard import Page, html_of, links_of
 
 CATALOG = load_catalog()
 REASONS = CATALOG.cohorts["cleaned"].classes
 GROUPED, CLIPS = "cleaned_logistic_regression_donor_grouped", "cleaned_logistic_regression_clip_stratified"
 MAJORITY = "cleaned_majority_donor_grouped"
+REPORTS = (LEADERBOARD, MODEL_COMPARISON, LEAKAGE_LADDER, HYBRID_ABLATION, SITE)
+"""All but the feature sets', which are made from features."""
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +186,9 @@ def test_a_page_that_was_changed_or_torn_is_made_again(made, details, tmp_path: 
     found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
 
     def write() -> None:
-        write_leaderboard(found, tmp_path)
-        write_comparison(CATALOG, found, runs, tmp_path)
-        write_ladder(CATALOG, found, runs, tmp_path)
-        write_ablation(CATALOG, found, runs, tmp_path)
+        for report in REPORTS:
+            report.write(Material(CATALOG, found, runs=runs), tmp_path)
         write_experiments(CATALOG, found, lambda one: details, tmp_path)
-        write_site(CATALOG, found, {}, tmp_path)
 
     write()
     first = {path: path.read_bytes() for path in tmp_path.rglob("*.html")}
@@ -222,12 +222,9 @@ def test_a_damaged_run_is_said_on_its_page_until_it_is_whole_again(made, details
 
 def test_all_links_of_the_site_lead_to_a_page(made, details, tmp_path: Path) -> None:
     found, runs = [evidence for evidence, _ in made.values()], {name: rows for name, (_, rows) in made.items()}
-    write_leaderboard(found, tmp_path, {"not_run_yet": NOT_RUN})
-    write_comparison(CATALOG, found, runs, tmp_path)
-    write_ladder(CATALOG, found, runs, tmp_path)
-    write_ablation(CATALOG, found, runs, tmp_path)
+    for report in REPORTS:
+        report.write(Material(CATALOG, found, {"not_run_yet": NOT_RUN}, runs), tmp_path)
     write_experiments(CATALOG, found, lambda one: details, tmp_path)
-    write_site(CATALOG, found, {"not_run_yet": NOT_RUN}, tmp_path)
     (tmp_path / "feature_sets.html").touch()  # made from features, which are not there; its test follows its links
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) == len(PAGES) + 3
@@ -312,7 +309,7 @@ def test_overview_answers_with_the_best_that_listens_on_unseen_donors(made) -> N
     (answer,) = answers(CATALOG, found)
     assert answer.found.provenance.experiment == GROUPED, "neither the clip-level run nor the constant answer"
     assert answer.tried == 1
-    text = Page(site_html(CATALOG, found, {})).text
+    text = Page(html_of(SITE, Material(CATALOG, found))).text
     assert text.count("donors on both sides of the split: not evidence about new babies") == 1
     assert "Not run" not in text
 
@@ -324,7 +321,7 @@ def test_overview_takes_back_what_one_of_many_found(made) -> None:
     best = best.model_copy(update={"verdict": "above chance", "nulls": best.nulls | {best.headline_metric: null}})
     (alone,) = answers(CATALOG, [best])
     assert (alone.holds, alone.p_adjusted) == (True, 0.03)
-    assert "by Holm" not in Page(site_html(CATALOG, [best], {})).text
+    assert "by Holm" not in Page(html_of(SITE, Material(CATALOG, [best]))).text
     lower = best.headline.model_copy(update={"value": 0.0})
     worse = best.model_copy(
         update={
@@ -336,5 +333,5 @@ def test_overview_takes_back_what_one_of_many_found(made) -> None:
     (answer,) = answers(CATALOG, [worse, best, worse])
     assert (answer.tried, answer.above, answer.holds) == (3, 1, False)
     assert answer.p_adjusted == pytest.approx(0.09)
-    text = Page(site_html(CATALOG, [worse, best, worse], {})).text
+    text = Page(html_of(SITE, Material(CATALOG, [worse, best, worse]))).text
     assert "its p = 0.030 is 0.090 by Holm over all that were tried. That it is above chance is not shown." in text

@@ -18,17 +18,17 @@ from cry_pipeline.features.store.rows import samples_of, stack_rows
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.reports.feature_set_costs import extraction_cost, resampled
 from cry_pipeline.reports.feature_sets import (
+    FEATURE_SETS_REPORT,
     FeatureSetsError,
-    FeatureSetsReport,
+    Measured,
     compare,
     evidence_table,
-    feature_sets_html,
     pick_examples,
-    write_feature_sets,
 )
 from cry_pipeline.reports.figures import feature_sets as feature_set_plots
 from cry_pipeline.reports.figures.feature_sets import Imaged, common_scale, feature_set_images, overview
 from cry_pipeline.reports.figures.style import DARK, LIGHT
+from cry_pipeline.reports.report import Features, Material, Written
 from cry_pipeline_tests.reports.test_leaderboard import Page, links_of
 from cry_pipeline_tests.stated import manifest_of
 
@@ -91,9 +91,14 @@ def found(evidence) -> list:
     ]
 
 
+def material(catalog: Catalog, stores, recordings, found) -> Material:
+    return Material(catalog, found, features=Features(stores, *recordings))
+
+
 @pytest.fixture(scope="module")
-def report(catalog: Catalog, stores, recordings, found, tmp_path_factory) -> FeatureSetsReport:
-    return write_feature_sets(catalog, stores, recordings[0], recordings[1], found, tmp_path_factory.mktemp("reports"))
+def report(catalog: Catalog, stores, recordings, found, tmp_path_factory) -> Written:
+    folder = tmp_path_factory.mktemp("reports")
+    return FEATURE_SETS_REPORT.write(material(catalog, stores, recordings, found), folder)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +134,8 @@ def test_a_recording_that_a_feature_set_lacks_is_no_example(recordings, stores, 
     assert pick_examples(table, stores | {"high": partial})["path"].tolist() == ["r2.wav"]
 
 
-def test_numbers_are_those_of_what_is_stored(report: FeatureSetsReport) -> None:
+def test_numbers_are_those_of_what_is_stored(report: Written) -> None:
+    assert report.table is not None
     low, high = report.table.set_index("feature_set").loc[["low", "high"]].to_dict("records")
     frames = 1 + 6 * RATE // 128
     assert low["frames_per_s"] == pytest.approx(frames / 6)
@@ -178,7 +184,7 @@ def test_evidence_stands_beside_what_differs_in_the_feature_set_only(catalog: Ca
     assert compare(catalog, found[::-1]) == compared
 
 
-def test_page_is_whole_and_says_what_it_must(report: FeatureSetsReport, recordings, found) -> None:
+def test_page_is_whole_and_says_what_it_must(report: Written, recordings, found) -> None:
     text = report.page.read_text()
     page = Page(text)
     assert {f"experiments/{each.provenance.experiment}.html" for each in found[:3]} <= links_of(text)
@@ -206,17 +212,20 @@ def test_generated_recordings_are_said_in_the_title(report, catalog, stores, rec
     made_up = examples.assign(source="synthetic")
     told = [evidence("made_up", feature_set="low", sources=("synthetic",))]
     for shown, given in ((made_up, []), (examples, told)):
-        page = feature_sets_html(report.table, sets, shown, catalog, given)
+        content = Measured(shown, sets, report.table.to_dict("records"))
+        page = FEATURE_SETS_REPORT.html(content, Material(catalog, given))
         assert "<title>SYNTHETIC DATA — Feature sets</title>" in page
         assert "<h1>SYNTHETIC DATA — Feature sets</h1>" in page
 
 
 def test_what_is_current_is_not_written_again(report, catalog, stores, recordings, found) -> None:
     folder, before = report.page.parent, report.page.read_bytes()
-    again = write_feature_sets(catalog, stores, recordings[0], recordings[1], found[::-1], folder)
+    again = FEATURE_SETS_REPORT.write(material(catalog, stores, recordings, found[::-1]), folder)
     assert again.reused
     assert not report.reused
     assert again.digest == report.digest
+    assert report.table is not None
+    assert again.table is not None
     pd.testing.assert_frame_equal(again.table, report.table)
     assert again.page.read_bytes() == before
     assert sorted(each.name for each in folder.iterdir()) == [
@@ -228,12 +237,12 @@ def test_what_is_current_is_not_written_again(report, catalog, stores, recording
 @pytest.mark.usefixtures("without_figures")
 def test_change_of_evidence_examples_or_feature_sets_is_felt(report, catalog, stores, recordings, found, tmp_path):
     table, roots = recordings
-    digests = {
-        report.digest,
-        write_feature_sets(catalog, stores, table, roots, found[1:], tmp_path).digest,
-        write_feature_sets(catalog, stores, table[:4], roots, found, tmp_path).digest,
-        write_feature_sets(catalog, {"low": stores["low"]}, table, roots, [], tmp_path).digest,
-    }
+    changed = (
+        material(catalog, stores, recordings, found[1:]),
+        material(catalog, stores, (table[:4], roots), found),
+        material(catalog, {"low": stores["low"]}, recordings, []),
+    )
+    digests = {report.digest, *(FEATURE_SETS_REPORT.write(given, tmp_path).digest for given in changed)}
     assert len(digests) == 4
 
 

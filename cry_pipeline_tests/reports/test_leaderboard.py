@@ -11,17 +11,11 @@ from cry_pipeline.catalog import load_catalog
 from cry_pipeline.evaluation.evidence import EvidenceError, evaluate
 from cry_pipeline.evaluation.records import DAMAGED, Evidence, Provenance
 from cry_pipeline.reports.figures import intervals as plots
-from cry_pipeline.reports.leaderboard import (
-    NO_TWIN,
-    arrange,
-    leaderboard,
-    leaderboard_html,
-    read_leaderboard,
-    twins,
-    write_leaderboard,
-)
+from cry_pipeline.reports.leaderboard import LEADERBOARD, NO_TWIN, arrange, entries_of, read_leaderboard, twins
 from cry_pipeline.reports.pages import PAGES
+from cry_pipeline.reports.report import Material, Report, Written
 
+CATALOG = load_catalog()
 VOID = {"meta", "source", "img", "br"}
 
 
@@ -73,6 +67,23 @@ def links_of(text: str) -> set[str]:
     return links
 
 
+def html_of(report: Report, material: Material) -> str:
+    """Return the page of a report."""
+    return report.html(report.content(material), material)
+
+
+def leaderboard(evidence: list[Evidence]) -> pd.DataFrame:
+    return LEADERBOARD.table(entries_of(evidence))
+
+
+def leaderboard_html(evidence: list[Evidence]) -> str:
+    return html_of(LEADERBOARD, Material(CATALOG, evidence))
+
+
+def write(evidence: list[Evidence], folder: Path, not_run: dict[str, str] | None = None) -> Written:
+    return LEADERBOARD.write(Material(CATALOG, evidence, not_run or {}), folder)
+
+
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of words: drawing takes most of a page's time."""
@@ -122,7 +133,7 @@ def test_a_clip_level_row_is_read_with_the_donor_grouped_one_and_not_with_a_temp
 
 
 def test_no_experiment_of_the_packaged_catalog_is_read_with_a_temporal_one() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     given = {"run_digest": "a", "feature_digest": "b", "sources": ()}
     found = [
         Evidence.model_construct(
@@ -200,12 +211,12 @@ def test_classes_absent_from_the_truth_are_said(predict, provenance) -> None:
 @pytest.mark.usefixtures("without_figures")
 def test_files_are_written_whole_and_equal_for_equal_evidence(evidence, tmp_path: Path) -> None:
     found = [evidence("a"), evidence("b", model="svm")]
-    report = write_leaderboard(found, tmp_path / "reports")
+    report = write(found, tmp_path / "reports")
     first = report.page.read_bytes()
     assert not report.reused
-    assert write_leaderboard(found[::-1], tmp_path / "reports").reused
-    assert write_leaderboard(found[::-1], tmp_path / "others").page.read_bytes() == first
-    assert not write_leaderboard(found[:1], tmp_path / "reports").reused
+    assert write(found[::-1], tmp_path / "reports").reused
+    assert write(found[::-1], tmp_path / "others").page.read_bytes() == first
+    assert not write(found[:1], tmp_path / "reports").reused
     names = ["leaderboard.html", "leaderboard.parquet"]
     assert sorted(each.name for each in report.page.parent.iterdir()) == names
     pd.testing.assert_frame_equal(read_leaderboard(tmp_path / "others"), leaderboard(found))
@@ -218,14 +229,14 @@ def test_leaderboard_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_nothing_to_report_is_said_on_the_page(many: list[Evidence], tmp_path: Path) -> None:
     assert list(leaderboard([]).columns) == list(leaderboard(many).columns)
-    report = write_leaderboard([], tmp_path, {"cry_lr": DAMAGED})
+    report = write([], tmp_path, {"cry_lr": DAMAGED})
     assert not report.reused
     text = Page(report.page.read_text(encoding="utf-8")).text
     assert "Nothing has been evaluated yet" in text
     assert f"cry_lr {DAMAGED}" in text
     with pytest.raises(EvidenceError, match="Nothing has been evaluated yet"):
         read_leaderboard(tmp_path)
-    assert write_leaderboard([], tmp_path, {"cry_lr": DAMAGED}).reused
+    assert write([], tmp_path, {"cry_lr": DAMAGED}).reused
 
 
 def test_two_runs_of_one_experiment_are_refused(many: list[Evidence]) -> None:

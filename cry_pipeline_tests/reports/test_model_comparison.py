@@ -9,18 +9,14 @@ import pytest
 from cry_pipeline.catalog import Catalog, ExperimentSpec, ProtocolSpec, load_catalog
 from cry_pipeline.catalog.models import with_members
 from cry_pipeline.evaluation.comparisons import compare, holm
+from cry_pipeline.evaluation.contests import Contestant, contest_names, contests
 from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence
 from cry_pipeline.reports.figures import comparisons as comparison_plots
-from cry_pipeline.reports.model_comparison import (
-    Contestant,
-    comparison_names,
-    comparison_table,
-    contests,
-    write_comparison,
-)
+from cry_pipeline.reports.model_comparison import MODEL_COMPARISON
+from cry_pipeline.reports.report import Material
 from cry_pipeline_tests.reports.test_leaderboard import Page, links_of
 
 REASONS = ("hungry", "tired", "burping")
@@ -81,7 +77,7 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_models_that_listen_are_held_against_the_best_without_a_network(catalog, evidence_found, runs) -> None:
-    assert comparison_names(catalog) == ["forest", "network", "svm", "together"]
+    assert contest_names(catalog) == ["forest", "network", "svm", "together"]
     (found,) = contests(catalog, evidence_found, runs)
     assert [each.found.provenance.model for each in found.contestants][:2] == ["together", "svm"], "the best first"
     assert found.baseline.found.provenance.model == "svm"
@@ -97,7 +93,7 @@ def test_differences_are_paired_and_corrected_over_the_table(catalog, evidence_f
     assert held["together"].words == "better", "planted: it knows three times as much"
     assert held["network"].words == "worse"
     assert found.sentence == "Better than the best baseline, svm, with a network: together."
-    table = comparison_table([found]).set_index("model")
+    table = MODEL_COMPARISON.table([found]).set_index("model")
     assert table.loc["together", "difference"] == golden[others.index("together")].difference
     assert table.loc["svm", "words"] == "the best baseline"
     assert table["difference"].isna().sum() == 1
@@ -121,7 +117,8 @@ def test_no_difference_is_claimed_that_holm_takes_back(evidence_found) -> None:
 
 @pytest.mark.usefixtures("without_figures")
 def test_page_holds_every_run_and_is_made_once(catalog, evidence_found, runs, tmp_path: Path) -> None:
-    report = write_comparison(catalog, evidence_found, runs, tmp_path)
+    material = Material(catalog, evidence_found, runs=runs)
+    report = MODEL_COMPARISON.write(material, tmp_path)
     text = report.page.read_text()
     (found,) = contests(catalog, evidence_found, runs)
     words = Page(text).text
@@ -131,9 +128,10 @@ def test_page_holds_every_run_and_is_made_once(catalog, evidence_found, runs, tm
             at = each.comparison
             assert f"{at.difference:+.3f} {at.low:+.3f} to {at.high:+.3f}" in words
     assert "experiments/clips.html" not in links_of(text)
-    assert write_comparison(catalog, evidence_found, runs, tmp_path).reused
+    assert MODEL_COMPARISON.write(material, tmp_path).reused
     report.page.write_text("changed by hand")
-    assert not write_comparison(catalog, evidence_found, runs, tmp_path).reused
-    empty = write_comparison(catalog, [], {}, tmp_path)
+    assert not MODEL_COMPARISON.write(material, tmp_path).reused
+    empty = MODEL_COMPARISON.write(Material(catalog, []), tmp_path)
     assert "Nothing to compare" in empty.page.read_text()
-    assert list(empty.table.columns) == list(report.table.columns)
+    assert empty.table is not None
+    assert list(empty.table.columns) == list(MODEL_COMPARISON.table([found]).columns)

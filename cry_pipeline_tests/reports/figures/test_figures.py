@@ -11,10 +11,10 @@ from PIL import Image
 from cry_pipeline.catalog import ProtocolSpec
 from cry_pipeline.corpus.schemas import RECORDINGS
 from cry_pipeline.folds.splitting import make_folds
-from cry_pipeline.orchestration.assets.reports import SHOWN
 from cry_pipeline.reports.figures import data as data_plots
 from cry_pipeline.reports.figures import intervals as plots
 from cry_pipeline.reports.figures import style
+from cry_pipeline.reports.leaderboard import SHOWN
 
 THEMES = pytest.mark.parametrize("theme", [style.LIGHT, style.DARK], ids=["light", "dark"])
 REASONS = ("hungry", "discomfort", "tired", "belly_pain", "burping")
