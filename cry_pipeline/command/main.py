@@ -34,10 +34,12 @@ KEPT = {
     "store": "the store is as whole as before; the same command goes on from there",
 }
 """What a command that was stopped leaves behind, and how to go on."""
+EXTRAS = {"predict": "", "champion": "", "run": "[pipeline]", "ui": "[pipeline]", "maintain": "[pipeline]"}
+"""What a command needs beside the base; one that is not named needs ``[train]``."""
 
 
 class _Commands(TyperGroup):
-    """Ends quietly where nobody reads any more, and says what is kept where somebody stops it."""
+    """Ends quietly where nobody reads any more; says what a stop keeps, and how to get a library that is missing."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -49,6 +51,16 @@ class _Commands(TyperGroup):
         except BrokenPipeError:
             close_output()
             raise typer.Exit(READER_LEFT) from None
+        except ModuleNotFoundError as error:
+            module = (error.name or "cry_pipeline").partition(".")[0]
+            if module == "cry_pipeline":
+                raise
+            command = ctx.invoked_subcommand or ""
+            raise ModuleNotFoundError(
+                f"`cry-pipeline {command}` needs {module}, which is not installed: "
+                f"pip install 'cry-pipeline{EXTRAS.get(command, '[train]')}'",
+                name=error.name,
+            ) from error
 
 
 app = typer.Typer(

@@ -16,22 +16,13 @@ SAMPLES, PROBABILITIES, MEMBERS = "samples", "probabilities", "members"
 """Names of a graph's input and outputs."""
 
 
-class RuntimeMissingError(ImportError):
-    """onnxruntime is not installed; the message says how to get it."""
-
-
 def open_graph(model: Path | bytes) -> "onnxruntime.InferenceSession":
     """Return a session of the graph in a file, or in a file's content.
 
     One thread: a graph takes some ms, threads would mostly wait for each other, and sums stay in one order.
-
-    Raises:
-        RuntimeMissingError: onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise RuntimeMissingError("onnxruntime is needed to predict: pip install 'cry-pipeline[onnx]'") from error
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
