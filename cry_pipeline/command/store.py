@@ -26,7 +26,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Feature sets of the cat
 def store_ls() -> None:
     """List every feature set that is stored, those that the catalog no longer has among them."""
     from cry_pipeline.features.store.garbage import feature_sets
-    from cry_pipeline.features.store.storage import open_storage
+    from cry_pipeline.features.store.opening import open_storage
 
     stores = _stores(None)
     rows = []
@@ -81,9 +81,11 @@ def store_verify(names: Names = None) -> None:
 
     The exit code is 1 where anything was wrong.
     """
+    from cry_pipeline.features.store.checking import verify
+
     faults = 0
     for name, store in _stores(names).items():
-        report = store.verify()
+        report = verify(store)
         faults += len(report.faults)
         verdict = f"{len(report.faults)} faults" if report.faults else "sound"
         typer.echo(f"{name}: {report.parts} parts, {megabytes(report.bytes)}: {verdict}")
@@ -96,8 +98,10 @@ def store_verify(names: Names = None) -> None:
 @store_app.command("compact")
 def store_compact(names: Names = None) -> None:
     """Put small parts together; those they were made of stay until `store gc` removes them."""
+    from cry_pipeline.features.store.compaction import compact
+
     for name, store in _stores(names).items():
-        report = store.compact()
+        report = compact(store)
         typer.echo(f"{name}: {report.superseded} parts → {len(report.written)}, {megabytes(report.bytes)}")
 
 
@@ -113,28 +117,30 @@ def store_gc(
 
     That is: parts that a compaction superseded, and what dead writers left.
     """
-    from cry_pipeline.features.store.garbage import collect_unlisted
-    from cry_pipeline.features.store.storage import open_storage
+    from cry_pipeline.features.store.garbage import collect_garbage, collect_unlisted
+    from cry_pipeline.features.store.opening import open_storage
     from cry_pipeline.features.store.users import feature_uses
 
     uses = feature_uses(settings().runs)
     keep = {part for use in uses for part in use.parts}
-    found = {name: store.collect_garbage(keep, dry_run=not remove) for name, store in _stores(names).items()}
+    garbage = {name: collect_garbage(store, keep, dry_run=not remove) for name, store in _stores(names).items()}
     if unlisted:
         needed = {store.digest for store in _stores(None).values()} | {use.feature_set for use in uses}
-        found["(not in the catalog)"] = collect_unlisted(open_storage(settings().features), needed, dry_run=not remove)
-    _print_garbage(found, removed=remove)
+        garbage["(not in the catalog)"] = collect_unlisted(
+            open_storage(settings().features), needed, dry_run=not remove
+        )
+    _print_garbage(garbage, removed=remove)
 
 
-def _print_garbage(found: "Mapping[str, Garbage]", *, removed: bool) -> None:
+def _print_garbage(garbage: "Mapping[str, Garbage]", *, removed: bool) -> None:
     rows = [
         {"feature set": name, "what": path, "size": megabytes(size)}
-        for name, garbage in found.items()
-        for path, size in garbage.bytes_by_path.items()
+        for name, part in garbage.items()
+        for path, size in part.bytes_by_path.items()
     ]
     if rows:
         print_table(rows)
-    total = megabytes(sum(garbage.bytes for garbage in found.values()))
+    total = megabytes(sum(part.bytes for part in garbage.values()))
     hint = "" if not rows else ": removed" if removed else ": would be removed; do it with --remove"
     typer.echo(f"{len(rows)} items, {total}{hint}.")
 

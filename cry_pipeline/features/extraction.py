@@ -19,6 +19,7 @@ from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
 from cry_pipeline.features.loading import Loaded, load, recordings_of
+from cry_pipeline.features.store.checking import set_aside_damaged
 from cry_pipeline.features.store.failures import note_failures
 from cry_pipeline.features.store.rows import FeatureRows, samples_of, stack_rows
 from cry_pipeline.features.store.store import FeatureStore
@@ -193,7 +194,7 @@ class _FeatureSet:
 
     def __init__(self, store: FeatureStore, ids: Sequence[str], device: str) -> None:
         self.store = store
-        damaged = store.set_aside_damaged()
+        damaged = set_aside_damaged(store)
         self.missing = frozenset(store.missing(ids))
         self.report = ExtractionReport(reused=len(ids) - len(self.missing), set_aside=damaged)
         self.rate_hz = store.spec.sample_rate_hz

@@ -79,6 +79,7 @@ def finite_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
         description="Every stored value can be read, its checksum is right, and it is a finite number.",
     )
     def finite(workspace: Workspace) -> dg.AssetCheckResult:
+        from cry_pipeline.features.store.checking import verify
         from cry_pipeline.features.store.rows import FeatureStoreError
 
         def check() -> dg.AssetCheckResult:
@@ -88,7 +89,7 @@ def finite_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
                 for start in range(0, len(ids), 256):
                     store.read(ids[start : start + 256], tuple(store.kinds))
             except FeatureStoreError as error:
-                faults = store.verify().faults
+                faults = verify(store).faults
                 raise FeatureStoreError(f"{error}. {len(faults)} {SET_ASIDE}") from error
             return dg.AssetCheckResult(passed=True, metadata={"recordings": len(ids)})
 
@@ -108,8 +109,10 @@ def coverage_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinition:
         description="Every recording of the manifest has its features, or a reason why it cannot have any.",
     )
     def coverage(workspace: Workspace) -> dg.AssetCheckResult:
+        from cry_pipeline.features.store.coverage import coverage_of
+
         def check() -> dg.AssetCheckResult:
-            covered = workspace.store(spec).coverage(workspace.recordings()["recording_id"].tolist())
+            covered = coverage_of(workspace.store(spec), workspace.recordings()["recording_id"].tolist())
             return dg.AssetCheckResult(
                 passed=covered.ok,
                 metadata={

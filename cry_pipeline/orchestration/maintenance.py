@@ -64,9 +64,11 @@ class Item:
 
 def verify(house: House) -> Iterator[Item]:
     """Check every byte of every part; bad ones are set aside, so that their rows are computed again."""
+    from cry_pipeline.features.store import checking
+
     for name, store in house.stores().items():
         if house.change:
-            faults = store.verify().faults
+            faults = checking.verify(store).faults
         else:
             store.index.refresh()
             damage = {folder: part.faults() for folder, part in store.index.present.items()}
@@ -77,8 +79,10 @@ def verify(house: House) -> Iterator[Item]:
 
 def compact(house: House) -> Iterator[Item]:
     """Put small parts together."""
+    from cry_pipeline.features.store import compaction
+
     for name, store in house.stores().items():
-        if house.change and (report := store.compact()).superseded:
+        if house.change and (report := compaction.compact(store)).superseded:
             yield Item(f"features/{name}: {report.superseded} parts put together to {len(report.written)}")
 
 
@@ -95,18 +99,18 @@ def prune_results(house: House) -> Iterator[Item]:
 
 def collect_garbage(house: House) -> Iterator[Item]:
     """Remove superseded parts that no run needs, and feature sets that neither the catalog nor a run uses."""
-    from cry_pipeline.features.store.garbage import collect_unlisted
-    from cry_pipeline.features.store.storage import open_storage
+    from cry_pipeline.features.store import garbage
+    from cry_pipeline.features.store.opening import open_storage
     from cry_pipeline.features.store.users import feature_uses
 
     settings, stores = house.workspace.settings, house.stores()
     uses = feature_uses(settings.runs)
     parts = {part for use in uses for part in use.parts}
-    garbage = [store.collect_garbage(parts, dry_run=not house.change) for store in stores.values()]
+    reports = [garbage.collect_garbage(store, parts, dry_run=not house.change) for store in stores.values()]
     sets = {store.digest for store in stores.values()} | {use.feature_set for use in uses}
     seconds = house.limits.results.total_seconds()
-    garbage.append(collect_unlisted(open_storage(settings.features), sets, seconds, dry_run=not house.change))
-    for report in garbage:
+    reports.append(garbage.collect_unlisted(open_storage(settings.features), sets, seconds, dry_run=not house.change))
+    for report in reports:
         yield from (Item(f"features/{path}", size) for path, size in report.bytes_by_path.items())
 
 

@@ -20,7 +20,9 @@ import tensorstore  # noqa: F401 - so that no fork spends time on it
 import zarr.codecs  # noqa: F401
 from obstore.exceptions import BaseError
 
+from cry_pipeline.features.store.compaction import compact
 from cry_pipeline.features.store.folder_storage import replace_file
+from cry_pipeline.features.store.garbage import collect_garbage
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 from cry_pipeline_tests.faults.steps import Countdown, at_each_request, at_each_step, die
@@ -58,7 +60,7 @@ def fill(uri: str | Path, operation: str) -> None:
     store.write(rows_of(["a", "b"]))
     store.write(rows_of(["c"]))
     if operation == "gc":
-        store.compact()
+        compact(store)
 
 
 def prepare(folder: Path, operation: str) -> None:
@@ -76,9 +78,9 @@ def operate(uri: str | Path, operation: str) -> None:
     if operation == "write":
         store.write(rows_of(["d", "e"]))
     elif operation == "compact":
-        store.compact()
+        compact(store)
     else:
-        store.collect_garbage(readers_s=0, dry_run=False)
+        collect_garbage(store, readers_s=0, dry_run=False)
 
 
 def killed_at_every_step(work: Path, operation: str, stride: str) -> None:
@@ -166,9 +168,9 @@ def killed_at_random(folder: Path, times: str, seed: str) -> None:
                 tell(acknowledged=names)
                 count += 2
                 if count % 6 == 0:
-                    store.compact()
+                    compact(store)
                 if count % 10 == 0:
-                    store.collect_garbage(readers_s=0, dry_run=False)
+                    collect_garbage(store, readers_s=0, dry_run=False)
 
         child = fork(act)
         time.sleep(moments.uniform(0.0, 0.6))
@@ -204,8 +206,8 @@ def together(folder: Path, writers: str, commits: str, uri: str = "") -> None:
         store = open_store(where)
 
         def once() -> None:
-            report = store.compact()
-            garbage = store.collect_garbage(readers_s=0, dry_run=False)
+            report = compact(store)
+            garbage = collect_garbage(store, readers_s=0, dry_run=False)
             tell(compactions=len(report.written), collected=len(garbage.bytes_by_path))
             time.sleep(0.05)
 

@@ -8,6 +8,9 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
+from cry_pipeline.features.store.garbage import collect_garbage
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.faults.actors import OPERATIONS
@@ -24,10 +27,10 @@ def judge(uri: str, *, acknowledged: bool, operation: str) -> None:
     assert there in (BEFORE, ALL), uri
     assert not acknowledged or operation != "write" or there == ALL
     assert wrong_rows(store, there) == 0
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
     store.write(rows_of(["d", "e"]))
-    store.compact()
-    store.collect_garbage(readers_s=0, dry_run=False)
+    compact(store)
+    collect_garbage(store, readers_s=0, dry_run=False)
     assert wrong_rows(open_store(uri), ALL) == 0
 
 
@@ -57,7 +60,7 @@ def test_writers_compactors_collectors_and_a_reader_in_one_bucket(
     store = open_store(f"{bucket}/features")
     assert store.recording_ids() == acknowledged
     assert wrong_rows(store, acknowledged) == 0
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
     sums = {key: sum(line.get(key, 0) for line in told) for key in ("polls", "rows", "compactions", "collected")}
     assert sums["compactions"] > 0
     counted(commits=writers * commits, **sums, rows_lost=0, wrong_values=0, half_parts=0)
@@ -105,7 +108,7 @@ def test_damage_in_a_bucket_is_told_and_found(bucket: str, full: bool, counted) 
             told += 1
         else:
             told += sum(is_told(reader, part, kind) for kind in reader.kinds)
-            assert list(reader.verify().faults) == [part], path
+            assert list(verify(reader).faults) == [part], path
             assert open_store(uri).recording_ids() == set()
             for other in inside:
                 quarantined = other.replace("/parts/", "/quarantine/")

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cry_pipeline.features.store.checking import set_aside_damaged, verify
+from cry_pipeline.features.store.compaction import compact
+from cry_pipeline.features.store.garbage import collect_garbage
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
@@ -24,7 +27,7 @@ def store(tmp_path: Path) -> FeatureStore:
     store = open_store(tmp_path)
     store.write(rows_of(["a", "b"]))
     store.write(rows_of(["c"]))
-    store.compact()
+    compact(store)
     store.write(rows_of(["d", "e"]))
     return store
 
@@ -66,7 +69,7 @@ def try_damage(store: FeatureStore, path: Path, content: bytes | None) -> bool:
         else:
             np.testing.assert_array_equal(read.arrays[kind], rows_of(NAMES).arrays[kind], err_msg=str(path))
     assert all(part is not None and part in sentence for sentence in told), (path, told)
-    assert list(reader.verify().faults) == [part or "feature_set.json"], path
+    assert list(verify(reader).faults) == [part or "feature_set.json"], path
     after = open_store(folder_of(store).parent)
     there = after.recording_ids()
     assert wrong_rows(after, there) == 0
@@ -83,7 +86,7 @@ def test_damage_is_told_and_found(store: FeatureStore, full: bool, counted) -> N
     flips, others = (2000, 200) if full else (2 * len(files), len(files))
     told = sum(try_damage(store, *damage) for damage in bit_flips(files, flips))
     told += sum(try_damage(store, *damage) for damage in cuts(files, others))
-    assert open_store(folder_of(store).parent).verify().faults == {}
+    assert verify(open_store(folder_of(store).parent)).faults == {}
     # To what no reader of today looks at, only verify does: coordinates, the description, superseded parts' arrays.
     assert (flips + others) * 0.25 < told < flips + others
     counted(bit_flips=flips, cuts_and_deletions=others, told_to_readers=told, found_by_verify=flips + others, wrong=0)
@@ -98,17 +101,17 @@ def test_lost_cut_and_longer_files_are_seen_at_a_look_and_only_their_part_is_set
         for content in (None, whole[:-1], b"", whole + b"\0"):
             path.unlink() if content is None else path.write_bytes(content)
             looking = open_store(folder_of(store).parent)
-            assert list(looking.set_aside_damaged()) == [part], path
+            assert list(set_aside_damaged(looking)) == [part], path
             assert wrong_rows(looking, looking.recording_ids()) == 0
             shutil.move(folder_of(store) / "quarantine" / part, parts / part)
             path.write_bytes(whole)
             seen += 1
-    assert open_store(folder_of(store).parent).set_aside_damaged() == {}
+    assert set_aside_damaged(open_store(folder_of(store).parent)) == {}
     counted(files_lost_or_of_another_size=seen, seen_at_a_look=seen)
 
 
 def test_lost_part_is_rows_that_are_missing(store: FeatureStore) -> None:
-    store.collect_garbage(readers_s=0, dry_run=False)
+    collect_garbage(store, readers_s=0, dry_run=False)
     for part in store.snapshot().parts:
         shutil.move(folder_of(store) / "parts" / part, folder_of(store) / "elsewhere")
         reader = open_store(folder_of(store).parent)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 from cry_pipeline_tests.features.store.looks import folder_of
@@ -39,7 +41,7 @@ def test_full_disk(operation: str, disk: Path, full: bool, counted) -> None:
     while True:
         ballast.write_bytes(b"\0" * max(0, free - left))
         try:
-            store.write(rows_of(["d"])) if operation == "write" else store.compact()
+            store.write(rows_of(["d"])) if operation == "write" else compact(store)
         except (OSError, FeatureStoreError):
             refused += 1
         else:
@@ -52,6 +54,6 @@ def test_full_disk(operation: str, disk: Path, full: bool, counted) -> None:
         left += PAGE if full else 3 * PAGE
     expected = "abcd" if operation == "write" else "abc"
     assert wrong_rows(open_store(disk / "features"), expected) == 0
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
     assert refused > 2
     counted(refused=refused, rows_lost=0, wrong_values=0, half_parts=0)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
+from cry_pipeline.features.store.garbage import collect_garbage
 from cry_pipeline_tests.faults.actors import OPERATIONS
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
 
@@ -20,7 +23,7 @@ def judge(folder: Path, *, done: bool, operation: str) -> int:
     assert there in (BEFORE, NAMES), folder
     assert not done or operation != "write" or there == NAMES
     assert wrong_rows(store, there) == 0
-    assert set(store.verify().faults) <= {"feature_set.json"}
+    assert set(verify(store).faults) <= {"feature_set.json"}
     assert store.recording_ids() == there
     return int(there == NAMES)
 
@@ -31,8 +34,8 @@ def judge_all(work: Path, outcomes: list[dict], operation: str) -> int:
     for told in outcomes[:: max(1, len(outcomes) // 8)]:
         store = open_store(work / told["folder"])
         store.write(rows_of(["d", "e"]))
-        store.compact()
-        store.collect_garbage(readers_s=0, dry_run=False)
+        compact(store)
+        collect_garbage(store, readers_s=0, dry_run=False)
         assert wrong_rows(open_store(work / told["folder"]), NAMES) == 0
     return whole
 
@@ -80,7 +83,7 @@ def test_kill_at_random_moments(act, counted, full: bool, tmp_path: Path) -> Non
     there = store.recording_ids()
     assert wrong_rows(store, there) == 0
     assert len(there) % 2 == 0  # rows of one commit come together
-    assert set(store.verify().faults) <= {"feature_set.json"}
+    assert set(verify(store).faults) <= {"feature_set.json"}
     counted(kills=kills, acknowledged_rows=len(acknowledged), rows_lost=0, wrong_values=0)
 
 
@@ -92,7 +95,7 @@ def test_writers_compactors_collectors_and_a_reader_together(act, counted, full:
     store = open_store(tmp_path)
     assert store.recording_ids() == acknowledged
     assert wrong_rows(store, acknowledged) == 0
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
     sums = {key: sum(line.get(key, 0) for line in told) for key in ("polls", "rows", "compactions", "collected")}
     assert min(sums.values()) > 0, sums
     counted(commits=writers * commits, **sums, rows_lost=0, wrong_values=0, half_parts=0)

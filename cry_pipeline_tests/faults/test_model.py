@@ -9,6 +9,9 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
+from cry_pipeline.features.store.garbage import collect_garbage
 from cry_pipeline.features.store.snapshots import Snapshot
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.faults.rows import open_store, rows_of, wrong_rows
@@ -61,12 +64,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(step=st.none() | STEPS, target_bytes=st.sampled_from([5_000, 20_000, 2**27]))
     def compact(self, step: int | None, target_bytes: int) -> None:
-        self._until(step, lambda store: store.compact(target_bytes))
+        self._until(step, lambda store: compact(store, target_bytes))
 
     @rule(step=st.none() | st.integers(0, 12))
     def collect_garbage(self, step: int | None) -> None:
         keep = {part for snapshot, _ in self.recorded for part in snapshot.parts}
-        self._until(step, lambda store: store.collect_garbage(keep, readers_s=0, dry_run=False))
+        self._until(step, lambda store: collect_garbage(store, keep, readers_s=0, dry_run=False))
 
     @rule()
     def record_a_run(self) -> None:
@@ -78,7 +81,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def verify(self) -> None:
-        assert set(self.store.verify().faults) <= {"feature_set.json"}
+        assert set(verify(self.store).faults) <= {"feature_set.json"}
 
     @rule()
     def reopen(self) -> None:

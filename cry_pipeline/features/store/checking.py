@@ -5,15 +5,14 @@ Belongs here: looking over parts, quickly or byte by byte. Does not: what a faul
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
+from cry_pipeline.features.store.failures import FAILURES, mend_failures
+from cry_pipeline.features.store.parts import Part
 from cry_pipeline.features.store.rows import FeatureStoreError
-
-if TYPE_CHECKING:
-    from cry_pipeline.features.store.parts import Part
-    from cry_pipeline.features.store.store import FeatureStore
+from cry_pipeline.features.store.store import DESCRIPTION, FeatureStore
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -27,15 +26,45 @@ class VerifyReport:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def set_aside(
-    store: "FeatureStore", find: "Callable[[Part], list[str]]", known: "Mapping[str, Part]" = MappingProxyType({})
+def set_aside_damaged(store: FeatureStore) -> dict[str, str]:
+    """Move parts that cannot be opened, or whose files are lost or of another size, to ``quarantine/``.
+
+    That costs a look at each file; :func:`verify` finds all faults.
+
+    Returns:
+        What was wrong, by part.
+
+    Raises:
+        OSError: as :func:`verify`.
+    """
+    store.require_writable()
+    store.forget_parts()  # what was loaded before may have been damaged since
+    with suppress(FeatureStoreError):  # of a part that cannot be opened, which is found below
+        store.index.refresh()
+    return _set_aside(store, Part.obvious_faults, store.index.present).faults
+
+
+def verify(store: FeatureStore) -> VerifyReport:
+    """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
+
+    Raises:
+        OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
+    """
+    store.require_writable()
+    report = _set_aside(store, Part.faults)
+    if report.parts and store.mend_description():
+        report.faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
+    if mend_failures(store.storage):
+        report.faults[FAILURES] = f"{FAILURES} was not what was written, and is emptied: materialize the set again"
+    return report
+
+
+def _set_aside(
+    store: FeatureStore, find: Callable[[Part], list[str]], known: Mapping[str, Part] = MappingProxyType({})
 ) -> VerifyReport:
     """Move the parts in which ``find`` finds faults, and those that cannot be opened, to ``quarantine/``.
 
     Of parts that are ``known``, ``part.json`` is not read again.
-
-    Raises:
-        OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
     """
     faults: dict[str, str] = {}
     names = store.index.names()

@@ -11,17 +11,14 @@ one puts together: parts that hold rows in common are put together however large
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cry_pipeline.features.kinds import kinds_of
+from cry_pipeline.features.store.parts import Part
 from cry_pipeline.features.store.rows import FeatureStoreError, RowKey
 from cry_pipeline.features.store.snapshots import Snapshot
-
-if TYPE_CHECKING:
-    from cry_pipeline.features.store.parts import Part
-    from cry_pipeline.features.store.store import FeatureStore
+from cry_pipeline.features.store.store import FeatureStore
 
 TARGET_BYTES = 128 * 2**20
 """Bytes of a compacted part at most; a compaction holds about three times as much in memory."""
@@ -29,15 +26,22 @@ TARGET_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class CompactionReport:
-    """What :meth:`FeatureStore.compact` did: how many parts became which, and the bytes that were written anew."""
+    """What :func:`compact` did: how many parts became which, and the bytes that were written anew."""
 
     superseded: int
     written: tuple[str, ...]
     bytes: int
 
 
-def compact(store: "FeatureStore", target_bytes: int = TARGET_BYTES) -> CompactionReport:
-    """Put together parts that hold rows in common, and parts smaller than half of ``target_bytes``, up to that each."""
+def compact(store: FeatureStore, target_bytes: int = TARGET_BYTES) -> CompactionReport:
+    """Put together parts that hold rows in common, and parts smaller than half of ``target_bytes``, up to that each.
+
+    Those that they were made of stay until garbage is collected.
+
+    Raises:
+        FeatureStoreError: a part is not as it was written, or what was written reads back otherwise.
+    """
+    store.require_writable()
     groups, done, written = _plan(store, target_bytes), [], []
     while groups:
         group = groups.pop()
@@ -52,7 +56,7 @@ def compact(store: "FeatureStore", target_bytes: int = TARGET_BYTES) -> Compacti
     return CompactionReport(len(done), tuple(written), sum(part.nbytes for part in done))
 
 
-def _plan(store: "FeatureStore", target_bytes: int) -> "list[list[Part]]":
+def _plan(store: FeatureStore, target_bytes: int) -> list[list[Part]]:
     """Return which visible parts are to be put together."""
     store.index.refresh()
     overlapping, single = _overlapping(list(store.index.visible.values()))
@@ -60,22 +64,22 @@ def _plan(store: "FeatureStore", target_bytes: int) -> "list[list[Part]]":
     return overlapping + [group for group in _groups(small, target_bytes) if len(group) > 1]
 
 
-def _overlapping(parts: "Sequence[Part]") -> "tuple[list[list[Part]], list[Part]]":
+def _overlapping(parts: Sequence[Part]) -> tuple[list[list[Part]], list[Part]]:
     """Return the groups of parts that hold rows in common, directly or through others, and the parts that hold none."""
     groups: list[tuple[list[Part], set[RowKey]]] = []
     for part in parts:
-        own, rows, apart = [part], set(part.rows), []
+        joined, rows, apart = [part], set(part.rows), []
         for group, keys in groups:
             if rows.isdisjoint(keys):
                 apart.append((group, keys))
             else:
-                own, rows = group + own, rows | keys
-        groups = [*apart, (own, rows)]
+                joined, rows = group + joined, rows | keys
+        groups = [*apart, (joined, rows)]
     together = [sorted(group, key=lambda part: part.name) for group, _ in groups]
     return [group for group in together if len(group) > 1], [group[0] for group in together if len(group) == 1]
 
 
-def _groups(parts: "list[Part]", target_bytes: int) -> "list[list[Part]]":
+def _groups(parts: list[Part], target_bytes: int) -> list[list[Part]]:
     groups: list[list[Part]] = []
     size = target_bytes
     for part in parts:
@@ -87,7 +91,7 @@ def _groups(parts: "list[Part]", target_bytes: int) -> "list[list[Part]]":
     return groups
 
 
-def _merge(store: "FeatureStore", parts: "list[Part]", target_bytes: int) -> list[str]:
+def _merge(store: FeatureStore, parts: list[Part], target_bytes: int) -> list[str]:
     """Write all rows of ``parts`` anew, and return the parts that hold them.
 
     A row that a part outside ``parts`` holds too is kept nevertheless: that part may turn out to be bad. What the
@@ -106,7 +110,7 @@ def _merge(store: "FeatureStore", parts: "list[Part]", target_bytes: int) -> lis
     return written
 
 
-def _chunks(sources: "FeatureStore", target_bytes: int) -> Iterator[list[RowKey]]:
+def _chunks(sources: FeatureStore, target_bytes: int) -> Iterator[list[RowKey]]:
     """Yield the rows of ``sources`` in order, so many at a time as have at most ``target_bytes``."""
     width = dict.fromkeys(("frame", "recording"), 0)
     for kind in kinds_of(sources.spec).values():
@@ -115,10 +119,10 @@ def _chunks(sources: "FeatureStore", target_bytes: int) -> Iterator[list[RowKey]
     size = 0
     for key, part in sorted(sources.index.refresh().items(), key=lambda item: item[0]):
         row = part.rows[key]
-        own = width["frame"] * int(part.offsets[row + 1] - part.offsets[row]) + width["recording"]
-        if chunk and size + own > target_bytes:
+        row_bytes = width["frame"] * int(part.offsets[row + 1] - part.offsets[row]) + width["recording"]
+        if chunk and size + row_bytes > target_bytes:
             yield chunk
             chunk, size = [], 0
         chunk.append(key)
-        size += own
+        size += row_bytes
     yield chunk

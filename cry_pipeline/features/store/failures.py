@@ -1,7 +1,7 @@
 """Recordings that a feature set has no features of, and why.
 
-Belongs here: the record of them beside the parts, and what it says of a manifest. Does not: finding out
-(extraction.py), and what to do about it (those who read features).
+Belongs here: the record of them beside the parts. Does not: finding out (extraction.py), what it says of a manifest
+(coverage.py), and what to do about it (those who read features).
 
 A failure is of a row, so a decoder that gives other samples of a file starts anew. It is no verdict for ever either:
 whoever computes what is missing tries failed recordings again, and the record then holds what came of it.
@@ -9,8 +9,7 @@ whoever computes what is missing tries failed recordings again, and the record t
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cry_pipeline.catalog import digest
@@ -18,54 +17,10 @@ from cry_pipeline.features.store.rows import RowKey
 
 if TYPE_CHECKING:
     from cry_pipeline.features.store.storage import Storage
-    from cry_pipeline.features.store.store import FeatureStore
 
 LOG = logging.getLogger("cry_pipeline")
 FAILURES = "failures.json"
 FORMAT = 1
-MOST_FAILED = 0.5
-"""Where a larger share of a manifest failed, something is wrong with the feature set or the files, not with a few."""
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a manifest a feature set covers; :attr:`ok` says whether it can be worked with."""
-
-    recordings: int
-    failed: dict[str, str]
-    """Recordings that cannot be featurized, and why; whoever reads the others leaves these out, and says so."""
-    missing: list[str]
-    """Recordings that nobody has tried yet, or whose features were lost."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether each recording has features or a reason, and most have features."""
-        return not self.missing and len(self.failed) <= MOST_FAILED * self.recordings
-
-    @property
-    def sentence(self) -> str:
-        """What to say of it; empty where all recordings have features."""
-        said = []
-        if self.missing:
-            said.append(
-                f"{len(self.missing)} of {self.recordings} recordings have no features yet, among them"
-                f" {self.missing[0]}: materialize the feature set"
-            )
-        if self.failed:
-            first = next(iter(self.failed))
-            said.append(
-                f"{len(self.failed)} of {self.recordings} recordings cannot be featurized and are left out of what is"
-                f" made of this feature set, among them {first}: {self.failed[first]}"
-            )
-        return "; ".join(said)
-
-
-def coverage(store: "FeatureStore", ids: Collection[str]) -> Coverage:
-    """Return how much of ``ids`` is in ``store``, which is of a manifest."""
-    lacking = store.missing(ids)
-    reasons = store.failures() if lacking else {}
-    failed = {name: reasons[name] for name in lacking if name in reasons}
-    return Coverage(len(ids), failed, [name for name in lacking if name not in failed])
 
 
 def read_failures(storage: "Storage") -> dict[RowKey, str]:

@@ -10,14 +10,11 @@ import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from cry_pipeline.features.store.parts import Part
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.storage import READERS_S, Storage
-
-if TYPE_CHECKING:
-    from cry_pipeline.features.store.parts import Part
-    from cry_pipeline.features.store.store import FeatureStore
+from cry_pipeline.features.store.store import FeatureStore
 
 LOG = logging.getLogger("cry_pipeline")
 DIGEST_DIGITS = 64
@@ -36,8 +33,21 @@ class Garbage:
         return sum(self.bytes_by_path.values())
 
 
-def collect(store: "FeatureStore", keep: Collection[str], readers_s: float, *, dry_run: bool) -> Garbage:
-    """Return, and unless ``dry_run`` remove, superseded parts of ``store`` not in ``keep``, and stale leftovers."""
+def collect_garbage(
+    store: FeatureStore, keep: Collection[str] = (), *, readers_s: float = READERS_S, dry_run: bool = True
+) -> Garbage:
+    """Return, and unless ``dry_run`` remove, superseded parts of ``store`` not in ``keep``, and stale leftovers.
+
+    Args:
+        store: of one feature set.
+        keep: names of parts that recorded snapshots need.
+        readers_s: seconds for which a reader may go on with what it saw when it began.
+        dry_run: only tell.
+
+    Raises:
+        FeatureStoreError: a part is not as it was written.
+    """
+    store.require_writable()
     store.index.refresh()
     paths = [part.path for part in _unneeded(store, keep, readers_s)]
     paths += store.storage.leftovers(READERS_S)
@@ -69,14 +79,14 @@ def feature_sets(storage: Storage) -> list[str]:
 
 
 def _collected(storage: Storage, paths: list[str], *, dry_run: bool) -> Garbage:
-    found = {path: storage.size(path) for path in paths}
+    bytes_by_path = {path: storage.size(path) for path in paths}
     for path in () if dry_run else paths:
         LOG.info("feature store %s: removing %s", storage.uri, path)
         storage.remove(path)
-    return Garbage(found, not dry_run)
+    return Garbage(bytes_by_path, not dry_run)
 
 
-def _unneeded(store: "FeatureStore", keep: Collection[str], readers_s: float) -> "Iterator[Part]":
+def _unneeded(store: FeatureStore, keep: Collection[str], readers_s: float) -> Iterator[Part]:
     places = store.index.refresh()
     present = store.index.present
     superseded_at: dict[str, datetime] = {}

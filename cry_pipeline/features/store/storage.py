@@ -1,19 +1,16 @@
 """Where a feature store lies: what it asks of a folder and of a bucket alike.
 
-Belongs here: the interface, and which storage a URI names. Does not: the storages (folder_storage.py,
-object_storage.py) and what the store keeps in them (store.py, parts.py).
+Belongs here: the interface. Does not: the storages (folder_storage.py, object_storage.py), which of them a URI names
+(opening.py), and what the store keeps in them (store.py, parts.py).
 
 Paths are relative, with ``/`` between names. The store's own are ``feature_set.json``, ``parts/<part>/…``,
 ``quarantine/<part>/…``, and in a folder ``tmp/…``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-
-from cry_pipeline.features.store.rows import FeatureStoreError
 
 INDEX = "part.json"
 """The file of a part that says what is in all others; on an object store, a part is there when this one is."""
@@ -103,21 +100,3 @@ class Storage(Protocol):
     def open_array(self, path: str) -> StoredArray:
         """Return the Zarr array at ``path``; raises one of :data:`READ_ERRORS`."""
         ...
-
-
-def open_storage(uri: str | Path) -> Storage:
-    """Return the storage that ``uri`` names: a folder's path, or ``s3://bucket/prefix``.
-
-    Raises:
-        FeatureStoreError: it is another kind of address, or the package for it is not installed.
-    """
-    scheme, separator, _ = str(uri).partition("://")
-    if not separator:
-        from cry_pipeline.features.store.folder_storage import FolderStorage
-
-        return FolderStorage(Path(uri))
-    if scheme == "s3":
-        from cry_pipeline.features.store.object_storage import ObjectStorage
-
-        return ObjectStorage.open(str(uri))
-    raise FeatureStoreError(f"{uri}: features are kept in a folder or under s3://bucket/prefix, not under {scheme}://")

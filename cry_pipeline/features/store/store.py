@@ -1,7 +1,8 @@
 """The feature store: never silently wrong, with no log and no lock.
 
-Belongs here: which parts there are, how one becomes visible, and which rows lie where. Does not: a part's own
-files (parts.py) and how features are computed (extraction.py).
+Belongs here: how rows become a part that is visible, and how they are found and read. Does not: a part's own files
+(parts.py), work on a whole store (compaction.py, garbage.py, checking.py, coverage.py), and how features are computed
+(extraction.py).
 
 A part is written under ``tmp/``, read back, brought to the disk, and made visible by one rename into ``parts/``.
 Nothing in ``parts/`` ever changes. Two writers can at worst compute the same rows twice; of equal rows every reader
@@ -19,25 +20,23 @@ samples are never given, and count as missing.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.kinds import feature_set_digest, key_parts, kinds_of
-from cry_pipeline.features.store.checking import VerifyReport, set_aside
-from cry_pipeline.features.store.compaction import TARGET_BYTES, CompactionReport, compact
 from cry_pipeline.features.store.encoding import check_written, describe, encode
-from cry_pipeline.features.store.failures import FAILURES, Coverage, coverage, mend_failures, read_failures
-from cry_pipeline.features.store.garbage import Garbage, collect
+from cry_pipeline.features.store.failures import read_failures
+from cry_pipeline.features.store.opening import open_storage
 from cry_pipeline.features.store.parts import Part
 from cry_pipeline.features.store.reading import gathered
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError, RowKey, check_rows
 from cry_pipeline.features.store.snapshots import PartIndex, Snapshot
-from cry_pipeline.features.store.storage import INDEX, READERS_S, Storage, open_storage
+from cry_pipeline.features.store.storage import INDEX, Storage
 
-__all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo", "VerifyReport"]
+__all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo"]
 
 DESCRIPTION = "feature_set.json"
 
@@ -130,10 +129,6 @@ class FeatureStore:
         keys = self.keys(name for name, _ in failed)
         return {key[0]: failed[key] for key in keys if key in failed and key not in here}
 
-    def coverage(self, ids: Collection[str]) -> Coverage:
-        """Return which of ``ids`` have features, which cannot have any, and which nobody has tried yet."""
-        return coverage(self, ids)
-
     def data_version(self, ids: Iterable[str]) -> str:
         """Return the digest of the rows of ``ids``: the feature set, each recording, and its samples.
 
@@ -160,9 +155,9 @@ class FeatureStore:
         recordings = len({recording for recording, _ in self.index.refresh()})
         visible, present = self.index.visible, self.index.present
         bytes_of = {name: part.bytes_stored for name, part in present.items()}
-        own = sum(bytes_of[name] for name in visible)
-        superseded = len(present) - len(visible)
-        return StoreInfo(self.digest, recordings, len(visible), own, superseded, sum(bytes_of.values()) - own)
+        visible_bytes = sum(bytes_of[name] for name in visible)
+        superseded, superseded_bytes = len(present) - len(visible), sum(bytes_of.values()) - visible_bytes
+        return StoreInfo(self.digest, recordings, len(visible), visible_bytes, superseded, superseded_bytes)
 
     def write(self, rows: FeatureRows) -> str:
         """Keep ``rows`` as one new part and return its name; when this returns, they outlive a power failure.
@@ -183,10 +178,9 @@ class FeatureStore:
             supersedes: parts that nobody has to look at any more once this one is visible.
             made_by: libraries that computed the rows, if not this process did.
         """
-        self._refuse_snapshot()
+        self.require_writable()
         check_rows(rows, self.spec)
-        if not self._is_described():
-            self._describe()
+        self.mend_description()
         files = encode(rows, self.spec)
         content = describe(rows, files, self.spec, supersedes, made_by)
         part = Part.parsed(self.storage, "", content)
@@ -194,33 +188,6 @@ class FeatureStore:
             part.name, files | {INDEX: content}, lambda path: check_written(part.at(path), rows, files)
         )
         return part.name
-
-    def compact(self, target_bytes: int = TARGET_BYTES) -> CompactionReport:
-        """Put small parts, and parts that hold the same rows, together into parts of at most ``target_bytes``.
-
-        Those that they were made of stay until garbage is collected.
-
-        Raises:
-            FeatureStoreError: a part is not as it was written, or what was written reads back otherwise.
-        """
-        self._refuse_snapshot()
-        return compact(self, target_bytes)
-
-    def collect_garbage(
-        self, keep: Iterable[str] = (), *, readers_s: float = READERS_S, dry_run: bool = True
-    ) -> Garbage:
-        """Return what nobody needs any more, and remove it where ``dry_run`` is False.
-
-        Args:
-            keep: names of parts that recorded snapshots need.
-            readers_s: seconds for which a reader may go on with what it saw when it began.
-            dry_run: only tell.
-
-        Raises:
-            FeatureStoreError: a part is not as it was written.
-        """
-        self._refuse_snapshot()
-        return collect(self, set(keep), readers_s, dry_run=dry_run)
 
     def read(self, ids: Sequence[str], kinds: Sequence[str]) -> FeatureRows:
         """Return the arrays ``kinds`` of ``ids``, in their order, of the samples that the manifest states.
@@ -235,8 +202,9 @@ class FeatureStore:
         """Return the arrays ``kinds`` of the rows ``keys``, in their order; raises as :meth:`read`."""
         unknown = [kind for kind in kinds if kind not in self.kinds]
         if unknown:
-            held = ", ".join(self.kinds)
-            raise FeatureStoreError(f"there is no array {', '.join(unknown)}; a feature set holds {held}")
+            raise FeatureStoreError(
+                f"there is no array {', '.join(unknown)}; a feature set holds {', '.join(self.kinds)}"
+            )
         while True:
             places = self.index.refresh()
             missing = [key for key in keys if key not in places]
@@ -253,46 +221,21 @@ class FeatureStore:
                 if all(part.here for part in {part for part, _ in wanted}):
                     raise
 
-    def set_aside_damaged(self) -> dict[str, str]:
-        """Move parts that cannot be opened, or whose files are lost or of another size, to ``quarantine/``.
+    def forget_parts(self) -> None:
+        """Let the next look load every part's ``part.json`` again."""
+        self.index = PartIndex(self.storage, self.digest)
 
-        That costs a look at each file; :meth:`verify` finds all faults. Returns what was wrong, by part; raises
-        ``OSError`` as :meth:`verify`.
-        """
-        self._refuse_snapshot()
-        self.index = PartIndex(self.storage, self.digest)  # what was loaded before may have been damaged since
-        with suppress(FeatureStoreError):  # of a part that cannot be opened, which is found below
-            self.index.refresh()
-        return set_aside(self, Part.obvious_faults, self.index.present).faults
+    def mend_description(self) -> bool:
+        """Write ``feature_set.json`` where it is not what it should be; return whether that was so."""
+        about = {"feature_set": self.digest, **key_parts(self.spec)}
+        content = (json.dumps(about, indent=2) + "\n").encode()
+        with suppress(FileNotFoundError):
+            if self.storage.read(DESCRIPTION) == content:
+                return False
+        self.storage.replace(DESCRIPTION, content)
+        return True
 
-    def verify(self) -> VerifyReport:
-        """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
-
-        Raises:
-            OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
-        """
-        self._refuse_snapshot()
-        report = set_aside(self, Part.faults)
-        if report.parts and not self._is_described():
-            report.faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
-            self._describe()
-        if mend_failures(self.storage):
-            report.faults[FAILURES] = f"{FAILURES} was not what was written, and is emptied: materialize the set again"
-        return report
-
-    def _refuse_snapshot(self) -> None:
+    def require_writable(self) -> None:
+        """Raise FeatureStoreError where this is the store of a snapshot."""
         if self._snapshot is not None:
             raise FeatureStoreError(f"{self.uri}: a snapshot can only be read; open the store itself to change it")
-
-    def _description(self) -> bytes:
-        about = {"feature_set": self.digest, **key_parts(self.spec)}
-        return (json.dumps(about, indent=2) + "\n").encode()
-
-    def _is_described(self) -> bool:
-        try:
-            return self.storage.read(DESCRIPTION) == self._description()
-        except FileNotFoundError:
-            return False
-
-    def _describe(self) -> None:
-        self.storage.replace(DESCRIPTION, self._description())

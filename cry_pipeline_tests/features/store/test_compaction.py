@@ -2,6 +2,9 @@
 
 import pytest
 
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
+from cry_pipeline.features.store.garbage import collect_garbage
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store.snapshots import Snapshot
 from cry_pipeline.features.store.store import FeatureStore
@@ -20,7 +23,7 @@ def test_compaction_keeps_every_row_in_one_part(store: FeatureStore, many) -> No
     for rows in many:
         store.write(rows)
     before = store.snapshot()
-    report = store.compact()
+    report = compact(store)
     assert (report.superseded, len(report.written)) == (5, 1)
     for reader in (store, reopened(store)):
         assert reader.snapshot().parts == report.written
@@ -32,8 +35,8 @@ def test_compaction_keeps_every_row_in_one_part(store: FeatureStore, many) -> No
     info = store.info()
     assert (info.parts, info.recordings, info.superseded_parts) == (1, 10, 5)
     assert info.superseded_bytes == sum(p.stat().st_size for name in before.parts for p in files_of(store, name))
-    assert store.verify().faults == {}
-    assert store.compact().written == ()  # nothing more to do
+    assert verify(store).faults == {}
+    assert compact(store).written == ()  # nothing more to do
 
 
 def test_compacted_parts_are_not_larger_than_asked_for_and_compaction_comes_to_an_end(
@@ -42,13 +45,13 @@ def test_compacted_parts_are_not_larger_than_asked_for_and_compaction_comes_to_a
     for rows in many:
         store.write(rows)
     target = int(2.5 * max(rows.nbytes for rows in many))
-    report = store.compact(target)
+    report = compact(store, target)
     assert len(report.written) > 1
     # Which of them fit together depends on the parts' names, and these on chance.
     assert sum(rows.nbytes for rows in many) / target <= store.info().parts < len(many)
     assert all(part.nbytes <= target for part in store.index.visible.values())
     for _ in range(3):
-        report = store.compact(target)
+        report = compact(store, target)
     assert report.written == ()
     for rows in many:
         assert_holds(store, rows)
@@ -58,18 +61,18 @@ def test_row_written_twice_stays_the_one_that_readers_took(store: FeatureStore, 
     for seed in range(4):
         store.write(make_rows(seed, a=3 + seed, **{f"own{seed}": 2}))
     before = store.read(["a"], store.kinds)
-    store.compact()
+    compact(store)
     assert_holds(reopened(store), before)
 
 
 def test_bad_compacted_part_is_set_aside_and_its_sources_are_seen_again(store: FeatureStore, many) -> None:
     for rows in many:
         store.write(rows)
-    (compacted,) = store.compact().written
+    (compacted,) = compact(store).written
     damage(store, compacted)
     with pytest.raises(FeatureStoreError, match=compacted):
         store.read(["r0"], ["mel"])
-    assert list(store.verify().faults) == [compacted]
+    assert list(verify(store).faults) == [compacted]
     for rows in many:
         assert_holds(reopened(store), rows)
 
@@ -78,7 +81,7 @@ def test_bad_source_is_never_copied(store: FeatureStore, many) -> None:
     names = [store.write(rows) for rows in many]
     damage(store, names[2])
     with pytest.raises(FeatureStoreError, match=names[2]):
-        store.compact()
+        compact(store)
     assert parts_there(store) == set(names)
 
 
@@ -90,16 +93,16 @@ def test_two_compactions_and_a_writer_at_a_time_lose_nothing(store: FeatureStore
 
     def meanwhile(rows: FeatureRows, supersedes=(), made_by=()) -> str:
         other.write(many[4])
-        other.compact()
+        compact(other)
         return commit(rows, supersedes, made_by)
 
     one.commit = meanwhile
-    one.compact()
+    compact(one)
     assert reopened(store).info().parts == 2
     for reader in (store, one, other):
         for rows in many:
             assert_holds(reader, rows)
-    store.compact()
+    compact(store)
     assert len(store.snapshot().parts) == 1
     for rows in many:
         assert_holds(reopened(store), rows)
@@ -113,12 +116,12 @@ def test_compaction_goes_on_when_another_was_quicker(store: FeatureStore, many) 
     at = slow.at
 
     def too_late(snapshot: Snapshot) -> FeatureStore:
-        quick.compact()
-        quick.collect_garbage(readers_s=NOW, dry_run=False)
+        compact(quick)
+        collect_garbage(quick, readers_s=NOW, dry_run=False)
         return at(snapshot)
 
     slow.at = too_late
-    assert slow.compact().written == ()
+    assert compact(slow).written == ()
     for rows in many:
         assert_holds(slow, rows)
 
@@ -135,13 +138,13 @@ def test_rows_that_two_runs_at_once_wrote_twice_are_kept_once_however_large_thei
         reopened(store).write(each)
     assert store.info().bytes == pytest.approx(2 * once, rel=0.01)
     before = store.read(sorted(store.recording_ids()), store.kinds)
-    report = store.compact(target)
+    report = compact(store, target)
     assert report.superseded == 12
     assert store.info().bytes == pytest.approx(once, rel=0.01)
-    store.collect_garbage(readers_s=NOW, dry_run=False)
+    collect_garbage(store, readers_s=NOW, dry_run=False)
     assert sum(path.stat().st_size for path in folder_of(store).rglob("*") if path.is_file()) < 1.1 * once
     assert_holds(reopened(store), before)
-    assert store.compact(target).written == ()
+    assert compact(store, target).written == ()
 
 
 def test_parts_that_overlap_in_a_chain_become_parts_of_the_size_asked_for(store: FeatureStore, make_rows) -> None:
@@ -150,14 +153,14 @@ def test_parts_that_overlap_in_a_chain_become_parts_of_the_size_asked_for(store:
         store.write(make_rows(first, **dict.fromkeys(names[first : first + 4], 40)))
     before = store.read(names, store.kinds)
     target = before.nbytes // 3
-    report = store.compact(target)
+    report = compact(store, target)
     assert (report.superseded, len(report.written)) == (5, 3)
     assert store.info().parts == 3
     assert all(part.nbytes <= target for part in store.index.visible.values())
     assert sum(len(part.rows) for part in store.index.visible.values()) == 12
     for reader in (store, reopened(store)):
         assert_holds(reader, before)
-    store.collect_garbage(readers_s=NOW, dry_run=False)
+    collect_garbage(store, readers_s=NOW, dry_run=False)
     assert parts_there(store) == set(report.written)
     assert_holds(reopened(store), before)
 
@@ -178,12 +181,12 @@ def test_compaction_that_dies_among_its_parts_has_lost_and_hidden_nothing(
 
     monkeypatch.setattr(store.storage, "publish", dying)
     with pytest.raises(KeyboardInterrupt):
-        store.compact(before.nbytes // 3)
+        compact(store, before.nbytes // 3)
     monkeypatch.undo()
     assert reopened(store).info().parts == 3
-    store.collect_garbage(readers_s=NOW, dry_run=False)
+    collect_garbage(store, readers_s=NOW, dry_run=False)
     assert set(store.recording_ids()) == set(before.recording_ids)
-    store.compact(before.nbytes // 3)
-    store.collect_garbage(readers_s=NOW, dry_run=False)
+    compact(store, before.nbytes // 3)
+    collect_garbage(store, readers_s=NOW, dry_run=False)
     assert store.info().superseded_parts == 0
     assert sum(len(part.rows) for part in store.index.visible.values()) == 9

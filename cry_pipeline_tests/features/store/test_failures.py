@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.coverage import coverage_of
 from cry_pipeline.features.store.failures import note_failures
 from cry_pipeline.features.store.rows import FeatureStoreError, samples_of
 from cry_pipeline.features.store.store import FeatureStore
@@ -53,11 +55,11 @@ def test_damaged_record_is_said_and_counts_as_none(
     with caplog.at_level(logging.WARNING, "cry_pipeline"):
         assert store.failures() == {}
     assert "failures.json is not what was written" in caplog.text
-    assert list(store.verify().faults) == ["failures.json"]
-    assert store.verify().faults == {}
+    assert list(verify(store).faults) == ["failures.json"]
+    assert verify(store).faults == {}
     note("a", a="is too short")
     assert store.failures() == {"a": "is too short"}
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
 
 
 def test_manifest_of_before_is_named_with_what_to_do() -> None:
@@ -67,19 +69,19 @@ def test_manifest_of_before_is_named_with_what_to_do() -> None:
 
 def test_failures_are_covered_and_what_nobody_tried_is_not(store: FeatureStore, make_rows, note: Note) -> None:
     store.write(make_rows(a=3, b=2, c=1))
-    assert (store.coverage("abc").ok, store.coverage("abc").sentence) == (True, "")
-    assert not store.coverage("abcd").ok
-    assert "1 of 4 recordings have no features yet, among them d: materialize" in store.coverage("abcd").sentence
+    assert (coverage_of(store, "abc").ok, coverage_of(store, "abc").sentence) == (True, "")
+    assert not coverage_of(store, "abcd").ok
+    assert "1 of 4 recordings have no features yet, among them d: materialize" in coverage_of(store, "abcd").sentence
     note("d", d="is too short")
-    covered = store.coverage("abcd")
+    covered = coverage_of(store, "abcd")
     assert (covered.ok, covered.failed, covered.missing) == (True, {"d": "is too short"}, [])
     assert "1 of 4 recordings cannot be featurized and are left out" in covered.sentence
     assert "among them d: is too short" in covered.sentence
-    assert store.coverage("abcde").missing == ["e"]
+    assert coverage_of(store, "abcde").missing == ["e"]
 
 
 def test_feature_set_that_most_recordings_lack_is_not_covered(store: FeatureStore, make_rows, note: Note) -> None:
     store.write(make_rows(a=3, b=2))
     note("cde", c="is too short", d="is too short", e="is too short")
-    assert store.coverage("abcd").ok
-    assert not store.coverage("abcde").ok
+    assert coverage_of(store, "abcd").ok
+    assert not coverage_of(store, "abcde").ok

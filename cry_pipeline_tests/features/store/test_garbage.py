@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from cry_pipeline.features.store import reading
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
 from cry_pipeline.features.store.folder_storage import FolderStorage
-from cry_pipeline.features.store.garbage import collect_unlisted
+from cry_pipeline.features.store.garbage import collect_garbage, collect_unlisted
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.features.store.looks import (
@@ -27,16 +29,16 @@ from cry_pipeline_tests.stated import Stated
 def test_garbage_is_what_was_superseded_longer_ago_than_any_reader_began(store: FeatureStore, many) -> None:
     for rows in many:
         store.write(rows)
-    assert store.collect_garbage(readers_s=NOW).bytes_by_path == {}
+    assert collect_garbage(store, readers_s=NOW).bytes_by_path == {}
     sources = store.snapshot().parts
-    (compacted,) = store.compact().written
-    assert store.collect_garbage(dry_run=False).bytes_by_path == {}  # superseded less than a day ago
-    told = store.collect_garbage(readers_s=NOW)
+    (compacted,) = compact(store).written
+    assert collect_garbage(store, dry_run=False).bytes_by_path == {}  # superseded less than a day ago
+    told = collect_garbage(store, readers_s=NOW)
     assert set(told.bytes_by_path) == {f"parts/{name}" for name in sources}
     assert told.bytes == sum(path.stat().st_size for name in sources for path in files_of(store, name))
     assert not told.removed
     assert parts_there(store) == {*sources, compacted}  # by default nothing is removed
-    assert store.collect_garbage(readers_s=NOW, dry_run=False).removed
+    assert collect_garbage(store, readers_s=NOW, dry_run=False).removed
     assert parts_there(store) == {compacted}
     assert list((folder_of(store) / "tmp").iterdir()) == []
     for rows in many:
@@ -47,16 +49,16 @@ def test_parts_of_a_recorded_snapshot_stay_readable(store: FeatureStore, many) -
     for rows in many[:3]:
         store.write(rows)
     recorded = store.snapshot()
-    store.compact()
+    compact(store)
     for rows in many[3:]:
         store.write(rows)
-    store.compact()  # supersedes a part that supersedes others
-    store.collect_garbage(recorded.parts, readers_s=NOW, dry_run=False)
+    compact(store)  # supersedes a part that supersedes others
+    collect_garbage(store, recorded.parts, readers_s=NOW, dry_run=False)
     assert parts_there(store) == {*recorded.parts, *store.snapshot().parts}
     assert len(store.snapshot().parts) == 1  # and does not bring back what the one in between superseded
     for rows in many[:3]:
         assert_holds(store.at(recorded), rows)
-    store.collect_garbage(readers_s=NOW, dry_run=False)
+    collect_garbage(store, readers_s=NOW, dry_run=False)
     with pytest.raises(FeatureStoreError, match="of the snapshot is not here any more"):
         store.at(recorded).read(["r0"], ["mel"])
 
@@ -69,11 +71,11 @@ def test_part_superseded_twice_is_as_old_as_the_first_time(
     sources = store.snapshot().parts
     with monkeypatch.context() as patch:
         patch.setattr("cry_pipeline.features.store.encoding.datetime", YearsAgo)
-        store.compact()
+        compact(store)
     for rows in many[2:]:
         store.write(rows)
-        store.compact()
-    assert set(store.collect_garbage().bytes_by_path) == {f"parts/{name}" for name in sources}
+        compact(store)
+    assert set(collect_garbage(store).bytes_by_path) == {f"parts/{name}" for name in sources}
 
 
 class YearsAgo(datetime):
@@ -87,10 +89,10 @@ class YearsAgo(datetime):
 def test_nothing_is_removed_in_favour_of_a_damaged_part(store: FeatureStore, many) -> None:
     for rows in many:
         store.write(rows)
-    (compacted,) = store.compact().written
+    (compacted,) = compact(store).written
     damage(store, compacted)
-    assert store.collect_garbage(readers_s=NOW, dry_run=False).bytes_by_path == {}
-    store.verify()
+    assert collect_garbage(store, readers_s=NOW, dry_run=False).bytes_by_path == {}
+    verify(store)
     for rows in many:
         assert_holds(store, rows)
 
@@ -103,8 +105,8 @@ def test_leftovers_are_garbage_only_when_old(store: FeatureStore, make_rows) -> 
         (left / "file").write_bytes(b"12345")
         then = time.time() - age_h * 3600
         os.utime(left, (then, then))
-    assert store.collect_garbage().bytes_by_path == {"tmp/old": 5}
-    store.collect_garbage(dry_run=False)
+    assert collect_garbage(store).bytes_by_path == {"tmp/old": 5}
+    collect_garbage(store, dry_run=False)
     assert [path.name for path in (folder_of(store) / "tmp").iterdir()] == ["young"]
 
 
@@ -119,8 +121,8 @@ def test_reader_goes_on_when_a_part_is_removed_under_it(
     def removed_meanwhile(kind: str, *rest) -> np.ndarray:
         calls.append(kind)
         if len(calls) == 2:  # between two arrays of one read
-            store.compact()
-            store.collect_garbage(readers_s=NOW, dry_run=False)
+            compact(store)
+            collect_garbage(store, readers_s=NOW, dry_run=False)
         return gather(kind, *rest)
 
     monkeypatch.setattr(reading, "_gathered", removed_meanwhile)
@@ -134,12 +136,12 @@ def test_part_collected_while_it_is_verified_is_no_fault(
 ) -> None:
     for rows in many:
         store.write(rows)
-    (compacted,) = store.compact().written
+    (compacted,) = compact(store).written
     other = reopened(store)
     names = other.index.names()
     monkeypatch.setattr(other.index, "names", lambda: names)
-    store.collect_garbage(readers_s=NOW, dry_run=False)
-    assert other.verify().faults == {}
+    collect_garbage(store, readers_s=NOW, dry_run=False)
+    assert verify(other).faults == {}
     assert parts_there(store) == {compacted}
 
 

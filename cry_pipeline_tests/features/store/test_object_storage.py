@@ -13,11 +13,14 @@ from obstore.store import S3Store
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.extraction import extract
+from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.compaction import compact
 from cry_pipeline.features.store.folder_storage import FolderStorage
-from cry_pipeline.features.store.garbage import collect_unlisted, feature_sets
+from cry_pipeline.features.store.garbage import collect_garbage, collect_unlisted, feature_sets
 from cry_pipeline.features.store.object_storage import ObjectStorage
+from cry_pipeline.features.store.opening import open_storage
 from cry_pipeline.features.store.rows import FeatureStoreError, samples_of
-from cry_pipeline.features.store.storage import INDEX, Storage, open_storage
+from cry_pipeline.features.store.storage import INDEX, Storage
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.features.store.looks import NOW, assert_holds
 from cry_pipeline_tests.stated import Stated, manifest_of
@@ -106,13 +109,13 @@ def test_compaction_garbage_and_snapshots(stored: FeatureStore, many) -> None:
     for rows in many:
         stored.write(rows)
     before = stored.snapshot()
-    report = stored.compact()
+    report = compact(stored)
     assert (report.superseded, len(report.written)) == (5, 1)
     for rows in many:
         assert_holds(reopened(stored), rows)
         assert_holds(stored.at(before), rows)
-    assert set(stored.collect_garbage(readers_s=NOW).bytes_by_path) == {f"parts/{name}" for name in before.parts}
-    stored.collect_garbage(readers_s=NOW, dry_run=False)
+    assert set(collect_garbage(stored, readers_s=NOW).bytes_by_path) == {f"parts/{name}" for name in before.parts}
+    collect_garbage(stored, readers_s=NOW, dry_run=False)
     assert stored.storage.parts() == list(report.written)
     with pytest.raises(FeatureStoreError, match="of the snapshot is not here any more"):
         reopened(stored).at(before).read(["r0"], ["mel"])
@@ -128,10 +131,10 @@ def test_what_a_dead_writer_left_is_garbage_in_time(
     dead = f"{prefix}/parts/{'0' * 32}"
     obstore.put(client, f"{dead}/mel/c.0.0", b"12345")
     assert stored.recording_ids() == {"a"}
-    assert stored.collect_garbage().bytes_by_path == {}
+    assert collect_garbage(stored).bytes_by_path == {}
     tomorrow = time.time() + 25 * 3600
     monkeypatch.setattr(time, "time", lambda: tomorrow)
-    assert stored.collect_garbage(dry_run=False).bytes_by_path == {f"parts/{'0' * 32}": 5}
+    assert collect_garbage(stored, dry_run=False).bytes_by_path == {f"parts/{'0' * 32}": 5}
     monkeypatch.undo()
     assert not [o for chunk in obstore.list(client, dead) for o in chunk]
 
@@ -143,7 +146,7 @@ def test_damaged_part_is_set_aside(stored: FeatureStore, make_rows) -> None:
     obstore.delete(client, f"{prefix}/parts/{bad}/mel/c.0.0")
     with pytest.raises(FeatureStoreError, match=bad):
         stored.read(["b"], ["mel"])
-    assert list(stored.verify().faults) == [bad]
+    assert list(verify(stored).faults) == [bad]
     assert stored.missing(["a", "b"]) == ["b"]
     assert obstore.head(client, f"{prefix}/quarantine/{bad}/{INDEX}")["size"] > 0
 
@@ -169,9 +172,9 @@ def test_service_that_is_not_there_is_said_and_is_no_empty_store(
         raise obstore.exceptions.PermissionDeniedError("access denied")
 
     monkeypatch.setattr(obstore, "list", refuse)
-    for ask in (stored.recording_ids, stored.verify, stored.compact):
+    for ask in (FeatureStore.recording_ids, verify, compact):
         with pytest.raises(OSError, match="access denied"):
-            ask()
+            ask(stored)
 
 
 def test_recordings_are_extracted_into_a_bucket_once(stored: FeatureStore, tmp_path: Path) -> None:

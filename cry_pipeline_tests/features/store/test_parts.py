@@ -14,6 +14,7 @@ from zarr.storage import MemoryStore
 
 from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.store import folder_storage
+from cry_pipeline.features.store.checking import set_aside_damaged, verify
 from cry_pipeline.features.store.encoding import encode
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
@@ -140,7 +141,7 @@ def test_part_of_another_format_is_refused(store: FeatureStore, make_rows) -> No
     name = _rewrite_part_json(folder, lambda index: index.update(format=1))
     with pytest.raises(FeatureStoreError, match=f"part {name}: has format 1, and this version reads 3"):
         store.read(["a"], ["mel"])
-    assert list(store.verify().faults) == [name]
+    assert list(verify(store).faults) == [name]
 
 
 def test_part_that_something_else_wrote_is_said_and_set_aside(store: FeatureStore, make_rows) -> None:
@@ -148,7 +149,7 @@ def test_part_that_something_else_wrote_is_said_and_set_aside(store: FeatureStor
     name = _rewrite_part_json(folder, lambda index: index.pop("frames"))
     with pytest.raises(FeatureStoreError, match=f"part {name}: part.json is none of ours"):
         store.read(["a"], ["mel"])
-    assert list(store.set_aside_damaged()) == [name]
+    assert list(set_aside_damaged(store)) == [name]
 
 
 def test_value_that_is_not_a_number_is_refused_though_its_checksum_is_right(store: FeatureStore, make_rows) -> None:

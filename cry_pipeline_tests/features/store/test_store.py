@@ -10,6 +10,7 @@ import pytest
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import feature_set_digest
+from cry_pipeline.features.store.checking import verify
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.features.store.looks import folder_of, reopened
@@ -121,7 +122,7 @@ def test_every_reader_takes_the_same_of_equal_rows(store: FeatureStore, make_row
     assert_holds(reopened(store), written[first])
     # When the part that they were taken from is bad, those of the next one are as good.
     (folder_of(store) / "parts" / first / "mel" / "c.0.0").unlink()
-    store.verify()
+    verify(store)
     assert_holds(store, written[sorted(written)[1]])
 
 
@@ -149,7 +150,7 @@ def test_two_writers_at_a_time_lose_nothing(store: FeatureStore, make_rows) -> N
     assert not faults
     for rows in expected.values():
         assert_holds(store, rows)
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
 
 
 def test_leavings_of_a_dead_writer_are_ignored_and_in_time_removed(store: FeatureStore, make_rows) -> None:
@@ -215,10 +216,10 @@ def test_bad_part_is_set_aside_and_only_its_rows_are_missing(store: FeatureStore
     good, bad = make_rows(1, a=3, b=4), make_rows(2, c=5)
     store.write(good)
     name = store.write(bad)
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
     chunk = folder_of(store) / "parts" / name / "mfcc" / "c.0.0"
     chunk.write_bytes(chunk.read_bytes()[:-1])
-    report = store.verify()
+    report = verify(store)
     assert report.parts == 2
     assert list(report.faults) == [name]
     assert "mfcc/c.0.0 is not what was written" in report.faults[name]
@@ -226,7 +227,7 @@ def test_bad_part_is_set_aside_and_only_its_rows_are_missing(store: FeatureStore
     assert (folder_of(store) / "quarantine" / name / "part.json").exists()
     store.write(bad)
     assert_holds(store, bad)
-    assert store.verify().faults == {}
+    assert verify(store).faults == {}
 
 
 @pytest.mark.parametrize("file", ["part.json", "c.0.0"])
@@ -244,7 +245,7 @@ def test_part_that_only_this_process_cannot_read_is_not_set_aside(
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(OSError, match="Too many open files"):
-        store.verify()
+        verify(store)
     monkeypatch.undo()
     assert_holds(store, rows)
 
@@ -252,8 +253,8 @@ def test_part_that_only_this_process_cannot_read_is_not_set_aside(
 def test_part_brought_back_and_bad_again_is_set_aside_again(store: FeatureStore, make_rows) -> None:
     name = store.write(make_rows(a=3))
     (folder_of(store) / "parts" / name / "mel" / "c.0.0").unlink()
-    store.verify()
+    verify(store)
     shutil.copytree(folder_of(store) / "quarantine" / name, folder_of(store) / "parts" / name)
-    assert list(store.verify().faults) == [name]
+    assert list(verify(store).faults) == [name]
     assert store.missing(["a"]) == ["a"]
     assert len(list((folder_of(store) / "quarantine").iterdir())) == 2
