@@ -183,7 +183,7 @@ def _champion(catalog: Catalog, path: Path) -> list[str]:
             model = catalog.models.get(experiment.model)
             if cohort is not None and cohort.target != target:
                 faults.append(f"{target}: {name}: its cohort {experiment.cohort} has another target")
-            if protocol is not None and not protocol.grouped:
+            if protocol is not None and not protocol.keeps_donors_apart:
                 faults.append(f"{target}: {name}: its protocol {experiment.protocol} has donors on both sides")
             if model is not None and not model.exportable:
                 faults.append(

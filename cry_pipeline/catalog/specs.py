@@ -88,7 +88,7 @@ class ProtocolSpec(Spec):
         return self
 
     @property
-    def grouped(self) -> bool:
+    def keeps_donors_apart(self) -> bool:
         """Whether no donor may be on two sides of a fold."""
         return self.kind in ("donor_grouped", "temporal")
 

@@ -83,7 +83,7 @@ def ablation_experiments(catalog: Catalog) -> list[tuple[str, dict[str, str]]]:
     apart = {
         name: experiment
         for name, experiment in catalog.experiments.items()
-        if catalog.protocols[experiment.protocol].grouped
+        if catalog.protocols[experiment.protocol].keeps_donors_apart
     }
     ablations = []
     for name, hybrid in apart.items():

@@ -75,7 +75,7 @@ def contest_names(catalog: Catalog) -> list[str]:
     return sorted(
         name
         for name, experiment in catalog.experiments.items()
-        if catalog.protocols[experiment.protocol].grouped and catalog.models[experiment.model].inputs
+        if catalog.protocols[experiment.protocol].keeps_donors_apart and catalog.models[experiment.model].inputs
     )
 
 

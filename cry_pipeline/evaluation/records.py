@@ -77,7 +77,9 @@ class Provenance(Record):
         spec = catalog.experiments[experiment]
         names = spec.model_dump(include={"cohort", "feature_set", "model", "protocol", "seed"})
         protocol = catalog.protocols[spec.protocol]
-        return cls(experiment=experiment, protocol_kind=protocol.kind, grouped=protocol.grouped, **names, **given)
+        return cls(
+            experiment=experiment, protocol_kind=protocol.kind, grouped=protocol.keeps_donors_apart, **names, **given
+        )
 
 
 class Evidence(Record):

@@ -179,8 +179,8 @@ def _checked(table: pd.DataFrame, protocol: ProtocolSpec | None = None) -> pd.Da
 
 def _check_enough(rows: pd.DataFrame, protocol: ProtocolSpec) -> None:
     by_class = rows.groupby("label")
-    needed, unit = (protocol.folds, "donors") if protocol.grouped else (2, "recordings")
-    held = by_class["donor"].nunique() if protocol.grouped else by_class.size()
+    needed, unit = (protocol.folds, "donors") if protocol.keeps_donors_apart else (2, "recordings")
+    held = by_class["donor"].nunique() if protocol.keeps_donors_apart else by_class.size()
     if len(held) < 2:
         raise FoldError(f"All recordings are {held.index[0]}; folds need at least two classes.")
     scarce = held[held < needed]
@@ -205,7 +205,7 @@ def _assign(rows: pd.DataFrame, protocol: ProtocolSpec, repeat: int) -> tuple[np
         held = pd.crosstab(fold, rows["label"]).reindex(range(protocol.folds), fill_value=0)
         # A class that lies wholly in one fold is absent from the training side of that fold.
         lacking = held.eq(held.sum()).any()
-        if protocol.grouped:
+        if protocol.keeps_donors_apart:
             lacking |= held.eq(0).any()
         if not lacking.any():
             return fold, seed
@@ -225,9 +225,9 @@ def _seeds(protocol: ProtocolSpec, repeat: int) -> Iterator[int]:
 def _split(rows: pd.DataFrame, protocol: ProtocolSpec, seed: int) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    kind = StratifiedGroupKFold if protocol.grouped else StratifiedKFold
+    kind = StratifiedGroupKFold if protocol.keeps_donors_apart else StratifiedKFold
     splitter = kind(protocol.folds, shuffle=True, random_state=seed)
-    groups = rows["donor"].to_numpy(str) if protocol.grouped else None
+    groups = rows["donor"].to_numpy(str) if protocol.keeps_donors_apart else None
     fold = np.full(len(rows), -1, dtype=np.int64)
     with warnings.catch_warnings():
         # Said by absent_classes, with the class and the folds.

@@ -155,7 +155,7 @@ def featurized_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinitio
 
 def donor_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
     """Return the checks of all folds of a grouped protocol, ``donor_grouped`` or ``temporal``."""
-    names = {e.folds_name for e in catalog.experiments.values() if catalog.protocols[e.protocol].grouped}
+    names = {e.folds_name for e in catalog.experiments.values() if catalog.protocols[e.protocol].keeps_donors_apart}
     return [donor_check(name) for name in sorted(names)]
 
 

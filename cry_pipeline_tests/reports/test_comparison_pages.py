@@ -93,10 +93,10 @@ def made(catalog: Catalog, predict: Callable, provenance: Callable) -> dict[str,
         of = catalog.experiments[name]
         protocol = catalog.protocols[of.protocol]
         predictions, folds = predict(REASONS, effect=effect, donors=30, repeats=protocol.repeats)
-        if not protocol.grouped:
+        if not protocol.keeps_donors_apart:
             for table in (predictions, folds):
                 table["fold"] = table.index % 5
-        given = provenance(name, **COMMON, model=of.model, protocol=of.protocol, grouped=protocol.grouped)
+        given = provenance(name, **COMMON, model=of.model, protocol=of.protocol, grouped=protocol.keeps_donors_apart)
         evidence = evaluate(predictions, REASONS, "reason", folds=folds, provenance=given, resamples=100)
         found[name] = evidence, out_of_fold(predictions, folds, REASONS, name)
     return found

@@ -44,7 +44,7 @@ def made(predict, provenance) -> dict[str, tuple[Evidence, OutOfFold]]:
     found = {}
     for name, effect in ((GROUPED, 0.5), (CLIPS, 2.0), (MAJORITY, 0.0)):
         of = CATALOG.experiments[name]
-        grouped = CATALOG.protocols[of.protocol].grouped
+        grouped = CATALOG.protocols[of.protocol].keeps_donors_apart
         predictions, folds = predict(REASONS, effect=effect)
         if not grouped:
             for table in (predictions, folds):

@@ -134,7 +134,8 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         owners=OWNERS,
         description=f"What the out-of-fold predictions of {name} show: intervals over donors, nulls, probes, verdict.",
         code_version=keys.code_version(
-            STAGE, {**evidence_spec(cohort.classes, cohort.target), "grouped": protocol.grouped, "probes": probes}
+            STAGE,
+            {**evidence_spec(cohort.classes, cohort.target), "grouped": protocol.keeps_donors_apart, "probes": probes},
         ),
         automation_condition=None if experiment.tier == "study" else when_stale(needs=[dg.AssetKey(["runs", name])]),
     )
