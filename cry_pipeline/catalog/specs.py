@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from cry_pipeline.catalog.base import FeatureKind, Name, Spec, neutral
 from cry_pipeline.catalog.mel_scale import empty_bands
 from cry_pipeline.catalog.models import ModelSpec, with_members
+from cry_pipeline.targets import Target
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
 ProtocolKind = Literal["donor_grouped", "clip_stratified", "augment_then_split", "temporal"]
@@ -32,7 +33,7 @@ class CohortSpec(Spec):
 
     processing: Literal["raw", "cleaned"]
     sources: tuple[Source, ...] = Field(min_length=1)
-    target: Literal["reason", "cry"]
+    target: Target
     labels: dict[str, str] = Field(min_length=1)
     classes: tuple[str, ...] = Field(min_length=2)
     min_duration_s: float = Field(default=1.0, ge=0)

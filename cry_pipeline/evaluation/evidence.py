@@ -22,9 +22,10 @@ from cry_pipeline.evaluation.metrics import majority_rate, roc
 from cry_pipeline.evaluation.nulls import permutation_nulls
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of_fold
 from cry_pipeline.evaluation.probes import donor_neighbours, probe_shortcuts
-from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, Target, verdict_of
+from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, verdict_of
 from cry_pipeline.evaluation.resampling import RESAMPLES, donor_bootstrap, percentile_interval
 from cry_pipeline.folds.splitting import leaking_donors
+from cry_pipeline.targets import Target
 
 LOG = logging.getLogger("cry_pipeline")
 STAGE = "evidence"

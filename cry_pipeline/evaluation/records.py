@@ -21,6 +21,7 @@ from cry_pipeline.evaluation.findings import (
     Record,
     Shortcut,
 )
+from cry_pipeline.targets import Target
 
 HONEST: ProtocolKind = "donor_grouped"
 """The kind of protocol that all others are read with: every donor is tested, none by a model trained on them."""
@@ -40,7 +41,6 @@ METRIC_NAMES = {
 }
 """How each metric of ``Evidence.metrics`` is called where people read it."""
 
-Target = Literal["reason", "cry"]
 Verdict = Literal["above chance", "not distinguishable from chance", "explained by a shortcut"]
 
 

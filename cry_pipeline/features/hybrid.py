@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from cry_pipeline.catalog.networks import PLANES
 from cry_pipeline.features.store.rows import FeatureRows
 
-PLANES = ("spectrogram", "mel", "mfcc")
 BATCH = 32
 SMALLEST_SD = 1e-6
 """Relative to the mean; a row that varies less is constant (a band at the floor), and is only centred."""

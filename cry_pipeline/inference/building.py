@@ -17,9 +17,9 @@ import numpy as np
 from cry_pipeline import keys
 from cry_pipeline.features.kinds import feature_set_digest, parameters
 from cry_pipeline.inference import bundle as files
-from cry_pipeline.inference.bundle import Target
 from cry_pipeline.inference.candidates import STAGE, Candidate, CandidateError, bundle_digest, calibrated, of_repeat
 from cry_pipeline.inference.card import model_card
+from cry_pipeline.targets import Target
 from cry_pipeline.version import __version__
 
 LOG = logging.getLogger("cry_pipeline")

@@ -15,12 +15,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cry_pipeline.artefacts import sync
 from cry_pipeline.digests import sha256_of
+from cry_pipeline.targets import QUESTIONS, Target
 
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
@@ -30,9 +31,6 @@ FEATURES, LABELS, CALIBRATION, EVIDENCE, PROVENANCE = (
 WAY_OUT = "export the champion again with `cry-pipeline run`, or go back with `cry-pipeline champion rollback`"
 FORMAT = 1
 """Raised when a change of the files means that older code cannot read them."""
-
-Target = Literal["cry", "reason"]
-TARGETS: tuple[Target, ...] = ("cry", "reason")
 
 
 class BundleError(ValueError):
@@ -57,7 +55,7 @@ class Labels(_Content):
     min_duration_s: float = Field(description="shorter recordings were not trained on")
 
 
-class Calibration(_Content):
+class AnswerRule(_Content):
     """``calibration.json``: how probabilities were calibrated, and from which on they are acted upon."""
 
     method: str
@@ -66,7 +64,7 @@ class Calibration(_Content):
     at_threshold: dict[str, float] = Field(default_factory=dict, description="out-of-fold recall, precision …")
 
 
-class Finding(_Content):
+class EvidenceSummary(_Content):
     """Of ``evidence.json``, what a prediction needs."""
 
     verdict: str
@@ -86,8 +84,8 @@ class TargetFiles:
     model: bytes
     features: FeatureInput
     labels: Labels
-    calibration: Calibration
-    finding: Finding
+    rule: AnswerRule
+    evidence: EvidenceSummary
     provenance: dict[str, Any]
 
 
@@ -124,7 +122,7 @@ def read_bundle(folder: Path) -> Bundle:
     manifest = _read_manifest(folder)
     contents = _verified(folder, manifest["files"])
     targets: dict[Target, TargetFiles] = {}
-    for target in TARGETS:
+    for target in QUESTIONS:
         if f"{target}/{MODEL}" in contents:
             targets[target] = _target(folder, target, contents)
     if "cry" not in targets:
@@ -144,8 +142,8 @@ def _target(folder: Path, target: Target, contents: Mapping[str, bytes]) -> Targ
             part[MODEL],
             FeatureInput.model_validate_json(part[FEATURES]),
             Labels.model_validate_json(part[LABELS]),
-            Calibration.model_validate_json(part[CALIBRATION]),
-            Finding.model_validate_json(part[EVIDENCE]),
+            AnswerRule.model_validate_json(part[CALIBRATION]),
+            EvidenceSummary.model_validate_json(part[EVIDENCE]),
             json.loads(contents[f"{target}/{PROVENANCE}"]),
         )
     except (KeyError, ValueError) as error:

@@ -14,7 +14,8 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog, CohortSpec, FeatureSetSpec
-from cry_pipeline.evaluation.records import Evidence, Target
+from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.targets import Target
 from cry_pipeline.training import calibration
 
 STAGE = "bundle"

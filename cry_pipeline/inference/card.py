@@ -6,11 +6,11 @@ Belongs here: words and tables, all figures taken from the evidence. Does not: c
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence, Target
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.inference.candidates import Candidate
+from cry_pipeline.targets import QUESTIONS, Target
 from cry_pipeline.version import __version__
 
-QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
 ABOVE_CHANCE = "above chance"
 
 
@@ -123,7 +123,7 @@ def _data(candidates: Mapping[Target, Candidate]) -> str:
     )
 
 
-def _analysis(target: str, own: Candidate, operating: Mapping[str, float]) -> str:
+def _analysis(target: Target, own: Candidate, operating: Mapping[str, float]) -> str:
     found = own.evidence
     rows = [
         f"| {METRIC_NAMES.get(name, name)} | {at.value:.3f} | {at.low:.3f} to {at.high:.3f} |"

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from cry_pipeline.artefacts import DamagedFileError, make_folder, read_json, write_json
-from cry_pipeline.inference.bundle import BundleError, Target, verify
+from cry_pipeline.inference.bundle import BundleError, verify
+from cry_pipeline.targets import Target
 
 LOG = logging.getLogger("cry_pipeline")
 POINTER, LOCK, CHAMPIONS = "champion.json", ".champion.lock", "champions"
@@ -33,34 +34,24 @@ class ChampionError(ValueError):
     """There is no champion, or it cannot be switched as asked; the message says why and what to do."""
 
 
-class Event(NamedTuple):
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Event(_Content):
     """A switch: ``digest`` became the champion after ``previous``; ``why`` says what it rested on."""
 
     at: str
     event: str
     digest: str
     previous: str | None
-    runs: dict[Target, dict[str, str]]
-    """By target, ``experiment`` and ``run`` (its digest)."""
+    runs: dict[Target, dict[str, str]] = Field(description="by target, ``experiment`` and ``run`` (its digest)")
     why: list[str]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    at: str
-    event: str
-    digest: str
-    previous: str | None
-    runs: dict[Target, dict[str, str]]
-    why: list[str]
-
-
-class _Pointer(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class _Pointer(_Content):
     champion: str
-    history: list[_Entry]
+    history: list[Event]
 
 
 def champion_folder(models: Path, digest: str) -> Path:
@@ -77,8 +68,7 @@ def history(models: Path) -> list[Event]:
     path = models / POINTER
     try:
         pointer = _Pointer.model_validate(_content(path))
-        events = [Event(**entry.model_dump()) for entry in pointer.history]
-        if not events or events[-1].digest != pointer.champion:
+        if not pointer.history or pointer.history[-1].digest != pointer.champion:
             raise ValueError("the champion is not the last of its history")  # noqa: TRY301
     except FileNotFoundError:
         return []
@@ -88,7 +78,7 @@ def history(models: Path) -> list[Event]:
             "back; or remove it, and `cry-pipeline run` begins anew with the best candidate. Until then --bundle names "
             "one"
         ) from error
-    return events
+    return pointer.history
 
 
 def _content(path: Path) -> Any:
@@ -135,12 +125,12 @@ def switch(models: Path, event: Event, *, only_from_previous: bool = False) -> b
         present = events[-1].digest if events else None
         if only_from_previous and event.previous != present:
             return False
-        _append(models, events, event._replace(previous=present))
+        _append(models, events, event.model_copy(update={"previous": present}))
     return True
 
 
 def _append(models: Path, events: list[Event], event: Event) -> None:
-    entries = [entry._asdict() for entry in (*events, event)]
+    entries = [entry.model_dump() for entry in (*events, event)]
     write_json(models / POINTER, {"champion": event.digest, "history": entries})
     LOG.info("champion: %s %s", event.digest[:16], event.event)
 
@@ -196,7 +186,8 @@ def _way_back(models: Path, events: list[Event], to: str | None) -> Event:
         target = matches[0]
     verify(champion_folder(models, target))
     runs = next(event.runs for event in reversed(events) if event.digest == target)
-    return Event(_now(), ROLLED_BACK, target, now, runs, [f"rolled back from {now[:16]}"])
+    why = [f"rolled back from {now[:16]}"]
+    return Event(at=_now(), event=ROLLED_BACK, digest=target, previous=now, runs=runs, why=why)
 
 
 def place(models: Path, digest: str, build: Callable[[Path], Any], accept: Callable[[Path], list[str]]) -> list[str]:
@@ -225,7 +216,7 @@ def place(models: Path, digest: str, build: Callable[[Path], Any], accept: Calla
 
 def promotion(digest: str, previous: str | None, runs: Mapping[Target, dict[str, str]], why: list[str]) -> Event:
     """Return the event that makes ``digest`` the champion now."""
-    return Event(_now(), PROMOTED, digest, previous, dict(runs), why)
+    return Event(at=_now(), event=PROMOTED, digest=digest, previous=previous, runs=dict(runs), why=why)
 
 
 def _now() -> str:

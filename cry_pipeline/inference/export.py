@@ -28,13 +28,11 @@ from torch import Tensor, nn
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import MAX_DURATION_S
 from cry_pipeline.features.computing import FeatureTransform
-from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, open_graph, run_graph
+from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, TOLERANCE, open_graph, run_graph
 from cry_pipeline.inference.scorers import ExportError, Heard, bounded, scorer_of
 from cry_pipeline.training.models import FittedModel
 
 OPSET = 20
-TOLERANCE = 1e-4
-"""Largest difference of a probability between the graph, torch, and the stored predictions."""
 
 
 class FoldEnsemble(nn.Module):

@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     import onnxruntime
 
+TOLERANCE = 1e-4
+"""Largest difference of a probability between a graph, torch, and the stored predictions."""
 SAMPLES, PROBABILITIES, MEMBERS = "samples", "probabilities", "members"
 """Names of a graph's input and outputs."""
 

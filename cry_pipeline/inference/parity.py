@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cry_pipeline.corpus.decoding import load_samples
-from cry_pipeline.inference.bundle import Bundle, Target
+from cry_pipeline.inference.bundle import Bundle
 from cry_pipeline.inference.candidates import calibrated, of_repeat
-from cry_pipeline.inference.graphs import open_graph, run_graph
-
-TOLERANCE = 1e-4
+from cry_pipeline.inference.graphs import TOLERANCE, open_graph, run_graph
+from cry_pipeline.targets import Target
 
 
 @dataclass(frozen=True)

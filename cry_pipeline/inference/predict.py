@@ -16,9 +16,10 @@ import numpy as np
 
 from cry_pipeline.corpus.decoding import Audio, DecodeError, decode_bytes, resample
 from cry_pipeline.corpus.reading import read_regular
-from cry_pipeline.inference.bundle import Bundle, Target, TargetFiles, read_bundle
+from cry_pipeline.inference.bundle import Bundle, TargetFiles, read_bundle
 from cry_pipeline.inference.graphs import open_graph, run_graph
 from cry_pipeline.inference.listing import list_audio
+from cry_pipeline.targets import Target
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -124,28 +125,28 @@ class Predictor:
     def _answer(self, cry: float, reasons: dict[str, float]) -> tuple[bool, str]:
         """Return whether to abstain from a reason, and the sentence that says what and why."""
         targets = self.bundle.targets
-        prefix = "SYNTHETIC DATA: " if any(part.finding.synthetic for part in targets.values()) else ""
+        prefix = "SYNTHETIC DATA: " if any(part.evidence.synthetic for part in targets.values()) else ""
         is_cry, said = _cry(targets["cry"], cry)
         reason = targets.get("reason")
         if not is_cry:
             return True, f"{prefix}{said}; no reason is given"
         if reason is None:
             return True, f"{prefix}{said}; this bundle gives no reasons"
-        if not reason.finding.supports_an_answer:
-            return True, f"{prefix}{said}; no reason is given: {reason.finding.sentence}"
+        if not reason.evidence.supports_an_answer:
+            return True, f"{prefix}{said}; no reason is given: {reason.evidence.sentence}"
         best = max(reasons, key=reasons.__getitem__)
-        at, threshold = reasons[best], reason.calibration.threshold
+        at, threshold = reasons[best], reason.rule.threshold
         if at < threshold:
             unsure = f"the likeliest, {best}, is at {at:.2f}, below {threshold:.2f}"
             return True, f"{prefix}{said}; no reason is given: {unsure}"
-        return False, f"{prefix}{said}; {best} ({at:.2f}): {reason.finding.sentence}"
+        return False, f"{prefix}{said}; {best} ({at:.2f}): {reason.evidence.sentence}"
 
 
 def _cry(part: TargetFiles, probability: float) -> tuple[bool, str]:
     """Return whether it is taken for a cry, and the words for it."""
-    threshold, finding = part.calibration.threshold, part.finding
-    if not finding.supports_an_answer:
-        return False, f"whether it is a cry cannot be told: {finding.sentence}"
+    threshold, evidence = part.rule.threshold, part.evidence
+    if not evidence.supports_an_answer:
+        return False, f"whether it is a cry cannot be told: {evidence.sentence}"
     is_cry = probability >= threshold
     return is_cry, f"{'a cry' if is_cry else 'not a cry'} ({probability:.2f}, threshold {threshold:.2f})"
 

@@ -16,10 +16,11 @@ from cry_pipeline.evaluation.comparisons import compare
 from cry_pipeline.evaluation.predictions import EvidenceError, out_of_fold
 from cry_pipeline.evaluation.records import HEADLINES, METRIC_NAMES
 from cry_pipeline.inference import champions
-from cry_pipeline.inference.bundle import BundleError, Target, read_bundle
+from cry_pipeline.inference.bundle import BundleError, read_bundle
 from cry_pipeline.inference.candidates import Candidate, bundle_digest
 from cry_pipeline.inference.champions import Event, champion_folder, history
 from cry_pipeline.inference.parity import check_parity
+from cry_pipeline.targets import Target
 from cry_pipeline.training.fold_folders import DamagedFoldError, read_fold
 
 LOG = logging.getLogger("cry_pipeline")
@@ -38,7 +39,7 @@ class Decision(NamedTuple):
     why: list[str]
 
 
-class Finding(NamedTuple):
+class Point(NamedTuple):
     """One point for or against a candidate."""
 
     passed: bool
@@ -71,7 +72,7 @@ def promote(
     """
     digest = bundle_digest(candidates)
     made_of: dict[Target, dict[str, str]] = {target: _run_of(candidate) for target, candidate in candidates.items()}
-    placed: list[Finding] = []
+    placed: list[Point] = []
     while True:
         events = history(models)
         incumbent = events[-1] if events else None
@@ -91,13 +92,13 @@ def promote(
         LOG.info("champion: switched by somebody else meanwhile; compared with that one now")
 
 
-def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Event], runs: Path) -> list[Finding]:
+def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Event], runs: Path) -> list[Point]:
     """Return what speaks for and against ``candidates`` beside the champion, the last of ``events``."""
     incumbent = events[-1]
     found = []
     if digest in champions.rolled_back_from(events):
         found.append(
-            Finding(
+            Point(
                 False,
                 f"{digest[:16]} was rolled back from, and is not promoted by itself; to have it again: "
                 f"cry-pipeline champion rollback --to {digest[:16]}",
@@ -106,15 +107,15 @@ def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Ev
     for target, candidate in candidates.items():
         before = incumbent.runs.get(target)
         if before is None:
-            found.append(Finding(True, f"{target}: the champion has none to compare with"))
+            found.append(Point(True, f"{target}: the champion has none to compare with"))
         elif before == _run_of(candidate):
-            found.append(Finding(True, f"{target}: the same run as the champion's"))
+            found.append(Point(True, f"{target}: the same run as the champion's"))
         else:
             found.append(compare_with(candidate, target, before, runs))
     return found
 
 
-def compare_with(candidate: Candidate, target: Target, before: Mapping[str, str], runs: Path) -> Finding:
+def compare_with(candidate: Candidate, target: Target, before: Mapping[str, str], runs: Path) -> Point:
     """Return whether ``candidate`` is, by the paired test, not worse than the run ``before``."""
     name, metric = f"the champion's {before['experiment']}", HEADLINES[target]
     try:
@@ -125,12 +126,12 @@ def compare_with(candidate: Candidate, target: Target, before: Mapping[str, str]
         )
         found = compare(first, second, metric=metric)
     except (DamagedFoldError, EvidenceError) as error:
-        return Finding(
+        return Point(
             False,
             f"{target}: cannot be compared with {name}: {error} (remove models/{champions.POINTER} to begin anew)",
         )
     word = "not worse" if found.not_worse else "worse"
-    return Finding(
+    return Point(
         found.not_worse,
         f"{target}: {word} than {name}: {METRIC_NAMES[metric]} {found.difference:+.3f} "
         f"(95 % interval {found.low:+.3f} to {found.high:+.3f}, {len(first.recording_ids)} recordings)",
@@ -177,17 +178,17 @@ def _placed(
     audio: Callable[[str], Path | None],
     models: Path,
     per_fold: int | None,
-) -> list[Finding]:
+) -> list[Point]:
     """Export the bundle and put it in its place if it equals the pipeline."""
     from cry_pipeline.inference.building import build_bundle
 
-    found: list[Finding] = []
+    found: list[Point] = []
 
     predictions: dict[Target, pd.DataFrame] = {target: own.predictions for target, own in candidates.items()}
 
     def accept(folder: Path) -> list[str]:
         parity = check_parity(read_bundle(folder), predictions, audio, per_fold=per_fold)
-        found.append(Finding(parity.ok, parity.sentence))
+        found.append(Point(parity.ok, parity.sentence))
         return [] if parity.ok else [parity.sentence]
 
     champions.place(models, digest, lambda folder: build_bundle(candidates, folder), accept)

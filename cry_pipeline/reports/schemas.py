@@ -5,8 +5,9 @@ Belongs here: their schemas. Does not: filling the tables (the module of each re
 
 from typing import get_args
 
-from cry_pipeline.evaluation.records import METRIC_NAMES, Target, Verdict
+from cry_pipeline.evaluation.records import METRIC_NAMES, Verdict
 from cry_pipeline.tables import FILLED, Column, Rule, Schema, flag, integer, number, sha256, text
+from cry_pipeline.targets import Target
 
 ARRAYS = ("spectrogram", "mel", "mfcc", "statistics")
 """The arrays whose size the table of feature sets tells."""

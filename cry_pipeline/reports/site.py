@@ -14,8 +14,7 @@ from cry_pipeline.evaluation.findings import SIGNIFICANCE
 from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
 from cry_pipeline.reports.leaderboard import arrange
 from cry_pipeline.reports.report import Report
-
-QUESTIONS = {"cry": "Is it a cry?", "reason": "Why does the baby cry?"}
+from cry_pipeline.targets import QUESTIONS
 
 
 @dataclass(frozen=True)

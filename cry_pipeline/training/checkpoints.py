@@ -14,7 +14,7 @@ import numpy as np
 HEADER = "cry_pipeline"
 """The one metadata key: safetensors writes several keys in no fixed order, and equal models are equal bytes."""
 
-TEMPERATURE = "temperature"
+TEMPERATURE_TENSOR = "temperature"
 """Name of the tensor, float64 [1], that holds a model's temperature."""
 
 
@@ -62,4 +62,4 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def temperature_of(checkpoint: Checkpoint) -> float:
     """Return the model's temperature; 1 where none was fitted."""
-    return float(checkpoint.tensors[TEMPERATURE][0]) if TEMPERATURE in checkpoint.tensors else 1.0
+    return float(checkpoint.tensors[TEMPERATURE_TENSOR][0]) if TEMPERATURE_TENSOR in checkpoint.tensors else 1.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from cry_pipeline.catalog.models import EnsembleSpec
 from cry_pipeline.training.calibration import HeldOut, log_calibrated
-from cry_pipeline.training.checkpoints import TEMPERATURE, Checkpoint, temperature_of, write_checkpoint
+from cry_pipeline.training.checkpoints import TEMPERATURE_TENSOR, Checkpoint, temperature_of, write_checkpoint
 from cry_pipeline.training.datasets import Rows, TrainingDataError
 from cry_pipeline.training.models import Epoch, FitSettings, FittedModel, Model
 
@@ -60,7 +60,7 @@ class FittedEnsemble:
             for number, member in enumerate(self.members)
             for name, values in member.checkpoint.tensors.items()
         }
-        tensors[TEMPERATURE] = np.array([self.temperature])
+        tensors[TEMPERATURE_TENSOR] = np.array([self.temperature])
         return Checkpoint(self.spec.kind, self.classes, self.spec.model_dump(mode="json"), tensors)
 
     def save(self, path: Path) -> None:

@@ -16,7 +16,7 @@ from cry_pipeline.catalog.networks import NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.training.batches import Batches
 from cry_pipeline.training.calibration import HeldOut
-from cry_pipeline.training.checkpoints import TEMPERATURE, Checkpoint, temperature_of, write_checkpoint
+from cry_pipeline.training.checkpoints import TEMPERATURE_TENSOR, Checkpoint, temperature_of, write_checkpoint
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.images import Images
 from cry_pipeline.training.models import Epoch
@@ -85,7 +85,7 @@ class FittedNetwork:
         """Weights, standardisation and temperature."""
         tensors = {f"{NETWORK}{name}": value.numpy() for name, value in self.network.state_dict().items()}
         tensors |= {MEAN: self.standardiser.mean.numpy(), SD: self.standardiser.sd.numpy()}
-        tensors[TEMPERATURE] = np.array([self.temperature])
+        tensors[TEMPERATURE_TENSOR] = np.array([self.temperature])
         return Checkpoint(self.spec.kind_name, self.classes, self.spec.model_dump(mode="json"), tensors)
 
     def save(self, path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from cry_pipeline.catalog.base import BaseModelSpec
 from cry_pipeline.training.calibration import HeldOut
-from cry_pipeline.training.checkpoints import TEMPERATURE, Checkpoint, temperature_of, write_checkpoint
+from cry_pipeline.training.checkpoints import TEMPERATURE_TENSOR, Checkpoint, temperature_of, write_checkpoint
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.models import Epoch, FitSettings
 
@@ -48,7 +48,7 @@ class ValueModel(ABC, Generic[SpecT]):
         values, codes, classes = self.values(spec, train), train.codes, len(train.classes)
         tensors = dict(self.solve(spec, values, codes, classes, settings.seed))
         held_out = self._held_out(spec, train, values, settings.seed) if self.calibrated else None
-        tensors[TEMPERATURE] = np.array([held_out.temperature if held_out else 1.0])
+        tensors[TEMPERATURE_TENSOR] = np.array([held_out.temperature if held_out else 1.0])
         checkpoint = Checkpoint(spec.kind_name, train.classes, spec.model_dump(mode="json"), tensors)
         return FittedValues(self, checkpoint, held_out)
 

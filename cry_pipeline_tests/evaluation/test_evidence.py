@@ -21,7 +21,8 @@ from cry_pipeline.evaluation.evidence import (
     write_evidence,
 )
 from cry_pipeline.evaluation.predictions import EvidenceError
-from cry_pipeline.evaluation.records import Evidence, Interval, Provenance, Target, verdict_of
+from cry_pipeline.evaluation.records import Evidence, Interval, Provenance, verdict_of
+from cry_pipeline.targets import Target
 
 CRY = ("not_cry", "cry")
 REASONS = ("hungry", "discomfort", "tired", "belly_pain", "burping")

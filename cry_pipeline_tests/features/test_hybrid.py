@@ -5,7 +5,8 @@ import torch.nn.functional as functional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cry_pipeline.features.hybrid import PLANES, RowStandardiser, hybrid, hybrid_image, hybrid_images
+from cry_pipeline.catalog.networks import PLANES
+from cry_pipeline.features.hybrid import RowStandardiser, hybrid, hybrid_image, hybrid_images
 
 
 @pytest.mark.parametrize("pool", [1, 4])

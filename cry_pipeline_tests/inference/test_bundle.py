@@ -19,8 +19,8 @@ def test_bundle_tells_what_it_was_made_of(bundle: Callable[..., Path], made: Mad
     read = read_bundle(folder)
     assert list(read.targets) == ["cry", "reason"]
     assert read.targets["cry"].labels.classes == ("not_cry", "cry")
-    assert read.targets["cry"].calibration.temperatures == (0.5, 2.0)
-    assert read.targets["reason"].finding.verdict == "not distinguishable from chance"
+    assert read.targets["cry"].rule.temperatures == (0.5, 2.0)
+    assert read.targets["reason"].evidence.verdict == "not distinguishable from chance"
     weights = load_file(folder / "cry" / "weights.safetensors")
     for fold in range(2):
         for name, values in read_checkpoint(made.root / f"{fold}.safetensors").tensors.items():

@@ -10,8 +10,8 @@ import pytest
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog, load_catalog
-from cry_pipeline.inference.bundle import Target
 from cry_pipeline.inference.candidates import STAGE, Candidate, bundle_code_version, bundle_digest
+from cry_pipeline.targets import Target
 
 NAMES: dict[Target, tuple[str, ...]] = {"cry": ("curation_svm_covariance_donor_grouped",)}
 

@@ -84,7 +84,7 @@ def test_what_was_compared_with_another_champion_is_not_switched_to(models: Path
     late = promotion("c" * 64, "a" * 64, {"cry": {"experiment": "x", "run": "c"}}, ["better than a"])
     assert not switch(models, late, only_from_previous=True)
     assert [event.digest[0] for event in history(models)] == ["a", "b"]
-    assert switch(models, late._replace(previous="b" * 64), only_from_previous=True)
+    assert switch(models, late.model_copy(update={"previous": "b" * 64}), only_from_previous=True)
     assert current(models) == champion_folder(models, "c" * 64)
 
 
@@ -138,7 +138,7 @@ def test_a_pointer_of_before_files_had_checksums_is_read_and_sealed_by_the_next_
 def test_a_bundle_of_an_earlier_version_is_read(models: Path) -> None:
     bundle = read_bundle(current(models))
     assert bundle.targets["cry"].labels.classes == ("not_cry", "cry")
-    assert bundle.targets["cry"].finding.supports_an_answer
+    assert bundle.targets["cry"].evidence.supports_an_answer
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "cry/labels.json", "cry/provenance.json", "cry/model.onnx"])

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from cry_pipeline.catalog import AugmentationSpec
+from cry_pipeline.catalog.networks import PLANES
 from cry_pipeline.training.augmentation import Augmentation
 
-PLANES = ("spectrogram", "mel", "mfcc")
 EVERYTHING = {"roll": 1, "gain_db": 3, "noise": 0.3, "row_masks": 2, "column_masks": 2, "mixup": 0.4}
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.evaluation.records import Evidence
-    from cry_pipeline.inference.bundle import Target
     from cry_pipeline.inference.candidates import Candidate
     from cry_pipeline.inference.promotion import Decision
+    from cry_pipeline.targets import Target
 
 PER_FOLD = 8
 """Recordings of each fold that the check hears again; promotion itself compares all of them."""
