@@ -1,5 +1,6 @@
 """A materialized installation on a tiny synthetic corpus and a shrunk copy of the packaged catalog."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from filelock import FileLock
 
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
@@ -113,32 +115,70 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generate_corpus(tmp_path_factory.mktemp("corpora") / "tiny", **TINY)
 
 
+@dataclass(frozen=True)
+class RecordedRun:
+    """What the instance recorded of a run: whichever process ran it, any other can ask."""
+
+    success: bool
+    events: list[dg.DagsterEvent]
+
+    @classmethod
+    def last_of(cls, installation: Installation) -> "RecordedRun":
+        with installation.instance() as instance:
+            (run,) = instance.get_runs(limit=1)
+            events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
+        return cls(run.is_success, [event for event in events if event is not None])
+
+    def get_asset_materialization_events(self) -> list[dg.DagsterEvent]:
+        return [event for event in self.events if event.is_step_materialization]
+
+    def get_asset_check_evaluations(self) -> list[dg.AssetCheckEvaluation]:
+        checks = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        return [event.asset_check_evaluation_data for event in self.events if event.event_type is checks]
+
+
 @pytest.fixture(scope="session")
-def first_run(
-    tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Installation, dg.ExecuteInProcessResult]:
-    """An installation on which everything was materialized once, with the result; only to be looked at."""
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, RecordedRun]:
+    """An installation on which everything was materialized once, and that run; only to be looked at.
+
+    Made once for all processes that share the tests: it takes more than a minute.
+    """
     if WITHOUT_TORCH:
         pytest.skip(NO_TORCH)
-    root = tmp_path_factory.mktemp("installation")
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "installation"
     settings = Settings(
-        data=root / "data",
-        corpus=tiny_corpus,
-        catalog=shrunk_catalog(root / "catalog"),
+        data=shared / "data",
+        corpus=shared / "corpus",
+        catalog=shared / "catalog",
         workers=1,  # folds in processes are for the tests of training
         batch_recordings=8,
         accelerator="cpu",
     )
-    lay_in(settings.inbox)
-    installation = Installation(settings)
-    return installation, installation.run()
+    finished = shared / "finished"
+    with FileLock(shared.with_suffix(".lock")):
+        if not finished.exists():
+            shutil.rmtree(shared, ignore_errors=True)
+            generate_corpus(shared / "corpus", **TINY)
+            shrunk_catalog(shared / "catalog")
+            lay_in(settings.inbox)
+            Installation(settings).run()
+            finished.touch()
+    # A copy for each process: of a database that another one has open, files come and go.
+    installation = copied(Installation(settings), tmp_path_factory.mktemp("installation"))
+    return installation, RecordedRun.last_of(installation)
+
+
+def copied(installation: Installation, folder: Path) -> Installation:
+    """Copy an installation to ``folder``; the corpus stays where it is."""
+    settings = installation.settings
+    assert settings.catalog is not None
+    shutil.copytree(settings.data, folder / "data")
+    shutil.copytree(settings.catalog, folder / "catalog")
+    return Installation(settings.model_copy(update={"data": folder / "data", "catalog": folder / "catalog"}))
 
 
 @pytest.fixture
-def installation(first_run: tuple[Installation, dg.ExecuteInProcessResult], tmp_path: Path) -> Installation:
+def installation(first_run: tuple[Installation, RecordedRun], tmp_path: Path) -> Installation:
     """A copy of the materialized installation, to change."""
-    made = first_run[0].settings
-    assert made.catalog is not None
-    shutil.copytree(made.data, tmp_path / "data")
-    shutil.copytree(made.catalog, tmp_path / "catalog")
-    return Installation(made.model_copy(update={"data": tmp_path / "data", "catalog": tmp_path / "catalog"}))
+    return copied(first_run[0], tmp_path)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
@@ -58,8 +59,9 @@ def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(fir
 
 
 def test_evidence_says_verdict_p_value_interval_and_temperature(first_run) -> None:
-    events = first_run[1].asset_materializations_for_node("evidence__cleaned_logistic_regression_donor_grouped")
-    (metadata,) = [event.metadata for event in events]
+    key = dg.AssetKey(["evidence", "cleaned_logistic_regression_donor_grouped"])
+    events = [event.materialization for event in first_run[1].get_asset_materialization_events()]
+    (metadata,) = [event.metadata for event in events if event.asset_key == key]
     value = {name: entry.value for name, entry in metadata.items()}
     assert value["low"] <= value["headline"] <= value["high"]
     assert 0 < value["p_value"] <= 1

@@ -22,12 +22,12 @@ from cry_pipeline.orchestration.launch import QUIET, materialize
 from cry_pipeline.orchestration.records import is_current, last_made
 from cry_pipeline.reports.leaderboard import read_leaderboard
 from cry_pipeline.reports.pages import PAGES
-from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS, FOLDS
+from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS, FOLDS, RecordedRun
 
 REPORTS = ("leaderboard", "model_comparison", "leakage_ladder", "hybrid_ablation", "experiments", "site")
 
 
-def counts(result: dg.ExecuteInProcessResult) -> dict[str, tuple[int, int]]:
+def counts(result: dg.ExecuteInProcessResult | RecordedRun) -> dict[str, tuple[int, int]]:
     """Computed and reused by asset."""
     found = {}
     for event in result.get_asset_materialization_events():
