@@ -47,8 +47,8 @@ def calibration_of(rows: OutOfFold, brier: Interval, log_loss: Interval, *, resa
     raw, raw_bins = reliability(rows, resamples=resamples, seed=seed)
     cool, cool_bins = reliability(after, resamples=resamples, seed=seed)
     temperatures = [
-        each[fold == number][0]
-        for each, fold in zip(rows.temperatures, rows.folds, strict=True)
+        temperature[fold == number][0]
+        for temperature, fold in zip(rows.temperatures, rows.folds, strict=True)
         for number in np.unique(fold)
     ]
     return Calibration(
@@ -78,7 +78,7 @@ def reliability(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[Interval
     said, true = _statements(rows)
     place = np.minimum((said * BINS).astype(np.int64), BINS - 1)
     inside = np.eye(BINS)[place]  # [repeats, recordings, bins]
-    parts = [(inside * each[..., None]).sum(axis=0) for each in (np.ones_like(said), said, true)]
+    parts = [(inside * values[..., None]).sum(axis=0) for values in (np.ones_like(said), said, true)]
     columns = np.concatenate(parts, axis=1)
     counts, said_sums, true_sums = np.split(columns.sum(axis=0), 3)
     drawn = np.split(donor_sums(columns, rows.donors, resamples=resamples, seed=seed), 3, axis=1)
@@ -111,19 +111,21 @@ def abstention(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[Abstentio
     points = []
     for least in np.unique(ranked[wanted - 1]):
         given = sure >= least
-        held = given.sum(axis=0)[:, None] * truth
+        answered = given.sum(axis=0)[:, None] * truth
         hits = (given & right).sum(axis=0)[:, None] * truth
-        present = np.flatnonzero(held.sum(axis=0))
-        columns = np.concatenate([held[:, present], hits[:, present]], axis=1)
+        present = np.flatnonzero(answered.sum(axis=0))
+        columns = np.concatenate([answered[:, present], hits[:, present]], axis=1)
         drawn = np.split(donor_sums(columns, rows.donors, resamples=resamples, seed=seed), 2, axis=1)
-        counts, found = np.split(columns.sum(axis=0), 2)
+        counts, hits_by_class = np.split(columns.sum(axis=0), 2)
         points.append(
             AbstentionPoint(
                 confidence=float(least),
                 coverage=float(given.mean()),
-                accuracy=_interval(found.sum() / counts.sum(), _ratio(drawn[1].sum(axis=1), drawn[0].sum(axis=1))),
+                accuracy=_interval(
+                    hits_by_class.sum() / counts.sum(), _ratio(drawn[1].sum(axis=1), drawn[0].sum(axis=1))
+                ),
                 majority_rate=float(counts.max() / counts.sum()),
-                uar=_interval((found / counts).mean(), _mean_of_present(_ratio(drawn[1], drawn[0]))),
+                uar=_interval((hits_by_class / counts).mean(), _mean_of_present(_ratio(drawn[1], drawn[0]))),
                 classes=len(present),
             )
         )

@@ -62,8 +62,9 @@ def compare_table(
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Return ``comparisons``, in their order, with ``p_adjusted`` by :func:`holm_adjusted`."""
-    adjusted = holm_adjusted([each.p_value for each in comparisons])
-    return [each.model_copy(update={"p_adjusted": value}) for each, value in zip(comparisons, adjusted, strict=True)]
+    adjusted = holm_adjusted([comparison.p_value for comparison in comparisons])
+    pairs = zip(comparisons, adjusted, strict=True)
+    return [comparison.model_copy(update={"p_adjusted": p_value}) for comparison, p_value in pairs]
 
 
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:
@@ -151,14 +152,14 @@ def draw(runs: Sequence[OutOfFold], metric: str, *, resamples: int = RESAMPLES, 
 
 def _check_pair(first: OutOfFold, second: OutOfFold) -> None:
     """Refuse runs of different recordings, donors, labels, classes or folds: their difference means nothing."""
-    for what, own, other in (
+    for what, of_first, of_second in (
         ("recordings", first.recording_ids, second.recording_ids),
         ("donors", first.donors, second.donors),
         ("classes", np.array(first.classes), np.array(second.classes)),
         ("labels", first.labels, second.labels),
         ("folds", first.folds, second.folds),
     ):
-        if not np.array_equal(own, other):
+        if not np.array_equal(of_first, of_second):
             raise EvidenceError(
                 f"{first.name or 'the first run'} and {second.name or 'the second run'} have other {what}; compare "
                 "runs of the same cohort and protocol, on the recordings of now."

@@ -104,12 +104,12 @@ def contests(catalog: Catalog, evidence: Sequence[Evidence], runs: Mapping[str, 
         if best is None or len(ranked) < 2:
             continue
         tested = {name: runs[name] for name in by_name}
-        compared = {each.first: each for each in compare_table(tested, best, ranked[0].headline_metric)}
+        compared = {pair.first: pair for pair in compare_table(tested, best, ranked[0].headline_metric)}
         contestants = (Contestant(found, networks[name], compared.get(name)) for name, found in by_name.items())
         made.append(Contest(*where, tuple(contestants)))
     return made
 
 
 def _where(found: Evidence) -> tuple[str, str, str, int]:
-    of = found.provenance
-    return of.cohort, of.feature_set, of.protocol, of.seed
+    run = found.provenance
+    return run.cohort, run.feature_set, run.protocol, run.seed

@@ -8,6 +8,7 @@ Belongs here: putting evidence together, and its files. Does not: the record its
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,17 +80,11 @@ def evaluate(
             donors on both sides; or no resample has all classes; or a shortcut is of other folds.
     """
     rows = out_of_fold(predictions, folds, classes, provenance.experiment)
-    leaking = leaking_donors(folds) if provenance.grouped else []
-    if leaking:
-        raise EvidenceError(
-            f"{len(leaking)} donors are on both sides of a split though protocol {provenance.protocol} keeps donors "
-            "together; the folds are not its own. Make them again."
-        )
+    _refuse_shared_donors(folds, provenance)
     intervals, lost = _intervals(rows, resamples, seed)
-    counts = np.array([confusion(rows, repeat) for repeat in range(len(rows.folds))])
     metrics = {name: interval for name, interval in intervals.items() if not name.startswith("recall of ")}
-    chance = 0.5 if target == "cry" else 1 / len(np.unique(rows.labels))
     headline, nulls = HEADLINES[target], permutation_nulls(rows, permutations=resamples, seed=seed)
+    chance = 0.5 if target == "cry" else 1 / len(np.unique(rows.labels))
     others: dict[Shortcut, OutOfFold] = {
         name: out_of_fold(table, folds, classes, provenance.shortcuts[name][0])
         for name, table in (shortcuts or {}).items()
@@ -99,16 +94,9 @@ def evaluate(
         digest=evidence_digest(provenance, classes, target, resamples=resamples, seed=seed),
         provenance=provenance,
         target=target,
-        classes=tuple(classes),
-        recordings=len(rows.labels),
-        donors=len(np.unique(rows.donors)),
-        shared_donors=rows.shared_donors,
-        repeats=len(rows.folds),
-        folds=len(np.unique(rows.folds)),
+        **_counts(rows),
         metrics=metrics,
-        majority_rate=float(majority_rate(counts[0])),
         chance=chance,
-        confusion=tuple(tuple(int(cell) for cell in row) for row in counts.sum(axis=0)),
         per_class=_per_class(rows, intervals),
         roc=_roc(rows),
         folds_digest=_folds_digest(folds),
@@ -202,6 +190,31 @@ def read_evidence(folder: Path, digest: str | None = None) -> Evidence:
     if digest not in (None, found.digest):
         raise EvidenceError(f"{path} is the evidence of {found.digest[:16]}, not of {digest[:16]}; {way_out}")
     return found
+
+
+def _refuse_shared_donors(folds: pd.DataFrame, provenance: Provenance) -> None:
+    """Refuse folds with donors on both sides of a split of a protocol that keeps them apart."""
+    leaking = leaking_donors(folds) if provenance.grouped else []
+    if leaking:
+        raise EvidenceError(
+            f"{len(leaking)} donors are on both sides of a split though protocol {provenance.protocol} keeps donors "
+            "together; the folds are not its own. Make them again."
+        )
+
+
+def _counts(rows: OutOfFold) -> dict[str, Any]:
+    """Return what was tested, and the confusion matrix of all repeats."""
+    matrices = np.array([confusion(rows, repeat) for repeat in range(len(rows.folds))])
+    return {
+        "classes": rows.classes,
+        "recordings": len(rows.labels),
+        "donors": len(np.unique(rows.donors)),
+        "shared_donors": rows.shared_donors,
+        "repeats": len(rows.folds),
+        "folds": len(np.unique(rows.folds)),
+        "majority_rate": float(majority_rate(matrices[0])),
+        "confusion": tuple(tuple(int(cell) for cell in row) for row in matrices.sum(axis=0)),
+    }
 
 
 def _intervals(rows: OutOfFold, resamples: int, seed: int) -> tuple[dict[str, Interval], int]:

@@ -153,7 +153,7 @@ def step(first: OutOfFold, second: OutOfFold, metric: str, *, resamples: int = R
 def _stepped(rung: Rung, honest: Rung, runs: Mapping[str, OutOfFold]) -> Rung:
     if rung is honest or not rung.found or not honest.found:
         return rung
-    leaking_run, honest_run = (runs[each.provenance.experiment] for each in (rung.found, honest.found))
+    leaking_run, honest_run = (runs[found.provenance.experiment] for found in (rung.found, honest.found))
     return replace(rung, step=step(leaking_run, honest_run, rung.found.headline_metric))
 
 

@@ -31,12 +31,12 @@ def measure_all(rows: OutOfFold, weights: Floats | None) -> dict[str, Floats]:
     """Return every metric, and each present class' recall as ``recall of <class>``, averaged over repeats."""
     present = np.unique(rows.labels)
 
-    def of(repeat: int) -> dict[str, Floats]:
-        found = recalls(confusion(rows, repeat, weights))
+    def of_repeat(repeat: int) -> dict[str, Floats]:
+        recall = recalls(confusion(rows, repeat, weights))
         values = all_metrics(rows.labels, rows.probabilities[repeat], rows.folds[repeat], weights)
-        return values | {f"recall of {rows.classes[code]}": found[..., code] for code in present}
+        return values | {f"recall of {rows.classes[code]}": recall[..., code] for code in present}
 
-    return _mean(of(repeat) for repeat in range(len(rows.folds)))
+    return _mean(of_repeat(repeat) for repeat in range(len(rows.folds)))
 
 
 def measure_dealt(rows: OutOfFold, dealt: NDArray) -> dict[str, Floats]:
@@ -46,15 +46,15 @@ def measure_dealt(rows: OutOfFold, dealt: NDArray) -> dict[str, Floats]:
     """
     classes = np.unique(rows.labels)
     answers = np.eye(len(rows.classes))[rows.probabilities.argmax(axis=2)].mean(axis=0)
-    found, areas = [], []
+    recall, areas = [], []
     for code in classes:
-        own = dealt == code
-        held = own.sum(axis=1)
-        hits = own.astype(np.float64) @ answers[:, code]
-        found.append(np.divide(hits, held, out=np.full(len(own), np.nan), where=held > 0))
+        positive = dealt == code
+        count = positive.sum(axis=1)
+        hits = positive.astype(np.float64) @ answers[:, code]
+        recall.append(np.divide(hits, count, out=np.full(len(positive), np.nan), where=count > 0))
         if code == 1 or len(rows.classes) > 2:
-            areas.append(_area(rows, own, code))
-    return {"uar": np.mean(found, axis=0), "auc": np.mean(areas, axis=0)}
+            areas.append(_area(rows, positive, code))
+    return {"uar": np.mean(recall, axis=0), "auc": np.mean(areas, axis=0)}
 
 
 def _area(rows: OutOfFold, positive: NDArray, code: int) -> Floats:
@@ -69,4 +69,4 @@ def confusion(rows: OutOfFold, repeat: int, weights: Floats | None = None) -> Fl
 
 def _mean(repeats: Iterable[dict[str, Floats]]) -> dict[str, Floats]:
     values = list(repeats)
-    return {name: np.mean([each[name] for each in values], axis=0) for name in values[0]}
+    return {name: np.mean([repeat[name] for repeat in values], axis=0) for name in values[0]}

@@ -14,8 +14,8 @@ from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.folds.words import tested
 
 KEYS = ["recording_id", "repeat"]
-ROUNDING = 1e-6
-TEMPERATURE = "temperature"
+SUM_TOLERANCE = 1e-6
+"""Probabilities of a prediction add up to 1 within so much."""
 
 
 class EvidenceError(ValueError):
@@ -71,15 +71,7 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
             class; probabilities are NaN, outside 0 to 1, or do not sum to 1; a temperature is not above 0, or differs
             within a fold.
     """
-    columns = [f"p_{name}" for name in classes]
-    missing = [
-        name for name in ["recording_id", "donor", "label", "repeat", "fold", *columns] if name not in predictions
-    ]
-    if missing:
-        raise EvidenceError(f"Predictions lack the columns {', '.join(missing)}; the run was made for other classes.")
-    strange = [str(name) for name in predictions if str(name).startswith("p_") and name not in columns]
-    if strange:
-        raise EvidenceError(f"Predictions hold {', '.join(strange)}, of no class; the run was made for other classes.")
+    columns = _probability_columns(predictions, classes)
     _check_rows(predictions, tested(folds))
     if predictions.empty:
         raise EvidenceError("There is no prediction, so nothing to evaluate: the folds test no recording.")
@@ -87,18 +79,10 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     _check_probabilities(rows, columns)
     repeats = rows["repeat"].nunique()
     first = rows.iloc[: len(rows) // repeats]
-    codes = pd.Index(classes).get_indexer(pd.Index(first["label"]))
-    if (codes < 0).any():
-        unknown = ", ".join(sorted(set(first["label"][codes < 0])))
-        raise EvidenceError(
-            f"Predictions hold labels that are no class: {unknown}; the classes are {', '.join(classes)}."
-        )
-    if len(np.unique(codes)) < 2:
-        raise EvidenceError(f"All recordings are {first['label'].iloc[0]}; there is nothing to tell apart.")
     return OutOfFold(
         recording_ids=first["recording_id"].to_numpy(str),
         donors=first["donor"].to_numpy(str),
-        labels=codes.astype(np.int64),
+        labels=_class_codes(first["label"], classes),
         folds=rows["fold"].to_numpy(np.int64).reshape(repeats, -1),
         probabilities=rows[columns].to_numpy(np.float64).reshape(repeats, -1, len(classes)),
         classes=tuple(classes),
@@ -107,16 +91,42 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     )
 
 
+def _probability_columns(predictions: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Return the columns of the classes' probabilities, having checked that all columns are there."""
+    columns = [f"p_{name}" for name in classes]
+    needed = ["recording_id", "donor", "label", "repeat", "fold", *columns]
+    missing = [name for name in needed if name not in predictions]
+    if missing:
+        raise EvidenceError(f"Predictions lack the columns {', '.join(missing)}; the run was made for other classes.")
+    strange = [str(name) for name in predictions if str(name).startswith("p_") and name not in columns]
+    if strange:
+        raise EvidenceError(f"Predictions hold {', '.join(strange)}, of no class; the run was made for other classes.")
+    return columns
+
+
+def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the index of each label among ``classes``."""
+    codes = pd.Index(classes).get_indexer(pd.Index(labels))
+    if (codes < 0).any():
+        unknown = ", ".join(sorted(set(labels[codes < 0])))
+        raise EvidenceError(
+            f"Predictions hold labels that are no class: {unknown}; the classes are {', '.join(classes)}."
+        )
+    if len(np.unique(codes)) < 2:
+        raise EvidenceError(f"All recordings are {labels.iloc[0]}; there is nothing to tell apart.")
+    return codes.astype(np.int64)
+
+
 def _temperatures(rows: pd.DataFrame) -> Floats:
-    if TEMPERATURE not in rows:
+    if "temperature" not in rows:
         return np.ones(len(rows))
-    values = rows[TEMPERATURE].to_numpy(np.float64)
+    values = rows["temperature"].to_numpy(np.float64)
     broken = rows[~(np.isfinite(values) & (values > 0))]
     if len(broken):
         raise EvidenceError(
             f"{len(broken)} predictions have a temperature that is not above 0, first {_name(broken)}; train again."
         )
-    mixed = rows.groupby(["repeat", "fold"])[TEMPERATURE].transform("nunique") > 1
+    mixed = rows.groupby(["repeat", "fold"])["temperature"].transform("nunique") > 1
     if mixed.any():
         raise EvidenceError(
             f"{int(mixed.sum())} predictions have another temperature than others of their fold, first "
@@ -161,7 +171,7 @@ def _check_probabilities(rows: pd.DataFrame, columns: list[str]) -> None:
     faults = {
         "NaN or infinite": ~np.isfinite(values).all(axis=1),
         "outside 0 to 1": (values < 0).any(axis=1) | (values > 1).any(axis=1),
-        "not summing to 1": np.abs(values.sum(axis=1) - 1) > ROUNDING,
+        "not summing to 1": np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE,
     }
     for fault, wrong in faults.items():
         if wrong.any():

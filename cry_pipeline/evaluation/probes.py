@@ -71,16 +71,16 @@ def donor_identity(rows: OutOfFold, folds: pd.DataFrame) -> OutOfFold:
         here = (folds["repeat"] == repeat).to_numpy()
         names, fold = folds["donor"].to_numpy(str)[here], folds["fold"].to_numpy(np.int64)[here]
         known, donor = np.unique(names, return_inverse=True)
-        held = np.zeros((len(known), classes))
-        np.add.at(held, (donor, codes[here]), 1.0)
-        mine = np.searchsorted(known, rows.donors)
+        counts = np.zeros((len(known), classes))
+        np.add.at(counts, (donor, codes[here]), 1.0)
+        tested_donor = np.searchsorted(known, rows.donors)
         for number in np.unique(tested):
-            out = fold == number
-            trained = held.copy()
-            np.subtract.at(trained, (donor[out], codes[here][out]), 1.0)
-            share, of = trained.sum(axis=0) / trained.sum(), tested == number
-            own = trained[mine[of]]
-            probabilities[repeat, of] = (own + share) / (own.sum(axis=1, keepdims=True) + 1)
+            held_out = fold == number
+            trained = counts.copy()
+            np.subtract.at(trained, (donor[held_out], codes[here][held_out]), 1.0)
+            share, asked = trained.sum(axis=0) / trained.sum(), tested == number
+            same_donor = trained[tested_donor[asked]]
+            probabilities[repeat, asked] = (same_donor + share) / (same_donor.sum(axis=1, keepdims=True) + 1)
     return replace(rows, probabilities=probabilities, temperatures=np.ones_like(rows.temperatures), name=DONOR_IDENTITY)
 
 
@@ -101,11 +101,11 @@ def donor_neighbours(statistics: Floats, donors: NDArray) -> Neighbours | None:
     spread = statistics.std(axis=0)
     values = (statistics - statistics.mean(axis=0))[:, spread > 0] / spread[spread > 0]
     squares = (values**2).sum(axis=1)
-    found = 0
+    same = 0
     for start in range(0, len(asked), CHUNK_ROWS):
-        own = asked[start : start + CHUNK_ROWS]
-        distances = squares - 2 * values[own] @ values.T  # but for the own square, the same along a row
-        distances[np.arange(len(own)), own] = np.inf
-        found += int((donor[distances.argmin(axis=1)] == donor[own]).sum())
+        chunk = asked[start : start + CHUNK_ROWS]
+        distances = squares - 2 * values[chunk] @ values.T  # but for the row's square, the same along a row
+        distances[np.arange(len(chunk)), chunk] = np.inf
+        same += int((donor[distances.argmin(axis=1)] == donor[chunk]).sum())
     chance = float(((sizes[donor[asked]] - 1) / (len(donor) - 1)).mean())
-    return Neighbours(rate=found / len(asked), chance=chance, recordings=len(asked))
+    return Neighbours(rate=same / len(asked), chance=chance, recordings=len(asked))

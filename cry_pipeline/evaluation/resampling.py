@@ -100,7 +100,7 @@ def deal_labels(labels: NDArray, donors: NDArray, *, permutations: int, seed: in
     starts = np.cumsum(sizes) - sizes
     place = np.empty(len(donor), dtype=np.int64)
     place[order] = np.arange(len(donor)) - starts[donor[order]]
-    own, strata, rng = labels[order], _strata(sizes), np.random.default_rng(seed)
+    by_donor, strata, rng = labels[order], _strata(sizes), np.random.default_rng(seed)
     step = max(1, CHUNK_VALUES // len(donor))
     for start in range(0, permutations, step):
         count = min(step, permutations - start)
@@ -112,7 +112,7 @@ def deal_labels(labels: NDArray, donors: NDArray, *, permutations: int, seed: in
         at = np.floor((place + offset[:, donor]) * ratio[:, donor]).astype(np.int64)
         # A product just below a whole number may round up to it, past the giver's last label.
         at = np.minimum(at, sizes[givers][:, donor] - 1)
-        yield own[starts[givers][:, donor] + at]
+        yield by_donor[starts[givers][:, donor] + at]
 
 
 def _strata(sizes: NDArray) -> list[NDArray]:

@@ -81,13 +81,13 @@ def details_of(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "Ru
     """Return what the run behind ``found`` left for its page."""
     from cry_pipeline.reports.run_details import read_details, show_mistakes, surest_mistakes
 
-    of = found.provenance
-    experiment, mistakes = catalog.experiments[of.experiment], []
+    run = found.provenance
+    experiment, mistakes = catalog.experiments[run.experiment], []
     if catalog.models[experiment.model].inputs:
         store = workspace.store(catalog.feature_sets[experiment.feature_set])
         rows = _rows(found, catalog, workspace)
         mistakes = show_mistakes(surest_mistakes(rows), workspace.recordings(), store)
-    return read_details(workspace.settings.runs / of.experiment / of.run_digest[:16], mistakes)
+    return read_details(workspace.settings.runs / run.experiment / run.run_digest[:16], mistakes)
 
 
 class _Once:
@@ -105,7 +105,7 @@ def _rows(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFo
     from cry_pipeline.evaluation.predictions import out_of_fold
     from cry_pipeline.training.runs import read_run
 
-    of, settings = found.provenance, workspace.settings
-    _, folds = trained(of.experiment, catalog, workspace)
-    predictions = read_run(of.experiment, of.run_digest, folds, settings.runs)
-    return out_of_fold(predictions, folds, found.classes, of.experiment)
+    run = found.provenance
+    _, folds = trained(run.experiment, catalog, workspace)
+    predictions = read_run(run.experiment, run.run_digest, folds, workspace.settings.runs)
+    return out_of_fold(predictions, folds, found.classes, run.experiment)

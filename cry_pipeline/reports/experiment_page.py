@@ -67,7 +67,9 @@ def write_experiments(
             stale.append(_Page(path, key, found, twin))
     asked = [_with_details(page, details) for page in stale]
     make = partial(_make_page, catalog)
-    made = in_processes(make, asked, workers) if min(workers, len(asked)) > 1 else ((one, make(one)) for one in asked)
+    made = (
+        in_processes(make, asked, workers) if min(workers, len(asked)) > 1 else ((page, make(page)) for page in asked)
+    )
     for _ in track(made, "pages of experiments", total=len(asked), unit="pages"):
         pass
     _remove_others(folder / EXPERIMENTS, others)
@@ -97,13 +99,13 @@ def _make_page(catalog: Catalog, asked: tuple[_Page, RunDetails]) -> None:
 
 def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:
     """Return the page of one experiment; ``twin`` is the donor-grouped one that a clip-level result is read with."""
-    of = found.provenance
-    experiment = catalog.experiments[of.experiment]
+    name = found.provenance.experiment
+    experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
     return fill(
         TEMPLATES[STAGE],
         root="../",
-        title=of.experiment,
+        title=name,
         synthetic=found.synthetic,
         found=found,
         twin=twin,
@@ -114,8 +116,8 @@ def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin
         reads_features=bool(model.inputs),
         probe_words=probe_words(catalog, found),
         pictures=_pictures(found, details),
-        mistakes=[(each, data_uri(experiment_plots.spectrogram(each.mel))) for each in details.mistakes],
-        heard=catalog.feature_sets[of.feature_set],
+        mistakes=[(mistake, data_uri(experiment_plots.spectrogram(mistake.mel))) for mistake in details.mistakes],
+        heard=catalog.feature_sets[experiment.feature_set],
         fault=details.fault,
         lineage=_lineage(catalog, found, details),
     )
@@ -136,12 +138,12 @@ def probe_words(catalog: Catalog, found: Evidence) -> dict[str, str]:
 
 def _descriptions(catalog: Catalog, found: Evidence) -> dict[str, tuple[str, str]]:
     """Return (name, description) of what the experiment is made of, by what it is."""
-    of = catalog.experiments[found.provenance.experiment]
+    spec = catalog.experiments[found.provenance.experiment]
     return {
-        "cohort": (of.cohort, catalog.cohorts[of.cohort].description),
-        "model": (of.model, catalog.models[of.model].description),
-        "features": (of.feature_set, catalog.feature_sets[of.feature_set].description),
-        "folds": (of.protocol, catalog.protocols[of.protocol].description),
+        "cohort": (spec.cohort, catalog.cohorts[spec.cohort].description),
+        "model": (spec.model, catalog.models[spec.model].description),
+        "features": (spec.feature_set, catalog.feature_sets[spec.feature_set].description),
+        "folds": (spec.protocol, catalog.protocols[spec.protocol].description),
     }
 
 
@@ -170,27 +172,27 @@ def _pictures(found: Evidence, details: RunDetails) -> dict[str, Picture]:
 
 def _lineage(catalog: Catalog, found: Evidence, details: RunDetails) -> dict[str, dict[str, Any]]:
     """Return, by heading, what the numbers were made from: digests, parameters, versions."""
-    of, run = found.provenance, details.lineage
+    provenance, run = found.provenance, details.lineage
     environment, made_from = run.get("environment", {}), run.get("made_from", {})
     git = environment.get("git") or {}
     return {
         "Digests": {
-            "run": of.run_digest,
+            "run": provenance.run_digest,
             "evidence": found.digest,
-            "features": of.feature_digest,
+            "features": provenance.feature_digest,
             "folds": made_from.get("inputs", {}).get("folds", "not noted"),
         },
-        "Model": _flat(made_from.get("spec", {}).get("model", {})) | {"seed": of.seed},
+        "Model": _flat(made_from.get("spec", {}).get("model", {})) | {"seed": provenance.seed},
         "Fitted (fold 0-0)": _flat(run.get("fitted", {}))
         | {"training of all folds": "not noted" if details.fault else f"{details.seconds:.0f} s"},
-        "Features": _flat(parameters(catalog.feature_sets[of.feature_set])),
-        "Folds": _flat(catalog.protocols[of.protocol].model_dump(mode="json", exclude={"description"}))
+        "Features": _flat(parameters(catalog.feature_sets[provenance.feature_set])),
+        "Folds": _flat(catalog.protocols[provenance.protocol].model_dump(mode="json", exclude={"description"}))
         | {"donors on both sides": found.shared_donors},
         "Evidence": {
             "resamples of donors": f"{found.resamples} with seed {found.resampling_seed}; "
             f"{found.resamples_lost} lacked a class and are not used",
             "permutations": found.null.permutations,
-            "recordings from": ", ".join(of.sources),
+            "recordings from": ", ".join(provenance.sources),
         },
         "Versions": {
             "cry_pipeline": environment.get("cry_pipeline", "not noted"),

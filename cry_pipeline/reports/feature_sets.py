@@ -95,10 +95,10 @@ def pick_examples(recordings: pd.DataFrame, stores: "Mapping[str, FeatureStore]"
     """
     if not stores:
         raise FeatureSetsError("There is no feature set to compare; the catalog has none.")
-    held = set.intersection(*(store.recording_ids() for store in stores.values()))
-    here = recordings[recordings["recording_id"].isin(held)]
-    kept = here[here["kept"].fillna(False).astype(bool)]
-    ranked = (here if kept.empty else kept).sort_values(["sample_rate_hz", "voiced_fraction", "recording_id"])
+    stored = set.intersection(*(store.recording_ids() for store in stores.values()))
+    shown = recordings[recordings["recording_id"].isin(stored)]
+    kept = shown[shown["kept"].fillna(False).astype(bool)]
+    ranked = (shown if kept.empty else kept).sort_values(["sample_rate_hz", "voiced_fraction", "recording_id"])
     if ranked.empty:
         raise FeatureSetsError(
             "No recording has its features in every feature set: materialize them with `cry-pipeline run`."
@@ -116,8 +116,8 @@ def compare(catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, list[By
     order = {name: place for place, name in enumerate(catalog.feature_sets)}
 
     def kin(found: Evidence) -> tuple[str, str, str, int]:
-        of = found.provenance
-        return of.cohort, of.model, of.protocol, of.seed
+        run = found.provenance
+        return run.cohort, run.model, run.protocol, run.seed
 
     by_cohort: dict[str, list[ByFeatureSet]] = {}
     for (cohort, model, protocol, seed), group in groupby(sorted(seen, key=kin), kin):

@@ -50,8 +50,9 @@ def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
             best[_kin(found)] = max(found.headline.value, best.get(_kin(found), 0.0))
 
     def place(found: Evidence) -> tuple:
-        kin, of = _kin(found), found.provenance
-        return of.cohort, -best.get(kin, -1.0), kin, not _is_honest(found), not of.grouped, of.protocol, of.experiment
+        kin, run = _kin(found), found.provenance
+        honesty = not _is_honest(found), not run.grouped
+        return run.cohort, -best.get(kin, -1.0), kin, *honesty, run.protocol, run.experiment
 
     return sorted(evidence, key=place)
 
@@ -117,8 +118,8 @@ def read_leaderboard(folder: Path) -> pd.DataFrame:
 
 def _kin(found: Evidence) -> tuple[str, str, str, int]:
     """Return what experiments share that differ in their protocol only."""
-    of = found.provenance
-    return of.cohort, of.model, of.feature_set, of.seed
+    run = found.provenance
+    return run.cohort, run.model, run.feature_set, run.seed
 
 
 def _is_honest(found: Evidence) -> bool:
@@ -142,15 +143,15 @@ def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
 
 
 def _row(found: Evidence, twin: str) -> dict[str, Any]:
-    of = found.provenance
+    run = found.provenance
     row = {
-        "experiment": of.experiment,
-        "cohort": of.cohort,
+        "experiment": run.experiment,
+        "cohort": run.cohort,
         "target": found.target,
-        "feature_set": of.feature_set,
-        "model": of.model,
-        "protocol": of.protocol,
-        "seed": of.seed,
+        "feature_set": run.feature_set,
+        "model": run.model,
+        "protocol": run.protocol,
+        "seed": run.seed,
         "recordings": found.recordings,
         "donors": found.donors,
         "p_value": found.null.p_value,
@@ -159,7 +160,7 @@ def _row(found: Evidence, twin: str) -> dict[str, Any]:
         **{name: found.metrics[name].value for name in ("uar", "macro_f1", "auc")},
         "resamples_lost": found.resamples_lost,
         "synthetic": found.synthetic,
-        "run_digest": of.run_digest,
+        "run_digest": run.run_digest,
         "digest": found.digest,
     }
     return row | headline_columns(found) | accuracy_columns(found)

@@ -169,9 +169,9 @@ class Report(Generic[Content]):
                 return Written(key, page, 0, 1, table, beside=beside)
         content = self.content(material)
         table = self.table(content) if self.schema else None
-        write_html(page, self.html(content, material), key)
         if self.schema and table is not None:
             self.schema.write(path, table, key, **self.noted())
+        write_html(page, self.html(content, material), key)
         return Written(key, page, 1, 0, table, self.plots(content), beside)
 
 

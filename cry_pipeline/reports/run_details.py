@@ -109,7 +109,7 @@ def surest_mistakes(rows: OutOfFold, most: int = MOST_MISTAKES) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "test_id": rows.recording_ids,
-            "recording_id": [own for own, _ in ids],
+            "recording_id": [original for original, _ in ids],
             "copy": [str(number or "") for _, number in ids],
             "donor": rows.donors,
             "label": names[rows.labels],

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from cry_pipeline.evaluation.findings import ReliabilityBin
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
-from cry_pipeline.reports.figures.style import LIGHT, Theme, dress, figure, png
+from cry_pipeline.reports.figures.style import DASHED, LIGHT, Theme, dress, figure, png
 
-DASHED = (0, (4, 3))
 PANELS = 5
 SHADES = 48
 MOST_COLUMNS = 240
@@ -25,15 +24,15 @@ MOST_COLUMNS = 240
 
 def null(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     """Draw the headline metric under labels dealt between donors at random, and where the run came out."""
-    found, at = evidence.null, evidence.headline
-    counts = np.array(found.histogram)
-    edges = np.linspace(found.histogram_low, found.histogram_high, len(counts) + 1)
+    dealt, at = evidence.null, evidence.headline
+    counts = np.array(dealt.histogram)
+    edges = np.linspace(dealt.histogram_low, dealt.histogram_high, len(counts) + 1)
     made = figure(6.4, 2.9, theme)
     axes = made.subplots()
     # A model that gives all the same answer has one value, and one bin.
     width = max(float(edges[1] - edges[0]), 0.004)
     axes.bar(edges[:-1], counts, width=width, align="edge", color=theme.muted, alpha=0.55)
-    axes.axvline(found.high, color=theme.muted, linewidth=1.2, linestyle=DASHED)
+    axes.axvline(dealt.high, color=theme.muted, linewidth=1.2, linestyle=DASHED)
     top = float(counts.max()) * 1.3
     height = float(counts.max()) * 1.14
     axes.plot([at.low, at.high], [height] * 2, color=theme.mark, linewidth=2.5, solid_capstyle="round")
@@ -42,33 +41,33 @@ def null(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     axes.set(ylim=(0, top), xlim=(min(edges[0], at.low) - 0.02, max(edges[-1], at.high) + 0.02))
     axes.set_yticks([])
     name = METRIC_NAMES[evidence.headline_metric]
-    title = f"{name} of this run (blue, with interval) and of {found.permutations:,} runs\nthat know nothing (grey): "
-    dress(axes, theme, title=title + f"p = {found.p_value:.3f}", x=f"{name}; dashed: 1 in 20 of the grey lies above")
+    title = f"{name} of this run (blue, with interval) and of {dealt.permutations:,} runs\nthat know nothing (grey): "
+    dress(axes, theme, title=title + f"p = {dealt.p_value:.3f}", x=f"{name}; dashed: 1 in 20 of the grey lies above")
     return png(made)
 
 
 def reliability(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     """Draw how often predictions came true against the probability they were given, raw and calibrated."""
-    found = evidence.calibration
-    parts = [("as predicted", found.reliability, found.ece)]
-    if found.fitted:
-        parts.append(("calibrated", found.reliability_calibrated, found.ece_calibrated))
+    calibration = evidence.calibration
+    parts = [("as predicted", calibration.reliability, calibration.ece)]
+    if calibration.fitted:
+        parts.append(("calibrated", calibration.reliability_calibrated, calibration.ece_calibrated))
     made = figure(4.3 * len(parts), 4.3, theme)
     panels = made.subplots(1, len(parts), squeeze=False, sharey=True)[0]
     for axes, (name, bins, error) in zip(panels, parts, strict=True):
         _reliability(axes, bins, theme)
         title = f"{name.capitalize()}: mean gap {error.value:.3f}"
-        dress(axes, theme, title=title, x=found.of, y="came true" if axes is panels[0] else "", grid="both")
+        dress(axes, theme, title=title, x=calibration.of, y="came true" if axes is panels[0] else "", grid="both")
     return png(made)
 
 
 def _reliability(axes: Axes, bins: Sequence[ReliabilityBin], theme: Theme) -> None:
     axes.plot([0, 1], [0, 1], color=theme.contrast, linewidth=1.2, linestyle=DASHED)
-    most = max(each.predictions for each in bins)
-    for each in bins:
-        axes.plot([each.probability] * 2, [each.rate.low, each.rate.high], color=theme.mark, linewidth=2, alpha=0.6)
-        size = 3 + 8 * (each.predictions / most) ** 0.5
-        axes.plot(each.probability, each.rate.value, "o", color=theme.mark, markersize=size)
+    most = max(step.predictions for step in bins)
+    for step in bins:
+        axes.plot([step.probability] * 2, [step.rate.low, step.rate.high], color=theme.mark, linewidth=2, alpha=0.6)
+        size = 3 + 8 * (step.predictions / most) ** 0.5
+        axes.plot(step.probability, step.rate.value, "o", color=theme.mark, markersize=size)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
 
 
@@ -80,10 +79,10 @@ def abstention(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     left, right = made.subplots(1, 2, sharex=True)
     colour = theme.mark
     for axes, name in ((left, "accuracy"), (right, "uar")):
-        found = [getattr(point, name) for point in points]
-        low, high = [each.low for each in found], [each.high for each in found]
+        measured = [getattr(point, name) for point in points]
+        low, value, high = ([getattr(interval, end) for interval in measured] for end in ("low", "value", "high"))
         axes.fill_between(coverage, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(coverage, [each.value for each in found], "o-", color=colour, markersize=3.5, linewidth=1.8)
+        axes.plot(coverage, value, "o-", color=colour, markersize=3.5, linewidth=1.8)
         axes.set(xlim=(1.02, 0), ylim=(-0.02, 1.02))
     left.plot(
         coverage, [point.majority_rate for point in points], color=theme.contrast, linestyle=DASHED, linewidth=1.4

@@ -73,24 +73,26 @@ def common_scale(sets: Sequence[Imaged], seconds: float = SECONDS) -> Scale:
     db = {}
     for kind in ("spectrogram", "mel"):
         shown = [
-            _excerpt(one, kind, index, start, seconds).ravel() for one in sets for index, start in enumerate(starts)
+            _excerpt(imaged, kind, index, start, seconds).ravel()
+            for imaged in sets
+            for index, start in enumerate(starts)
         ]
         low, high = np.percentile(np.concatenate(shown), [5, 99.9])
         db[kind] = (float(np.floor(low / STEP_DB) * STEP_DB), float(np.ceil(high / STEP_DB) * STEP_DB))
     top = {
-        "spectrogram": max(one.spec.sample_rate_hz for one in sets) / 2,
-        "mel": max(one.spec.fmax_hz for one in sets),
+        "spectrogram": max(imaged.spec.sample_rate_hz for imaged in sets) / 2,
+        "mel": max(imaged.spec.fmax_hz for imaged in sets),
     }
-    return Scale(top, db, max(one.rows.arrays["mfcc"].shape[1] for one in sets), starts, seconds)
+    return Scale(top, db, max(imaged.rows.arrays["mfcc"].shape[1] for imaged in sets), starts, seconds)
 
 
-def feature_set_images(one: Imaged, scale: Scale, names: Sequence[str], theme: Theme = LIGHT) -> bytes:
+def feature_set_images(imaged: Imaged, scale: Scale, names: Sequence[str], theme: Theme = LIGHT) -> bytes:
     """Draw spectrogram, mel and MFCC (rows) of each example recording (columns), called ``names``."""
     made = figure(9.6, 5.2, theme)
     grid = made.subplots(len(IMAGES), len(names), squeeze=False, sharex="col")
     for row, (kind, label) in enumerate(IMAGES.items()):
         for column in range(len(names)):
-            _draw(grid[row, column], one, kind, column, scale)
+            _draw(grid[row, column], imaged, kind, column, scale)
             title = names[column] if row == 0 else ""
             last = row == len(IMAGES) - 1
             dress(grid[row, column], theme, title=title, x="time (s)" if last else "", y="" if column else _axis(kind))
@@ -103,9 +105,9 @@ def overview(sets: Sequence[Imaged], index: int, name: str, theme: Theme = LIGHT
     shown, scale = sets[:MOST_IN_OVERVIEW], common_scale(sets, OVERVIEW_SECONDS)
     made = figure(5.2, 0.7 + 1.35 * len(shown), theme)
     grid = made.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
-    for row, one in enumerate(shown):
-        _draw(grid[row], one, "mel", index, scale, most=OVERVIEW_COLUMNS)
-        title = f"{one.name}: recording {name}" if row == 0 else one.name
+    for row, imaged in enumerate(shown):
+        _draw(grid[row], imaged, "mel", index, scale, most=OVERVIEW_COLUMNS)
+        title = f"{imaged.name}: recording {name}" if row == 0 else imaged.name
         dress(grid[row], theme, title=title, x="time (s)" if row == len(shown) - 1 else "", y=_axis("mel"))
     _bar(made, list(grid), "mel", IMAGES["mel"], scale, theme)
     return png(made)
@@ -119,29 +121,30 @@ def _loudest_s(level_db: NDArray, hop_s: float, seconds: float) -> float:
     return float(np.argmax(sums[window:] - sums[:-window])) * hop_s
 
 
-def _excerpt(one: Imaged, kind: str, index: int, start_s: float, seconds: float) -> NDArray[np.float32]:
-    first = round(start_s / one.hop_s)
-    values = one.rows.of(kind, index).astype(np.float32)
+def _excerpt(imaged: Imaged, kind: str, index: int, start_s: float, seconds: float) -> NDArray[np.float32]:
+    first = round(start_s / imaged.hop_s)
+    values = imaged.rows.of(kind, index).astype(np.float32)
     if kind == "mfcc":  # by itself, each coefficient is of another size
         values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-6)
-    return values[first : first + round(seconds / one.hop_s)]
+    return values[first : first + round(seconds / imaged.hop_s)]
 
 
-def _draw(axes: Axes, one: Imaged, kind: str, index: int, scale: Scale, most: int = 10**6) -> None:
+def _draw(axes: Axes, imaged: Imaged, kind: str, index: int, scale: Scale, most: int = 10**6) -> None:
     """Draw an excerpt of one kind of one recording; frames are averaged until at most ``most`` are left."""
     start_s = scale.starts_s[index]
-    values = _excerpt(one, kind, index, start_s, scale.seconds)
-    left = (round(start_s / one.hop_s) - 0.5) * one.hop_s
-    right = left + len(values) * one.hop_s
+    values = _excerpt(imaged, kind, index, start_s, scale.seconds)
+    left = (round(start_s / imaged.hop_s) - 0.5) * imaged.hop_s
+    right = left + len(values) * imaged.hop_s
     starts = np.arange(0, len(values), -(-len(values) // most))
     values = np.add.reduceat(values, starts) / np.diff(starts, append=len(values))[:, None]
     if kind == "mfcc":
         image, bottom, top, limit = values.T, -0.5, values.shape[1] - 0.5, scale.coefficients - 0.5
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     else:
-        image, bottom, top = _by_hertz(values, one.spec, kind, scale.top_hz[kind]), 0.0, float(_mel(scale.top_hz[kind]))
+        top_hz = scale.top_hz[kind]
+        image, bottom, top = _by_hertz(values, imaged.spec, kind, top_hz), 0.0, float(_mel(top_hz))
         limit = top
-        _tick_hertz(axes, scale.top_hz[kind])
+        _tick_hertz(axes, top_hz)
     axes.imshow(
         image,
         interpolation="nearest",

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
-from cry_pipeline.reports.figures.style import LIGHT, Theme, dress, figure, png
+from cry_pipeline.reports.figures.style import DASHED, LIGHT, Theme, dress, figure, png
 
 ROW_INCHES = 0.32
 
@@ -46,18 +46,15 @@ def class_recall(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     made = figure(6.4, 1.3 + 0.42 * len(classes), theme)
     axes = made.subplots()
     for row, name in enumerate(classes):
-        found = evidence.per_class[name].recall
-        if found is not None:
-            axes.plot([found.low, found.high], [row, row], color=theme.mark, linewidth=2.5, solid_capstyle="round")
-            axes.plot(found.value, row, "o", color=theme.mark, markersize=7, clip_on=False)
-            axes.text(1.03, row, f"{found.value:.2f}", va="center", fontsize=9, color=theme.ink)
-    axes.axvline(1 / len(classes), color=theme.contrast, linewidth=1.2, linestyle=(0, (4, 3)))
+        recall = evidence.per_class[name].recall
+        if recall is not None:
+            axes.plot([recall.low, recall.high], [row, row], color=theme.mark, linewidth=2.5, solid_capstyle="round")
+            axes.plot(recall.value, row, "o", color=theme.mark, markersize=7, clip_on=False)
+            axes.text(1.03, row, f"{recall.value:.2f}", va="center", fontsize=9, color=theme.ink)
+    axes.axvline(1 / len(classes), color=theme.contrast, linewidth=1.2, linestyle=DASHED)
     axes.text(1 / len(classes), -0.72, " guessing evenly", fontsize=8, color=theme.contrast, va="center")
-    support = [evidence.per_class[name] for name in classes]
-    labels = [
-        f"{_plain(name)} ({held.recordings} of {held.donors} donors)"
-        for name, held in zip(classes, support, strict=True)
-    ]
+    support = {name: evidence.per_class[name] for name in classes}
+    labels = [f"{_plain(name)} ({tested.recordings} of {tested.donors} donors)" for name, tested in support.items()]
     axes.set_yticks(range(len(classes)), labels)
     axes.set_ylim(len(classes) - 0.5, -1)
     axes.set_xlim(-0.02, 1.02)
@@ -82,7 +79,7 @@ def roc(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     area, positive = evidence.metrics["auc"], evidence.classes[1]
     made = figure(4.8, 4.6, theme)
     axes = made.subplots()
-    axes.plot([0, 1], [0, 1], color=theme.contrast, linewidth=1.2, linestyle=(0, (4, 3)), label="guessing")
+    axes.plot([0, 1], [0, 1], color=theme.contrast, linewidth=1.2, linestyle=DASHED, label="guessing")
     for number, curve in enumerate(curves):
         axes.plot(
             false, curve, color=theme.mark, linewidth=0.9, alpha=0.35, label=None if number else "one fold's model"
@@ -111,7 +108,7 @@ def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
         for row, found in enumerate(group):
             _interval(axes, row, found, theme)
         first = group[0]
-        axes.axvline(first.chance, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.axvline(first.chance, color=theme.muted, linewidth=1.2, linestyle=DASHED)
         axes.set_yticks(range(len(group)), labels_of(group))
         axes.set(xlim=(0, 1), ylim=(len(group) - 0.5, -0.6))
         title = f"{cohort}: {first.recordings} recordings of {first.donors} donors"

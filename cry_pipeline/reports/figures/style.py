@@ -14,6 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 DPI = 144
+DASHED = (0, (4, 3))
 COLOURS = 256
 """With these, figures of at most 8 × 5 inches stay below 60 kB: Dagster's event log keeps them for ever."""
 
