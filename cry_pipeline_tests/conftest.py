@@ -11,7 +11,7 @@ import pytest
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.buckets import make_bucket, s3_service
 
-pytest_plugins = ["cry_pipeline_tests.evaluation.made_up"]
+pytest_plugins = ["cry_pipeline_tests.evaluation.made_up", "cry_pipeline_tests.orchestration.installations"]
 
 CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
 WITHOUT_TORCH = bool(os.environ.get("CRY_PIPELINE_WITHOUT_TORCH"))

@@ -21,7 +21,7 @@ from cry_pipeline.orchestration.dead_runs import process_of
 from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.faults.conftest import FULL
-from cry_pipeline_tests.orchestration.conftest import shrunk_catalog
+from cry_pipeline_tests.orchestration.installations import shrunk_catalog
 from cry_pipeline_tests.processes import heed_ctrl_c, is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(not FULL, reason="minutes; with CRY_PIPELINE_FAULTS=full")

@@ -19,7 +19,7 @@ from cry_pipeline.orchestration.conditions import ATTEMPTS
 from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.training import runs
-from cry_pipeline_tests.orchestration.conftest import Installation
+from cry_pipeline_tests.orchestration.installations import Installation
 from cry_pipeline_tests.orchestration.test_materialization import counts, stale
 
 MONDAY = dt.datetime(2026, 11, 23, 4, 0, tzinfo=dt.UTC)

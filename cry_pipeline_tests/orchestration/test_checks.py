@@ -21,7 +21,7 @@ from cry_pipeline.orchestration.checks import (
 from cry_pipeline.orchestration.launch import QUIET, RunFailedError, materialize
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline_tests.features.store.looks import folder_of
-from cry_pipeline_tests.orchestration.conftest import REFUSED
+from cry_pipeline_tests.orchestration.installations import REFUSED
 
 
 def outcome(check: dg.AssetChecksDefinition, installation) -> dg.AssetCheckResult:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.orchestration.asset_keys import CHAMPION, INVENTORY
-from cry_pipeline_tests.orchestration.conftest import Installation
+from cry_pipeline_tests.orchestration.installations import Installation
 from cry_pipeline_tests.orchestration.test_automation import A_DONATION_BYTES, donate, home_bytes, ingest
 from cry_pipeline_tests.processes import wait_until
 

@@ -22,7 +22,7 @@ from cry_pipeline.orchestration.launch import QUIET, materialize
 from cry_pipeline.orchestration.records import is_current, last_made
 from cry_pipeline.reports.leaderboard import read_leaderboard
 from cry_pipeline.reports.pages import PAGES
-from cry_pipeline_tests.orchestration.conftest import EXPERIMENTS, FOLDS, RecordedRun
+from cry_pipeline_tests.orchestration.installations import EXPERIMENTS, FOLDS, RecordedRun
 
 REPORTS = ("leaderboard", "model_comparison", "leakage_ladder", "hybrid_ablation", "experiments", "site")
 

@@ -1,25 +1,24 @@
-"""A materialized installation on a tiny synthetic corpus and a shrunk copy of the packaged catalog."""
+"""A materialized installation on a tiny synthetic corpus and a shrunk copy of the packaged catalog.
+
+A plugin of the tests, not a conftest: the tests of the README use it, too. So nothing heavy is imported with it.
+"""
 
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dagster as dg
-import numpy as np
 import pytest
-import soundfile
 import yaml
 from filelock import FileLock
 
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
-from cry_pipeline.corpus.synthetic.files import TINY, generate_corpus
-from cry_pipeline.definitions import build_definitions
-from cry_pipeline.orchestration.instance import open_instance
-from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.settings import Settings
-from cry_pipeline_tests.conftest import NO_TORCH, WITHOUT_TORCH
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 EXPERIMENTS = {
     "cleaned_majority_donor_grouped": "default",
@@ -52,19 +51,25 @@ class Installation:
     settings: Settings
 
     @property
-    def definitions(self) -> dg.Definitions:
+    def definitions(self) -> "dg.Definitions":
         """Loaded anew at each call, as a code location is after its catalog was edited."""
+        from cry_pipeline.definitions import build_definitions
+
         return build_definitions(self.settings)
 
-    def run(self, job: str = "everything") -> dg.ExecuteInProcessResult:
+    def run(self, job: str = "everything") -> "dg.ExecuteInProcessResult":
         """Run a job on the installation's instance; failures are in the result."""
+        from cry_pipeline.orchestration.launch import QUIET
+
         with self.instance() as instance:
             return self.definitions.resolve_job_def(job).execute_in_process(
                 instance=instance, run_config=QUIET, raise_on_error=False
             )
 
-    def instance(self) -> dg.DagsterInstance:
+    def instance(self) -> "dg.DagsterInstance":
         """Open the installation's instance."""
+        from cry_pipeline.orchestration.instance import open_instance
+
         return open_instance(self.settings)
 
     def edit_catalog(self, section: str, **entries: dict) -> None:
@@ -103,6 +108,9 @@ def shrunk_catalog(folder: Path) -> Path:
 
 def lay_in(inbox: Path) -> None:
     """Put two donations into ``inbox``: an odd recording that is taken, and one that is refused."""
+    import numpy as np
+    import soundfile
+
     inbox.mkdir(parents=True)
     loud = np.random.default_rng(0).normal(0, 0.1, 15_000).astype(np.float32)
     soundfile.write(inbox / ODD, np.stack([loud, loud], axis=1), 11_025, format="WAV", subtype="FLOAT")
@@ -112,6 +120,8 @@ def lay_in(inbox: Path) -> None:
 @pytest.fixture(scope="session")
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic corpus to read from."""
+    from cry_pipeline.corpus.synthetic.files import TINY, generate_corpus
+
     return generate_corpus(tmp_path_factory.mktemp("corpora") / "tiny", **TINY)
 
 
@@ -120,7 +130,7 @@ class RecordedRun:
     """What the instance recorded of a run: whichever process ran it, any other can ask."""
 
     success: bool
-    events: list[dg.DagsterEvent]
+    events: "list[dg.DagsterEvent]"
 
     @classmethod
     def last_of(cls, installation: Installation) -> "RecordedRun":
@@ -129,10 +139,12 @@ class RecordedRun:
             events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
         return cls(run.is_success, [event for event in events if event is not None])
 
-    def get_asset_materialization_events(self) -> list[dg.DagsterEvent]:
+    def get_asset_materialization_events(self) -> "list[dg.DagsterEvent]":
         return [event for event in self.events if event.is_step_materialization]
 
-    def get_asset_check_evaluations(self) -> list[dg.AssetCheckEvaluation]:
+    def get_asset_check_evaluations(self) -> "list[dg.AssetCheckEvaluation]":
+        import dagster as dg
+
         checks = dg.DagsterEventType.ASSET_CHECK_EVALUATION
         return [event.asset_check_evaluation_data for event in self.events if event.event_type is checks]
 
@@ -143,6 +155,9 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, R
 
     Made once for all processes that share the tests: it takes more than a minute.
     """
+    from cry_pipeline.corpus.synthetic.files import TINY, generate_corpus
+    from cry_pipeline_tests.conftest import NO_TORCH, WITHOUT_TORCH
+
     if WITHOUT_TORCH:
         pytest.skip(NO_TORCH)
     base = tmp_path_factory.getbasetemp()
