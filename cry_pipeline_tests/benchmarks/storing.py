@@ -96,7 +96,7 @@ def reads(folder: Path) -> Iterator[Figure]:
         yield ratio(
             f"random batches of {BATCH} from one part of {COHORT}, per {name}: zarr-python",
             best["theirs"] / best["ours"],
-            10,
+            5,
             f"{clips / best['ours']:.0f} and {clips / best['theirs']:.0f} clips per {name}",
         )
     whole = median_s(lambda _: FeatureStore.open(folder / "reads", NATIVE).of(Stated()).read(ids, PER_FRAME), 5)

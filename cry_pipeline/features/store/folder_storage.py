@@ -1,6 +1,7 @@
 """A feature store in a folder of this machine: what is written is still there after the power fails.
 
-Belongs here: fsync, and the one atomic rename. Does not: what is in the files (encoding.py, shards.py).
+Belongs here: fsync, the one atomic rename, and reading through TensorStore. Does not: what is in the files
+(encoding.py).
 """
 
 import logging
@@ -12,10 +13,12 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cry_pipeline.artefacts import make_folder, sync
 from cry_pipeline.features.store.rows import FeatureStoreError
-from cry_pipeline.features.store.shards import ShardedArray
 from cry_pipeline.features.store.storage import INDEX, PARTS, QUARANTINE, READERS_S, TEMPORARY
 
 LOG = logging.getLogger("cry_pipeline")
@@ -112,8 +115,8 @@ class FolderStorage:
     def sizes(self, path: str) -> dict[str, int]:
         """Return the bytes of each file below the folder ``path``, by its path from there."""
         folder = self.root / path
-        found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-        return {file.relative_to(folder).as_posix(): _bytes(file) for file in found}
+        files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+        return {file.relative_to(folder).as_posix(): _bytes(file) for file in files}
 
     def leftovers(self, age_s: float) -> list[str]:
         """Return what lies in ``tmp/`` and has not been changed for ``age_s`` seconds."""
@@ -125,9 +128,36 @@ class FolderStorage:
         folders = (self.root, self.root / PARTS, self.root / TEMPORARY)
         return any(folder.exists() and _age_s(folder) < age_s for folder in folders)
 
-    def open_array(self, path: str) -> ShardedArray:
+    def open_array(self, path: str) -> "_Array":
         """Return the array at ``path``."""
-        return ShardedArray(self.root / path)
+        return _Array(self.root / path)
+
+
+class _Array:
+    """See :class:`~cry_pipeline.features.store.storage.StoredArray`."""
+
+    def __init__(self, folder: Path) -> None:
+        import tensorstore
+
+        self._opened: Any = tensorstore.open(
+            {
+                "driver": "zarr3",
+                "kvstore": {"driver": "file", "path": f"{folder.resolve()}/"},
+                # By default a missing chunk reads as the fill value.
+                "fill_missing_data_reads": False,
+            },
+            read=True,
+        ).result()
+        self.shape = tuple(self._opened.shape)
+        self.dtype = self._opened.dtype.name
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Return the rows of each of ``ranges``; a chunk that several of them lie in is read once."""
+        import tensorstore
+
+        with tensorstore.Batch() as batch:
+            rows = [self._opened[start:stop].read(batch=batch) for start, stop in ranges]
+        return [np.asarray(values.result()) for values in rows]
 
 
 def replace_file(path: Path, content: bytes, temporary: Path) -> None:
