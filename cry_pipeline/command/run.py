@@ -33,9 +33,11 @@ def run(
     """
     where = settings()
     log_to_terminal()
+    from cry_pipeline.allocation import keep_freed_memory
     from cry_pipeline.definitions import build_definitions
     from cry_pipeline.orchestration.launch import materialize
 
+    keep_freed_memory()
     count = materialize(build_definitions(where), where, select, study=study, wait_s=wait)
     typer.echo(f"{count} assets materialized under {where.data}.")
     for name in ("leaderboard", "feature_sets"):

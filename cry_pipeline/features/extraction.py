@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
@@ -154,7 +153,6 @@ def extract_all(
         largest = BATCH_SAMPLES[torch.device(device).type]
         batches = grouped(sound, _longest, most=batch_recordings, largest=largest)
         with _one_torch_thread():
-            keep_freed_memory()
             computed = in_threads(compute, batches, workers=workers, ahead=workers)
             for _ in in_threads(_commit, _parts(computed, sets), workers=1, ahead=1):
                 pass

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import check_captured_interrupt
 
+from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.orchestration.dead_runs import process_tag
 from cry_pipeline.orchestration.lock import write_alone
 
@@ -36,7 +37,8 @@ class OneWriter(dg.Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        """Say which process this is, wait for the lock, execute."""
+        """Say which process this is, wait for the lock, execute; all in the run's own process."""
+        keep_freed_memory()
         run, instance = plan_context.dagster_run, plan_context.instance
         instance.add_run_tags(run.run_id, process_tag())
         what = f"run {run.run_id[:8]} of job {run.job_name}"

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.training.fold_folders import write_fold
 from cry_pipeline.training.models import FitSettings, FittedModel
 from cry_pipeline.training.provenance import environment
@@ -61,7 +60,6 @@ class FoldTraining:
         Raises:
             RunError: the model's answers are no probabilities; the fold is not kept.
         """
-        keep_freed_memory()
         started, clock = datetime.now(UTC), time.perf_counter()
         train_ids, test_ids = _sides(self.folds, key)
         train, test = rows.take(train_ids), rows.take(test_ids)

@@ -41,9 +41,11 @@ def main() -> int:
     args = parser.parse_args()
     corpus = os.environ.get("CRY_PIPELINE_CORPUS")
 
+    from cry_pipeline.allocation import keep_freed_memory
     from cry_pipeline_tests.benchmarks import computing, storing, training
     from cry_pipeline_tests.benchmarks.measuring import machine, table
 
+    keep_freed_memory()
     logging.getLogger("cry_pipeline").setLevel(logging.WARNING)
     figures = []
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import decode, load_samples
 from cry_pipeline.corpus.sources import Roots
@@ -59,7 +58,6 @@ def _numbered(wav: bytes, number: int) -> bytes:
 
 def measures(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
     """Yield all figures of this room."""
-    keep_freed_memory()
     torch.set_num_threads(1)
     yield from from_samples(paths[:: max(1, len(paths) // 64)])
     yield from from_files(paths[:: max(1, len(paths) // 64)])
