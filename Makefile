@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIPELINE := $(VENV)/.installed-pipeline
 DEV := $(VENV)/.installed-dev
 ON_LOWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds evaluation training inference reports)
-ON_NEWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds orchestration deploy) $(wildcard cry_pipeline_tests/test_*.py)
+ON_NEWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds evaluation reports orchestration command guards deploy) $(wildcard cry_pipeline_tests/test_*.py)
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
@@ -42,11 +42,11 @@ test-lowest: ## Run the tests of what computes with the lowest versions that pyp
 	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)-lowest --extra dev --lowest
 	@$(VENV)-lowest/bin/pytest -n $(CORES) --dist worksteal $(ON_LOWEST)
 
-test-newest: ## Run the tests that need no torch on the newest other Python found (where there is one)
+test-newest: ## Run the tests that need no torch, and the base, on the newest other Python found (where there is one)
 	@code=0; $(PYTHON) cry_pipeline/deploy/install.py $(VENV)-newest --extra dev --newest-without-torch || code=$$?; \
 	if [ $$code -eq 3 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; \
 	$(VENV)-newest/bin/python --version; \
-	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest -n $(CORES) --dist worksteal $(ON_NEWEST)
+	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest -m "not daemon" -n $(CORES) --dist worksteal $(ON_NEWEST)
 
 faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults

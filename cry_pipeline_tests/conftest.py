@@ -22,7 +22,7 @@ NO_TORCH = "torch is not installed in this environment"
 class _SkipWhatNeedsTorch(MetaPathFinder):
     """Makes `import torch` skip the module or test that leads to it; for others torch is simply not there."""
 
-    USERS = frozenset({"cry_pipeline", "cry_pipeline_tests", "pytorch_lightning", "torchmetrics"})
+    USERS = frozenset({"cry_pipeline", "cry_pipeline_tests", "lightning_fabric", "pytorch_lightning", "torchmetrics"})
 
     def find_spec(self, name: str, path: object, target: object = None) -> None:
         if name == "torch" and self._importer() in self.USERS:
