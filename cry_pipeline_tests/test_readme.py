@@ -170,6 +170,19 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
+def test_readme_leads_to_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text]
+
+
+def test_page_on_architecture_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "cry_pipeline"
+    rooms = [f"{path.parent.name}/" for path in package.rglob("__init__.py") if path.parent != package]
+    floor = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    assert not [name for name in (*rooms, *floor) if name not in text]
+
+
 def _inline(page: Path) -> list[str]:
     """Return what stands between backticks, and the lines of blocks of commands that are not run."""
     text = page.read_text(encoding="utf-8")
