@@ -74,6 +74,8 @@ def list_files(folder: Path, base: Path, *, sidecars: bool) -> Iterator[Found | 
         except OSError as error:
             yield from _unlisted(parent, prefix, error, first=parent == folder)
             continue
+        if not entries and parent != folder:
+            yield LeftAside(prefix, "an empty folder")
         told, taken = _sidecars(entries) if sidecars else {}, set()
         for entry in entries:
             path, why = prefix + printable(entry.name), _why_left_aside(entry)

@@ -294,6 +294,12 @@ def test_folder_called_like_a_recording_is_a_folder(filled):
     assert refused(filled) == {}
 
 
+def test_empty_folder_is_left_aside(filled):
+    (filled.roots.inbox / "today/empty.wav").mkdir(parents=True)
+    (filled.roots.corpus / ANDROID / "old").mkdir(parents=True)
+    assert aside(filled) == {"today/empty.wav/": "an empty folder", f"{ANDROID}/old/": "an empty folder"}
+
+
 def test_longest_name_there_can_be_is_listed(filled):
     """With ``.json`` behind it, it is longer than a name may be."""
     name = "a" * 248 + ".wav"
