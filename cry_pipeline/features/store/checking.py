@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from cry_pipeline.features.store.failures import FAILURES, mend_failures
-from cry_pipeline.features.store.parts import Part
+from cry_pipeline.features.store.parts import NewerFormatError, Part
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import DESCRIPTION, FeatureStore
 
@@ -35,7 +35,7 @@ def set_aside_damaged(store: FeatureStore) -> dict[str, str]:
         What was wrong, by part.
 
     Raises:
-        OSError: as :func:`verify`.
+        NewerFormatError, OSError: as :func:`verify`.
     """
     store.require_writable()
     store.forget_parts()  # what was loaded before may have been damaged since
@@ -48,6 +48,7 @@ def verify(store: FeatureStore) -> VerifyReport:
     """Check every byte of every part; move bad parts to ``quarantine/``, so that their rows are missing again.
 
     Raises:
+        NewerFormatError: a later version wrote a part, which stays.
         OSError: a file cannot be read here and now (no permission, too few descriptors): its part stays.
     """
     store.require_writable()
@@ -74,6 +75,8 @@ def _set_aside(
             part = known.get(name) or store.index.load(name)
             wrong = find(part)
             checked += sum(part.sizes.values())
+        except NewerFormatError:
+            raise
         except FeatureStoreError as error:
             wrong = [str(error)]
         if wrong and store.storage.set_aside(name):

@@ -24,9 +24,14 @@ FORMAT = 3
 """Raised when ``part.json`` or the files that it names change their form; parts of another format are refused.
 
 (Parts of format 2 said nothing about the samples they were computed from. None lies under a digest of today.)"""
+UPDATE = "update cry-pipeline to read it, or keep this version's features in another CRY_PIPELINE_DATA"
 REPAIR = "`cry-pipeline store verify` sets bad parts aside; then materialize the feature set again"
 DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EISDIR, errno.ENOTDIR})
 """Errors of a file that is lost or cannot be read by anyone; others, as of too few descriptors, are of the reader."""
+
+
+class NewerFormatError(FeatureStoreError):
+    """A part was written by a later version: nothing is wrong with it, and this version leaves it where it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,7 @@ class Part:
         """Read the ``part.json`` of the visible part ``name``.
 
         Raises:
+            NewerFormatError: a later version wrote it.
             FeatureStoreError: it is missing, is not what was written, or is of another feature set.
             OSError: it cannot be read here and now, which says nothing about the part.
         """
@@ -87,8 +93,9 @@ class Part:
             raise FeatureStoreError(f"part {name}: {INDEX} is not what was written; {REPAIR}")
         try:
             index = json.loads(content)
-            if (found := index["format"]) != FORMAT:
-                raise FeatureStoreError(f"part {name}: has format {found}, and this version reads {FORMAT}; {REPAIR}")
+            if (written := index["format"]) != FORMAT:
+                error, way_out = (NewerFormatError, UPDATE) if written > FORMAT else (FeatureStoreError, REPAIR)
+                raise error(f"part {name}: has format {written}, and this version reads {FORMAT}; {way_out}")
             part = cls.described(storage, path, name, index)
         except (ValueError, TypeError, LookupError) as error:  # under its own name, but written by something else
             raise FeatureStoreError(f"part {name}: {INDEX} is none of ours ({error!r}); {REPAIR}") from error
@@ -158,11 +165,11 @@ class Part:
         Raises:
             OSError: the storage cannot be asked here and now, which says nothing about the part.
         """
-        found = self.storage.sizes(self.path)
+        there = self.storage.sizes(self.path)
         return [
-            f"{path} is lost" if path not in found else f"{path} has {found[path]} bytes, and was written with {size}"
+            f"{path} is lost" if path not in there else f"{path} has {there[path]} bytes, and was written with {size}"
             for path, size in self.sizes.items()
-            if found.get(path) != size
+            if there.get(path) != size
         ]
 
     def faults(self) -> list[str]:
@@ -196,9 +203,9 @@ class Part:
             raise self._error(kind, f"cannot be opened ({error})") from error
         if array is None:
             raise self._error(kind, "has a zarr.json that is not what was written")
-        found = {"shape": list(array.shape), "dtype": array.dtype}
-        if found != expected:
-            raise self._error(kind, f"is {found}, but {INDEX} says {expected}")
+        opened = {"shape": list(array.shape), "dtype": array.dtype}
+        if opened != expected:
+            raise self._error(kind, f"is {opened}, but {INDEX} says {expected}")
         self._opened[kind] = array
         return array
 

@@ -14,7 +14,7 @@ from zarr.storage import MemoryStore
 
 from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.store import folder_storage
-from cry_pipeline.features.store.checking import set_aside_damaged, verify
+from cry_pipeline.features.store.checking import set_aside_damaged
 from cry_pipeline.features.store.encoding import encode
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
@@ -134,14 +134,6 @@ def test_array_that_differs_from_part_json_is_refused(store: FeatureStore, make_
     with pytest.raises(FeatureStoreError, match=f"part {name}: mel is .* but part.json says"):
         store.read(["a"], ["mel"])
     store.read(["a"], ["mfcc"])
-
-
-def test_part_of_another_format_is_refused(store: FeatureStore, make_rows) -> None:
-    folder = folder_of(store) / "parts" / store.write(make_rows(a=3))
-    name = _rewrite_part_json(folder, lambda index: index.update(format=1))
-    with pytest.raises(FeatureStoreError, match=f"part {name}: has format 1, and this version reads 3"):
-        store.read(["a"], ["mel"])
-    assert list(verify(store).faults) == [name]
 
 
 def test_part_that_something_else_wrote_is_said_and_set_aside(store: FeatureStore, make_rows) -> None:
