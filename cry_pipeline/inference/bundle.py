@@ -86,7 +86,6 @@ class TargetFiles:
     labels: Labels
     rule: AnswerRule
     evidence: EvidenceSummary
-    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,6 @@ def _target(folder: Path, target: Target, contents: Mapping[str, bytes]) -> Targ
             Labels.model_validate_json(part[LABELS]),
             AnswerRule.model_validate_json(part[CALIBRATION]),
             EvidenceSummary.model_validate_json(part[EVIDENCE]),
-            json.loads(contents[f"{target}/{PROVENANCE}"]),
         )
     except (KeyError, ValueError) as error:
         raise BundleError(

@@ -44,10 +44,6 @@ class RunReference(BaseModel):
     left_out: dict[str, str]
     machine: dict[str, str]
 
-    def folder(self, runs: Path) -> Path:
-        """Return where its folds are."""
-        return run_folder(self.experiment, self.digest, runs)
-
 
 def run_folder(experiment: str, digest: str, runs: Path) -> Path:
     """Return where the run with this digest is kept: ``<runs>/<experiment>/<first 16 digits>``."""

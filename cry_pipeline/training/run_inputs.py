@@ -5,8 +5,9 @@ Belongs here: getting them, once for all folds. Does not: which rows a fold may 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,27 @@ from cry_pipeline.training.run_images import resident_kinds, with_images
 if TYPE_CHECKING:
     from cry_pipeline.features.store.rows import FeatureRows
     from cry_pipeline.training.run_images import FeatureReader
+
+
+@dataclass(frozen=True)
+class RunFeatures:
+    """What a run is told of features.
+
+    Args:
+        digest: of the feature set.
+        arrays: those named in the model's ``inputs`` for the recordings of the folds, or a function that reads some of
+            them, so that not all need be in memory at once; None where the model has no inputs. Where the folds hold
+            copies, ``spectrogram`` is read too, of which they are made.
+        rows: the store's data version of the rows that ``arrays`` has of these recordings.
+        parts: the store's snapshot that ``arrays`` are read from; noted in the provenance, not in the digest.
+        left_out: recordings that have no features and never will, and why: neither trained on nor tested.
+    """
+
+    digest: str
+    arrays: FeatureRows | FeatureReader | None = None
+    rows: str | None = None
+    parts: Sequence[str] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def metadata_digest(columns: Sequence[str], folds: pd.DataFrame, metadata: pd.DataFrame | None) -> dict[str, str]:
@@ -36,7 +58,7 @@ def metadata_digest(columns: Sequence[str], folds: pd.DataFrame, metadata: pd.Da
 def reader_of(features: FeatureRows | FeatureReader | None) -> FeatureReader:
     """Return a function that reads features, by id and kind, from wherever they are."""
     if features is None:
-        raise TrainingDataError("The model reads features, and none were given; pass the store's, see `features`.")
+        raise TrainingDataError("The model reads features, and none were given; give RunFeatures the `arrays`.")
     if callable(features):
         return features
     return lambda ids, kinds: select(features, ids, kinds)

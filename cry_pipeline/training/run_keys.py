@@ -10,7 +10,6 @@ from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, ExperimentSpec
 from cry_pipeline.catalog.models import single_models
-from cry_pipeline.digests import digest
 from cry_pipeline.training.registry import COPIES_REVISION, revision_of
 
 if TYPE_CHECKING:
@@ -89,8 +88,3 @@ def run_parts(
         **({"machine": resolved.parts} if resolved else {}),
     }
     return {**keys.code_parts(stage_of(model), code_spec(experiment, catalog)), "inputs": inputs}
-
-
-def run_digest(*arguments: Any, **options: Any) -> str:
-    """Return the sha256 of :func:`run_parts`; runs with equal digests have equal predictions."""
-    return digest(**run_parts(*arguments, **options))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -26,12 +25,8 @@ from cry_pipeline.training.fold_training import FoldTraining, Key, RunError, fol
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.resolved import ON_A_CPU, Resolved, resolve
 from cry_pipeline.training.run_images import networks_of
-from cry_pipeline.training.run_inputs import reader_of, run_rows
+from cry_pipeline.training.run_inputs import RunFeatures, reader_of, run_rows
 from cry_pipeline.training.run_keys import run_parts
-
-if TYPE_CHECKING:
-    from cry_pipeline.features.store.rows import FeatureRows
-    from cry_pipeline.training.run_images import FeatureReader
 
 LOG = logging.getLogger("cry_pipeline")
 WORTH_PROCESSES_S = 6.0
@@ -93,15 +88,11 @@ def train_run(
     name: str,
     catalog: Catalog,
     folds: pd.DataFrame,
-    features: "FeatureRows | FeatureReader | None",
+    features: RunFeatures,
     *,
-    feature_digest: str,
     runs: Path,
     metadata: pd.DataFrame | None = None,
     settings: TrainingSettings = _DEFAULTS,
-    feature_parts: Sequence[str] = (),
-    feature_rows: str | None = None,
-    left_out: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Train the folds of experiment ``name`` that have not been trained before; return all folds' predictions.
 
@@ -112,16 +103,10 @@ def train_run(
     Args:
         name: experiment in ``catalog``.
         folds: recording_id, donor, label, repeat, fold of the experiment's cohort and protocol.
-        features: the arrays named in the model's ``inputs`` for these recordings, or a function that reads some of
-            them, so that not all need be in memory at once; may be None where the model has no inputs. Where ``folds``
-            hold copies, ``spectrogram`` is read too, of which they are made.
-        feature_digest: digest of the feature set.
+        features: of these recordings.
         runs: root folder of all runs.
         metadata: recording_id and the columns named in the model's ``metadata``; may be None where it has none.
         settings: how much of the machine may be used.
-        feature_parts: the store's snapshot that ``features`` was read from; noted in the provenance, not in the digest.
-        feature_rows: the store's data version of the rows that ``features`` has of these recordings.
-        left_out: recordings of ``folds`` that have no features and never will, and why: neither trained on nor tested.
 
     Raises:
         RunError: the experiment is unknown, or a class has no recording to learn from in some fold.
@@ -129,19 +114,43 @@ def train_run(
         TrainingDataError: labels and classes, or rows, features and metadata, do not fit together.
         ProcessDiedError: a process that trained a fold was killed.
     """
+    training = _prepared(name, catalog, folds, features, runs, metadata, settings)
+    training.run.mkdir(parents=True, exist_ok=True)
+    keys = _keys(training.folds)
+    done = {key: reusable(training.folder(key), training.digest) for key in keys}
+    missing = [key for key in keys if done[key] is None]
+    if missing:
+        done |= dict(_train(training, missing, catalog, features, metadata, settings))
+    reused = len(keys) - len(missing)
+    LOG.info("%s: computed=%s reused=%s folds", name, len(missing), reused)
+    reference = note_run(name, catalog, training.digest, training.parts["inputs"], training.left_out, runs)
+    predictions = pd.concat([done[key] for key in keys], ignore_index=True)
+    return RunResult(training.digest, training.run, len(missing), reused, predictions, reference)
+
+
+def _prepared(
+    name: str,
+    catalog: Catalog,
+    folds: pd.DataFrame,
+    features: RunFeatures,
+    runs: Path,
+    metadata: pd.DataFrame | None,
+    settings: TrainingSettings,
+) -> FoldTraining:
+    """Return what the folds of a run have in common; nothing is read or written yet."""
     if name not in catalog.experiments:
         raise RunError(f"There is no experiment {name!r}; the catalog has {', '.join(sorted(catalog.experiments))}.")
     experiment = catalog.experiments[name]
-    model, dropped = catalog.models[experiment.model], _dropped(name, folds, left_out or {})
-    folds = without(folds, dropped)
+    model, left_out = catalog.models[experiment.model], _left_out(name, folds, features.left_out)
+    folds = without(folds, left_out)
     _check_classes(folds, catalog.cohorts[experiment.cohort].classes)
     resolved = resolve(networks_of(model), settings.accelerator, settings.device)
     parts = run_parts(
-        experiment, catalog, folds, feature_digest, metadata, feature_rows=feature_rows, resolved=resolved
+        experiment, catalog, folds, features.digest, metadata, feature_rows=features.rows, resolved=resolved
     )
     whole = digest(**parts)
     folder = run_folder(name, whole, runs)
-    training = FoldTraining(
+    return FoldTraining(
         name=name,
         digest=whole,
         parts=parts,
@@ -150,19 +159,9 @@ def train_run(
         settings=settings.fit_settings(folder, resolved or ON_A_CPU),
         folds=folds,
         run=folder,
-        feature_parts=list(feature_parts),
-        left_out=dropped,
+        feature_parts=list(features.parts),
+        left_out=left_out,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    keys = _keys(folds)
-    done = {key: reusable(training.folder(key), whole) for key in keys}
-    missing = [key for key in keys if done[key] is None]
-    if missing:
-        done |= dict(_train(training, missing, catalog, features, metadata, settings))
-    LOG.info("%s: computed=%s reused=%s folds", name, len(missing), len(keys) - len(missing))
-    reference = note_run(name, catalog, training.digest, parts["inputs"], dropped, runs)
-    predictions = pd.concat([done[key] for key in keys], ignore_index=True)
-    return RunResult(whole, folder, len(missing), len(keys) - len(missing), predictions, reference)
 
 
 def read_run(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> pd.DataFrame:
@@ -175,26 +174,29 @@ def read_run(name: str, digest: str, folds: pd.DataFrame, runs: Path) -> pd.Data
     return pd.concat([read_fold(fold_folder(folder, key), digest) for key in _keys(folds)], ignore_index=True)
 
 
-def _dropped(name: str, folds: pd.DataFrame, left_out: Mapping[str, str]) -> dict[str, str]:
-    """Return those of ``left_out`` that are in ``folds``, and say so."""
-    own = {name: left_out[name] for name in recordings_of(folds["recording_id"]) if name in left_out}
-    if own:
-        first, why = next(iter(own.items()))
-        LOG.warning("%s: %s recordings have no features and are left out, first %s: %s", name, len(own), first, why)
-    return own
+def _left_out(name: str, folds: pd.DataFrame, without_features: Mapping[str, str]) -> dict[str, str]:
+    """Return those recordings of ``folds`` that have no features, with why, and say so."""
+    recordings = recordings_of(folds["recording_id"])
+    left_out = {recording: without_features[recording] for recording in recordings if recording in without_features}
+    if left_out:
+        first, why = next(iter(left_out.items()))
+        LOG.warning(
+            "%s: %s recordings have no features and are left out, first %s: %s", name, len(left_out), first, why
+        )
+    return left_out
 
 
 def _train(
     training: FoldTraining,
     keys: Sequence[Key],
     catalog: Catalog,
-    features: "FeatureRows | FeatureReader | None",
+    features: RunFeatures,
     metadata: pd.DataFrame | None,
     settings: TrainingSettings,
 ) -> Iterator[_Trained]:
     """Yield each fold of ``keys`` with its predictions; what all of them read is there once."""
     model, experiment = training.model, training.experiment
-    read = reader_of(features) if model.inputs else None
+    read = reader_of(features.arrays) if model.inputs else None
     if read is not None and copies.has_copies(training.folds):
         read = copies.copying(read, catalog.feature_sets[experiment.feature_set])
     workers = 1 if networks_of(model) and training.settings.on_gpu else settings.workers

@@ -22,6 +22,7 @@ from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.store.rows import samples_of
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.folds.splitting import make_folds
+from cry_pipeline.training.run_inputs import RunFeatures
 from cry_pipeline.training.runs import train_run
 
 MODEL = "logistic_regression"
@@ -57,9 +58,8 @@ class Laboratory:
     def evidence(self, protocol: str, cohort: pd.DataFrame | None = None) -> Evidence:
         """Return what a run under ``protocol`` shows, by the pipeline's own functions."""
         folds = make_folds(self.cohort if cohort is None else cohort, PROTOCOLS[protocol])
-        run = train_run(
-            protocol, self.catalog, folds, self.store.read, feature_digest=self.store.digest, runs=self.runs
-        )
+        features = RunFeatures(self.store.digest, self.store.read)
+        run = train_run(protocol, self.catalog, folds, features, runs=self.runs)
         provenance = Provenance.of(
             protocol, self.catalog, run_digest=run.digest, feature_digest=self.store.digest, sources=("synthetic",)
         )

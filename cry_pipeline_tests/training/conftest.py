@@ -10,8 +10,11 @@ import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
 from cry_pipeline.features.store.rows import FeatureRows
+from cry_pipeline.training.run_inputs import RunFeatures
 from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run
 from cry_pipeline_tests.training.made_up import REGRESSION, make_features, make_folds_frame
+
+FEATURES = ("feature_digest", "feature_rows", "feature_parts")
 
 
 @pytest.fixture
@@ -58,7 +61,10 @@ def train(catalog: Catalog, folds: pd.DataFrame, features: FeatureRows, tmp_path
     """Return train_run with defaults; any argument, and any setting, can be replaced."""
 
     def run(name: str = REGRESSION, **changes: Any) -> RunResult:
-        arguments = {"catalog": catalog, "folds": folds, "features": features, "feature_digest": "f"}
+        given: dict[str, Any] = {"digest": "f", "arrays": changes.pop("features", features)}
+        given |= {"left_out": changes.pop("left_out", {})}
+        given |= {name.removeprefix("feature_"): changes.pop(name) for name in FEATURES if name in changes}
+        arguments = {"catalog": catalog, "folds": folds, "features": RunFeatures(**given)}
         names = {field.name for field in fields(TrainingSettings)} & set(changes)
         settings: dict[str, Any] = {"accelerator": "cpu"} | {name: changes.pop(name) for name in names}
         arguments |= {"runs": tmp_path / "runs", "settings": TrainingSettings(**settings)} | changes

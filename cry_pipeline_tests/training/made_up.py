@@ -1,14 +1,23 @@
 """Made-up folds and features, in which the classes can be told apart."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from cry_pipeline.digests import digest
 from cry_pipeline.features.store.rows import FeatureRows
+from cry_pipeline.training.run_keys import run_parts
 
 REGRESSION = "cleaned_logistic_regression_donor_grouped"
 NETWORK = "cleaned_lfeb_attention_lstm_donor_grouped"
 MAJORITY = "cleaned_majority_donor_grouped"
 CLASSES = ("hungry", "discomfort", "tired", "belly_pain", "burping")
+
+
+def run_digest(*arguments: Any, **options: Any) -> str:
+    """The digest of a run, by what :func:`run_parts` is told."""
+    return digest(**run_parts(*arguments, **options))
 
 
 def make_folds_frame(recordings: int = 60, folds: int = 3, classes: tuple[str, ...] = CLASSES) -> pd.DataFrame:

@@ -15,9 +15,9 @@ from cry_pipeline.features.pooling import StatisticsPool
 from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 from cry_pipeline.features.transforms import dct_matrix, mel_filters
 from cry_pipeline.training.copies import GAIN_DB, with_copies
-from cry_pipeline.training.run_keys import run_digest
+from cry_pipeline.training.run_inputs import RunFeatures
 from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run
-from cry_pipeline_tests.training.made_up import CLASSES
+from cry_pipeline_tests.training.made_up import CLASSES, run_digest
 from cry_pipeline_tests.training.made_up import REGRESSION as GROUPED
 
 KINDS = ("spectrogram", "mel", "mfcc", "statistics")
@@ -124,7 +124,7 @@ def train(catalog: Catalog, folds: pd.DataFrame, tmp_path: Path) -> Callable[...
     def run(rows: pd.DataFrame, name: str = REGRESSION) -> RunResult:
         settings = TrainingSettings(accelerator="cpu")
         runs = tmp_path / "runs"
-        return train_run(name, catalog, rows, features, feature_digest="f", runs=runs, settings=settings)
+        return train_run(name, catalog, rows, RunFeatures("f", features), runs=runs, settings=settings)
 
     return run
 

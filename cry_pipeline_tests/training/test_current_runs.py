@@ -11,7 +11,7 @@ import pytest
 from cry_pipeline.artefacts import write_json
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.keys import STAGES
-from cry_pipeline.training.current_runs import FILE, NotTrainedError, current_run, run_of_now, without
+from cry_pipeline.training.current_runs import FILE, NotTrainedError, current_run, run_folder, run_of_now, without
 from cry_pipeline.training.registry import MODELS, Registered
 from cry_pipeline.training.runs import RunResult, read_run
 from cry_pipeline_tests.training.made_up import MAJORITY, REGRESSION
@@ -23,7 +23,7 @@ def test_the_run_that_is_there_is_read_though_its_digest_cannot_be_told_from_the
     result = train(feature_rows="whatever the store had")
     found, own = run_of_now(REGRESSION, catalog, folds, tmp_path / "runs", "f")
     assert found == result.reference == current_run(REGRESSION, tmp_path / "runs")
-    assert found.folder(tmp_path / "runs") == result.folder
+    assert run_folder(found.experiment, found.digest, tmp_path / "runs") == result.folder
     pd.testing.assert_frame_equal(read_run(REGRESSION, found.digest, own, tmp_path / "runs"), result.predictions)
 
 

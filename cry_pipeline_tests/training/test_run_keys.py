@@ -11,7 +11,7 @@ from cry_pipeline.catalog import Catalog, EnsembleSpec
 from cry_pipeline.training import run_keys
 from cry_pipeline.training.registry import MODELS, Registered
 from cry_pipeline.training.run_keys import code_spec, run_code_version, run_parts, stage_of
-from cry_pipeline_tests.training.made_up import NETWORK, REGRESSION, make_folds_frame
+from cry_pipeline_tests.training.made_up import NETWORK, REGRESSION, make_folds_frame, run_digest
 
 
 @pytest.mark.parametrize("name", [REGRESSION, NETWORK])
@@ -22,7 +22,7 @@ def test_a_runs_key_is_its_code_version_and_the_data(name: str, catalog: Catalog
     stage = stage_of(catalog.models[experiment.model])
     assert parts == keys.code_parts(stage, code_spec(experiment, catalog))
     assert run_code_version(experiment, catalog) == keys.code_version(stage, code_spec(experiment, catalog))
-    assert keys.key(stage, code_spec(experiment, catalog), inputs) == run_keys.run_digest(
+    assert keys.key(stage, code_spec(experiment, catalog), inputs) == run_digest(
         experiment, catalog, make_folds_frame(), "f"
     )
 

@@ -24,9 +24,8 @@ from cry_pipeline.training.fold_training import fold_seed
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.registry import MODELS, Registered, implementation
 from cry_pipeline.training.resolved import Resolved, StartingWeights
-from cry_pipeline.training.run_keys import run_digest
 from cry_pipeline.training.runs import RunError, RunResult, read_run
-from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION, make_folds_frame
+from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION, make_folds_frame, run_digest
 
 PROBABILITIES = [f"p_{label}" for label in CLASSES]
 PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "temperature"]

@@ -15,7 +15,7 @@ from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -42,7 +42,7 @@ def champion_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
 def candidate_names(catalog: Catalog) -> "dict[Target, tuple[str, ...]]":
     """Return the experiments that may be exported, by target; a target without any is left out."""
     names: dict[Target, tuple[str, ...]] = {"cry": catalog.champion.cry, "reason": catalog.champion.reason}
-    return {target: own for target, own in names.items() if own}
+    return {target: experiments for target, experiments in names.items() if experiments}
 
 
 def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candidate]":
@@ -55,13 +55,16 @@ def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candi
         for target, names in candidate_names(catalog).items()
     }
     return {
-        target: replace(own, others=tuple(found for found in evidence.values() if _same_cohort(found, own.evidence)))
-        for target, own in taken.items()
+        target: replace(candidate, others=tuple(_others(candidate.evidence, evidence.values())))
+        for target, candidate in taken.items()
     }
 
 
-def _same_cohort(found: "Evidence", own: "Evidence") -> bool:
-    return found.provenance.cohort == own.provenance.cohort and found.digest != own.digest
+def _others(evidence: "Evidence", known: "Iterable[Evidence]") -> "Iterator[Evidence]":
+    """Yield what is known of other models on the same cohort."""
+    for other in known:
+        if other.provenance.cohort == evidence.provenance.cohort and other.digest != evidence.digest:
+            yield other
 
 
 def candidate_of(evidence: "Evidence", catalog: Catalog, workspace: Workspace) -> "Candidate":
@@ -94,7 +97,7 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
     from cry_pipeline.inference.candidates import bundle_code_version
 
     study, _ = catalog.study_only()
-    names = [name for own in candidate_names(catalog).values() for name in own if name not in study]
+    names = [name for experiments in candidate_names(catalog).values() for name in experiments if name not in study]
 
     @dg.asset(
         key=CHAMPION,
@@ -150,11 +153,11 @@ def _about(candidates: "Mapping[Target, Candidate]") -> "pd.DataFrame":
     return pd.DataFrame(
         {
             "target": target,
-            "experiment": own.experiment,
-            "headline": own.evidence.headline.value,
-            "verdict": own.evidence.sentence,
+            "experiment": candidate.experiment,
+            "headline": candidate.evidence.headline.value,
+            "verdict": candidate.evidence.sentence,
         }
-        for target, own in candidates.items()
+        for target, candidate in candidates.items()
     )
 
 

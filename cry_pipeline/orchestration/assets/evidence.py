@@ -1,6 +1,6 @@
 """One asset per experiment: ``evidence/<experiment>``, what its out-of-fold predictions show."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -38,9 +38,9 @@ def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provena
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
         # A probe that has not been run is said to be missing; once it has, this is other evidence.
         shortcuts={
-            shortcut: (probe, found)
+            shortcut: (probe, run_digest)
             for shortcut, probe in probe_experiments(name, catalog).items()
-            if (found := _probed(probe, folds, catalog, workspace))
+            if (run_digest := _probed(probe, folds, catalog, workspace))
         },
     )
 
@@ -62,13 +62,13 @@ def _probed(probe: str, folds: "pd.DataFrame", catalog: Catalog, workspace: Work
     from cry_pipeline.training.current_runs import NotTrainedError
 
     try:
-        run, own = trained(probe, catalog, workspace)
+        run, answered = trained(probe, catalog, workspace)
     except NotTrainedError:
         return None
-    return run.digest if set(folds["recording_id"]) <= set(own["recording_id"]) else None
+    return run.digest if set(folds["recording_id"]) <= set(answered["recording_id"]) else None
 
 
-def _of(folds: "pd.DataFrame", predictions: "pd.DataFrame") -> "pd.DataFrame":
+def _of_recordings_in(folds: "pd.DataFrame", predictions: "pd.DataFrame") -> "pd.DataFrame":
     """Return the predictions of the recordings in ``folds``: a probe hears nothing, and leaves none out for that."""
     return predictions[predictions["recording_id"].isin(folds["recording_id"])].reset_index(drop=True)
 
@@ -86,14 +86,16 @@ def probe_experiments(name: str, catalog: Catalog) -> "dict[Shortcut, str]":
     Of several the one with the experiment's own seed is taken, then the first by name. Evidence that is made every
     day does not wait for a probe that only a study runs.
     """
-    own = catalog.experiments[name]
-    found: dict[Shortcut, str] = {}
-    for other, spec in sorted(catalog.experiments.items(), key=lambda item: (item[1].seed != own.seed, item[0])):
-        shortcut = catalog.models[spec.model].probe
-        waits = spec.tier == "study" and own.tier != "study"
-        if shortcut and spec.folds_name == own.folds_name and not waits:
-            found.setdefault(shortcut, other)
-    return found
+    experiment = catalog.experiments[name]
+    probes: dict[Shortcut, str] = {}
+    for other, probe in sorted(
+        catalog.experiments.items(), key=lambda item: (item[1].seed != experiment.seed, item[0])
+    ):
+        shortcut = catalog.models[probe.model].probe
+        waits = probe.tier == "study" and experiment.tier != "study"
+        if shortcut and probe.folds_name == experiment.folds_name and not waits:
+            probes.setdefault(shortcut, other)
+    return probes
 
 
 def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.DataFrame") -> "pd.DataFrame | None":
@@ -109,11 +111,51 @@ def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.Da
     return pd.DataFrame(store.read(kept, ("statistics",)).arrays["statistics"], index=pd.Index(kept))
 
 
-def _pictures(found: "Evidence") -> dict[str, bytes]:
+def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evidence, bool]":
+    """Return the evidence of the run that there is of experiment ``name``, and whether it was there before."""
+    from cry_pipeline.evaluation.evidence import evidence_of_run
+    from cry_pipeline.training.runs import read_run
+
+    settings, (_, folds) = workspace.settings, trained(name, catalog, workspace)
+    cohort, provenance = catalog.cohorts[catalog.experiments[name].cohort], provenance_of(name, catalog, workspace)
+    shortcuts: dict[Shortcut, pd.DataFrame] = {
+        shortcut: _of_recordings_in(folds, read_run(probe, run_digest, folds, settings.runs))
+        for shortcut, (probe, run_digest) in provenance.shortcuts.items()
+    }
+    return evidence_of_run(
+        read_run(name, provenance.run_digest, folds, settings.runs),
+        cohort.classes,
+        cohort.target,
+        folds=folds,
+        provenance=provenance,
+        root=settings.evidence,
+        shortcuts=shortcuts,
+        statistics=_statistics(name, catalog, workspace, folds),
+    )
+
+
+def _about(evidence: "Evidence") -> dict[str, Any]:
+    """Return what the asset's metadata say of evidence."""
+    return {
+        "verdict": evidence.sentence,
+        "headline": evidence.headline.value,
+        "low": evidence.headline.low,
+        "high": evidence.headline.high,
+        "p_value": evidence.null.p_value,
+        "chance": evidence.chance,
+        "temperature": evidence.calibration.temperature.value,
+        "probes_not_run": list(evidence.probes_not_run),
+        "headline_metric": evidence.headline_metric,
+        "accuracy": evidence.metrics["accuracy"].value,
+        "majority_rate": evidence.majority_rate,
+    }
+
+
+def _pictures(evidence: "Evidence") -> dict[str, bytes]:
     from cry_pipeline.reports.figures import intervals as plots
 
-    pictures = {"confusion matrix": plots.confusion_matrix(found), "recall": plots.class_recall(found)}
-    return pictures | ({"ROC": plots.roc(found)} if found.roc else {})
+    pictures = {"confusion matrix": plots.confusion_matrix(evidence), "recall": plots.class_recall(evidence)}
+    return pictures | ({"ROC": plots.roc(evidence)} if evidence.roc else {})
 
 
 def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
@@ -121,60 +163,30 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     from cry_pipeline.evaluation.evidence import STAGE, evidence_spec
 
     experiment = catalog.experiments[name]
-    cohort = catalog.cohorts[experiment.cohort]
-    protocol = catalog.protocols[experiment.protocol]
+    cohort, protocol = catalog.cohorts[experiment.cohort], catalog.protocols[experiment.protocol]
     probes = probe_experiments(name, catalog)
+    spec = evidence_spec(cohort.classes, cohort.target)
 
     @dg.asset(
         key=["evidence", name],
         # Not on the folds: these reach it through its run. Evidence of folds that no run is of yet cannot be had.
-        deps=[["runs", each] for each in sorted({name, *probes.values()})],
+        deps=[["runs", run] for run in sorted({name, *probes.values()})],
         group_name="evidence",
         kinds={"scikitlearn"},
         owners=OWNERS,
         description=f"What the out-of-fold predictions of {name} show: intervals over donors, nulls, probes, verdict.",
-        code_version=keys.code_version(
-            STAGE,
-            {**evidence_spec(cohort.classes, cohort.target), "grouped": protocol.keeps_donors_apart, "probes": probes},
-        ),
+        code_version=keys.code_version(STAGE, {**spec, "grouped": protocol.keeps_donors_apart, "probes": probes}),
         automation_condition=None if experiment.tier == "study" else when_stale(needs=[dg.AssetKey(["runs", name])]),
     )
     def evidence(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        from cry_pipeline.evaluation.evidence import evidence_of_run
-        from cry_pipeline.training.runs import read_run
-
-        settings, (_, folds) = workspace.settings, trained(name, catalog, workspace)
-        provenance = provenance_of(name, catalog, workspace)
-        found, reused = evidence_of_run(
-            read_run(name, provenance.run_digest, folds, settings.runs),
-            cohort.classes,
-            cohort.target,
-            folds=folds,
-            provenance=provenance,
-            root=settings.evidence,
-            shortcuts={
-                shortcut: _of(folds, read_run(*run, folds, settings.runs))
-                for shortcut, run in provenance.shortcuts.items()
-            },
-            statistics=_statistics(name, catalog, workspace, folds),
-        )
+        made, reused = evidence_of(name, catalog, workspace)
         return materialized(
             context.asset_key,
-            found.digest,
+            made.digest,
             computed=int(not reused),
             reused=int(reused),
-            plots=None if reused else _pictures(found),
-            verdict=found.sentence,
-            headline=found.headline.value,
-            low=found.headline.low,
-            high=found.headline.high,
-            p_value=found.null.p_value,
-            chance=found.chance,
-            temperature=found.calibration.temperature.value,
-            probes_not_run=list(found.probes_not_run),
-            headline_metric=found.headline_metric,
-            accuracy=found.metrics["accuracy"].value,
-            majority_rate=found.majority_rate,
+            plots=None if reused else _pictures(made),
+            **_about(made),
         )
 
     return evidence

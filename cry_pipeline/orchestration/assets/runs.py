@@ -1,6 +1,6 @@
 """One asset per experiment of the catalog: ``runs/<experiment>``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.features.store.store import FeatureStore
+    from cry_pipeline.training.run_inputs import RunFeatures
+    from cry_pipeline.training.runs import RunResult
 
 
 def run_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -33,7 +35,6 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
     features = [["features", experiment.feature_set]] if model.inputs else []
-    spec = catalog.feature_sets[experiment.feature_set]
 
     @dg.asset(
         key=["runs", name],
@@ -48,21 +49,7 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
     def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        from cry_pipeline.features.kinds import feature_set_digest
-        from cry_pipeline.training.runs import train_run
-
-        folds, feature_digest = workspace.folds(experiment.folds_name), feature_set_digest(spec)
-        given: dict[str, Any] = features_for(workspace.store(spec), folds) if model.inputs else {"features": None}
-        result = train_run(
-            name,
-            catalog,
-            folds,
-            feature_digest=feature_digest,
-            runs=workspace.settings.runs,
-            metadata=workspace.recordings() if model.metadata else None,
-            settings=workspace.training(),
-            **given,
-        )
+        result, feature_digest = train(name, catalog, workspace)
         return materialized(
             context.asset_key,
             result.digest,
@@ -77,16 +64,38 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     return run
 
 
-def features_for(store: "FeatureStore", folds: "pd.DataFrame") -> dict[str, Any]:
+def train(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[RunResult, str]":
+    """Train what is missing of experiment ``name``; return its run and the digest of its feature set."""
+    from cry_pipeline.features.kinds import feature_set_digest
+    from cry_pipeline.training.run_inputs import RunFeatures
+    from cry_pipeline.training.runs import train_run
+
+    experiment = catalog.experiments[name]
+    model, feature_set = catalog.models[experiment.model], catalog.feature_sets[experiment.feature_set]
+    folds, feature_digest = workspace.folds(experiment.folds_name), feature_set_digest(feature_set)
+    features = RunFeatures(feature_digest)
+    if model.inputs:
+        features = features_for(workspace.store(feature_set), folds, feature_digest)
+    result = train_run(
+        name,
+        catalog,
+        folds,
+        features,
+        runs=workspace.settings.runs,
+        metadata=workspace.recordings() if model.metadata else None,
+        settings=workspace.training(),
+    )
+    return result, feature_digest
+
+
+def features_for(store: "FeatureStore", folds: "pd.DataFrame", feature_digest: str) -> "RunFeatures":
     """Return what ``train_run`` is told of the features of the recordings in ``folds``."""
     from cry_pipeline.folds.copies import recordings_of
+    from cry_pipeline.training.run_inputs import RunFeatures
 
     # The parts noted are the parts read, whatever is written meanwhile.
     snapshot, left_out = store.snapshot(), store.failures()
     ids = [recording for recording in recordings_of(folds["recording_id"]) if recording not in left_out]
-    return {
-        "features": store.at(snapshot).read,
-        "feature_parts": snapshot.parts,
-        "feature_rows": store.data_version(ids),
-        "left_out": left_out,
-    }
+    return RunFeatures(
+        feature_digest, store.at(snapshot).read, rows=store.data_version(ids), parts=snapshot.parts, left_out=left_out
+    )
