@@ -183,6 +183,19 @@ def test_page_on_architecture_names_every_room() -> None:
     assert not [name for name in (*rooms, *floor) if name not in text]
 
 
+def test_page_on_use_names_every_command_and_setting() -> None:
+    from typer.main import get_command
+
+    named = _inline(ROOT / "docs" / "using.md")
+    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    calls = [f"cry-pipeline {name}" for name, command in commands.items() if not hasattr(command, "commands")]
+    calls += [
+        f"cry-pipeline {name} {sub}" for name, command in commands.items() for sub in getattr(command, "commands", ())
+    ]
+    assert not [call for call in calls if not any(code.startswith(call) for code in named)]
+    assert not [name for name in Settings.model_fields if f"CRY_PIPELINE_{name.upper()}" not in named]
+
+
 def _inline(page: Path) -> list[str]:
     """Return what stands between backticks, and the lines of blocks of commands that are not run."""
     text = page.read_text(encoding="utf-8")
