@@ -25,6 +25,8 @@ from cry_pipeline.catalog import load_catalog
 from cry_pipeline.command.main import app, main
 from cry_pipeline.corpus.filenames import describe
 from cry_pipeline.features import kinds
+from cry_pipeline.features.store import failures, parts
+from cry_pipeline.inference import bundle
 from cry_pipeline.settings import OF_TESTS, Settings
 from cry_pipeline_tests.orchestration.installations import Installation
 
@@ -38,6 +40,7 @@ PAGES = [
 FENCE = re.compile(r"^(```+)(\w*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"<!-- (.+) -->\s*\Z")
 NOT_RUN = "not run: "
+FORMATS = ("part of the feature store", "list of failed recordings", "bundle")
 INTO = re.compile(r"into (\w+\.yaml)")
 SIDECAR = "a sidecar"
 
@@ -194,6 +197,13 @@ def test_page_on_use_names_every_command_and_setting() -> None:
     ]
     assert not [call for call in calls if not any(code.startswith(call) for code in named)]
     assert not [name for name in Settings.model_fields if f"CRY_PIPELINE_{name.upper()}" not in named]
+
+
+def test_page_on_formats_states_the_versions_that_are_read() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| (.+?) \| (\d+) \|", text, re.MULTILINE))
+    formats = (parts.FORMAT, failures.FORMAT, bundle.FORMAT)
+    assert [stated[name] for name in FORMATS] == [str(number) for number in formats]
 
 
 def _inline(page: Path) -> list[str]:
