@@ -87,7 +87,7 @@ def remove_leftovers(folder: Path, age_s: float) -> list[Path]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` to ``path`` as indented JSON with a seal, atomically; NaN and infinities raise ValueError."""
     if SEALED in content:
-        raise ValueError(f"{path}: {SEALED!r} is the name of the file's checksum; call the entry otherwise")
+        raise ValueError(f"{path}: {SEALED!r} is the name of the file's checksum; give the entry another name")
     text = json.dumps({**content, SEALED: f"sha256:{ZEROS.decode()}"}, indent=2, ensure_ascii=False, allow_nan=False)
     _write_sealed(path, f"{text}\n".encode())
 

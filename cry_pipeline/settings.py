@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
         default="auto",
-        description="Where networks are trained; auto: on a CUDA GPU if there is one, else on the CPU, on a Mac, too.",
+        description="Where networks are trained; auto: on a CUDA GPU if there is one, else on the CPU, also on a Mac.",
     )
     device: int = Field(default=0, ge=0, description="Number of the GPU that networks are trained on.")
     deterministic: bool = Field(default=False, description="Whether a GPU must give the same bits every time.")
@@ -171,7 +171,7 @@ def _located(place: str | Path) -> str:
     if not written:
         raise ValueError("is blank; unset it, or name a folder")
     if written[0] == written[-1] and written[0] in "'\"":
-        raise ValueError("is in quotes, which nothing takes off here; leave them out")
+        raise ValueError("is in quotes, and nothing removes them here; leave them out")
     expanded = os.path.expandvars(os.path.expanduser(written))  # noqa: PTH111 - pathlib's raises where there is no home
     if expanded.startswith("~"):
         raise ValueError("the home folder that ~ stands for is not known; write the whole path")
@@ -183,4 +183,4 @@ def _located(place: str | Path) -> str:
     except UnicodeEncodeError:
         raise ValueError("is not UTF-8; tables and links cannot name it") from None
     except FileNotFoundError:
-        raise ValueError("is not absolute, and the folder that this runs in is gone") from None
+        raise ValueError("is not absolute, and the current folder no longer exists") from None

@@ -94,7 +94,7 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], processes: int) -> 
         yield from done  # pyright: ignore[reportReturnType]
     except TerminatedWorkerError:
         raise ProcessDiedError(
-            f"One of {processes} processes was ended from outside, perhaps for want of memory. What was finished is "
+            f"One of {processes} processes was killed, perhaps because memory ran out. What was finished is "
             "kept; to go on with fewer at a time, set CRY_PIPELINE_WORKERS=1 and run again."
         ) from None
 

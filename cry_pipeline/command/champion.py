@@ -46,7 +46,9 @@ def champion_history() -> None:
 
 @champion_app.command("rollback")
 def champion_rollback(
-    to: Annotated[str | None, typer.Option(help="Digest, or its beginning; the champion before by default.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Digest, or its beginning; by default the champion before this one.")
+    ] = None,
 ) -> None:
     """Make an earlier champion the champion again; what is rolled back from is not promoted again by itself."""
     from cry_pipeline.inference.champions import roll_back

@@ -41,7 +41,7 @@ def corpus_synth(
 def corpus_check(
     folder: Annotated[Path | None, typer.Argument(help="A corpus; CRY_PIPELINE_CORPUS by default.")] = None,
 ) -> None:
-    """Compare each file of a corpus with the sha256 of the public one; exit code 1 where any is missing or differs."""
+    """Compare each file of a corpus with the sha256 of the public one; exit code 1 if any is missing or differs."""
     from cry_pipeline.corpus.download import check_corpus
 
     where = settings()

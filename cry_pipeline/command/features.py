@@ -50,7 +50,7 @@ def features_list() -> None:
 def features_show(
     name: Annotated[str, typer.Argument(help="A feature set of the catalog.")],
     plot: Annotated[Path | None, typer.Option(help="Write the images of one recording to this PNG.")] = None,
-    recording: Annotated[str | None, typer.Option(help="recording_id, or its beginning; the first by default.")] = None,
+    recording: Annotated[str | None, typer.Option(help="recording_id, or its beginning; by default the first.")] = None,
 ) -> None:
     """Show a feature set's parameters, and optionally the images of one recording."""
     where = settings()

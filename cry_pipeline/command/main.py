@@ -27,10 +27,10 @@ from cry_pipeline.version import __version__
 INTERRUPTED, READER_LEFT = 130, 141
 """Exit codes, as shells give them: 128 and the number of the signal."""
 KEPT = {
-    "run": "what was finished is kept; the same command goes on from there",
-    "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; the same command goes on from there",
-    "predict": "what was said of files stands; the same command begins anew",
-    "maintain": "what is gone was not needed, all else is whole; the same command goes on from there",
+    "run": "what was finished is kept; run the same command again to go on",
+    "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; run the same command again to go on",
+    "predict": "the answers given so far are valid; the same command starts from the beginning",
+    "maintain": "what was removed was not needed, all else is whole; run the same command again to go on",
     "store": "the store is as whole as before; the same command goes on from there",
 }
 """What a command that was stopped leaves behind, and how to go on."""
@@ -66,7 +66,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     help="Feature store and training batch pipeline for infant-cry audio.",
-    epilog="Data live under CRY_PIPELINE_DATA (./data); the corpus is taken from CRY_PIPELINE_CORPUS where it is set.",
+    epilog="Data lie under CRY_PIPELINE_DATA (./data). The corpus is taken from CRY_PIPELINE_CORPUS if that is set.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -125,7 +125,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _common(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; may stand after a command, too.")
+        bool, typer.Option("--debug", help="Show the traceback of an error; may also follow a command.")
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and stop.", is_eager=True, callback=_show_version)

@@ -11,12 +11,12 @@ from cry_pipeline.command.terminal import catalog, log_to_terminal, megabytes, p
 
 
 def maintain(
-    remove: Annotated[bool, typer.Option("--remove", help="Do it; otherwise it is only listed.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Do it; without this option it is only listed.")] = False,
 ) -> None:
-    """List what is bad in the feature store and what nobody needs any more; set it aside and remove it where asked.
+    """List what is damaged in the feature store and what nobody needs any more; with --remove, set aside and remove it.
 
-    That is: bad and superseded parts, runs, evidence and bundles of before, leftovers, and Dagster's old records.
-    The daemon does it weekly.
+    That is: damaged and superseded parts, old runs, evidence and bundles, leftovers, and Dagster's old records.
+    The daemon does it every week.
     """
     where = settings()
     log_to_terminal()

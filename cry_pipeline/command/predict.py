@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Audio files, and folders whose audio files are taken.")],
+    paths: Annotated[list[Path], typer.Argument(help="Audio files, and folders of audio files.")],
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")] = False,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of a bundle; the champion by default.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of a bundle; by default the champion.")] = None,
 ) -> None:
-    """Say of each recording whether it is a cry, and why the baby cries where the evidence allows an answer.
+    """Tell whether each recording is a cry, and why the baby cries if the evidence allows an answer.
 
-    Not for diagnosis. A file that cannot be used is said, the others go on.
+    Not for diagnosis. A file that cannot be used gets an error, and the others go on.
 
-    Of a folder, files without a suffix of audio are left out and named on stderr.
+    In a folder, files without a suffix of audio are left out, and named on stderr.
 
-    Exit codes: 0, all were answered; 1, not all, or there is no bundle; 2, usage.
+    Exit codes: 0, all files were answered; 1, not all were, or there is no bundle; 2, wrong usage.
     """
     from cry_pipeline.inference.listing import list_audio
     from cry_pipeline.inference.predict import predictor

@@ -17,19 +17,22 @@ def run(
         typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. 'key:\"features/mel64_8k\"+'."),
     ] = None,
     study: Annotated[
-        bool, typer.Option("--study", help="Also the experiments of tier study: hours. Stopped, run it again to go on.")
+        bool,
+        typer.Option(
+            "--study", help="Also run the experiments of tier study: hours. If it is stopped, run it again to go on."
+        ),
     ] = False,
     wait: Annotated[
         float | None,
         typer.Option(
-            help="Seconds to wait for another run on the same data to end; 0: not at all, unset: as long as it takes.",
+            help="Seconds to wait for another run on the same data to end; 0: do not wait; unset: as long as it takes.",
             min=0.0,
         ),
     ] = None,
 ) -> None:
     """Materialize everything: corpus → manifest → features → folds → runs → evidence → reports, champion.
 
-    What is there and current is reused, so a second run computes nothing.
+    What is there and up to date is reused, so a second run computes nothing.
     """
     where = settings()
     log_to_terminal()

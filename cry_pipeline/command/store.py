@@ -24,7 +24,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Feature sets of the cat
 
 @store_app.command("ls")
 def store_ls() -> None:
-    """List every feature set that is stored, those that the catalog no longer has among them."""
+    """List every stored feature set, also those that the catalog no longer has."""
     from cry_pipeline.features.store.garbage import feature_sets
     from cry_pipeline.features.store.opening import open_storage
 
@@ -77,9 +77,9 @@ def store_info(name: Annotated[str, typer.Argument(help="A feature set of the ca
 
 @store_app.command("verify")
 def store_verify(names: Names = None) -> None:
-    """Check every byte of every part; bad parts are set aside, their rows are missing until materialized again.
+    """Check every byte of every part. Bad parts are set aside; materialize their feature set again.
 
-    The exit code is 1 where anything was wrong.
+    The exit code is 1 if anything was wrong.
     """
     from cry_pipeline.features.store.checking import verify
 
@@ -97,7 +97,7 @@ def store_verify(names: Names = None) -> None:
 
 @store_app.command("compact")
 def store_compact(names: Names = None) -> None:
-    """Put small parts together; those they were made of stay until `store gc` removes them."""
+    """Put small parts together; the small ones stay until `store gc` removes them."""
     from cry_pipeline.features.store.compaction import compact
 
     for name, store in _stores(names).items():
@@ -108,14 +108,14 @@ def store_compact(names: Names = None) -> None:
 @store_app.command("gc")
 def store_gc(
     names: Names = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove it; otherwise it is only listed.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove it; without this option it is only listed.")] = False,
     unlisted: Annotated[
         bool, typer.Option("--unlisted", help="Also feature sets that neither the catalog nor a run uses.")
     ] = False,
 ) -> None:
-    """List what no run, and no reader of the last 24 hours, may need; remove it where asked.
+    """List what no run, and no reader of the last 24 hours, can need; with --remove, remove it.
 
-    That is: parts that a compaction superseded, and what dead writers left.
+    That is: parts that a compaction superseded, and leftovers of killed writers.
     """
     from cry_pipeline.features.store.garbage import collect_garbage, collect_unlisted
     from cry_pipeline.features.store.opening import open_storage

@@ -60,7 +60,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> d
         return dg.SkipReason("Manifest, features and folds are made of the files that there are.")
     held_up = _held_up(context.instance, now)
     if held_up:
-        return dg.SkipReason(f"{', '.join(behind)}: made of other files than there are. {held_up}")
+        return dg.SkipReason(f"{', '.join(behind)}: made of other files than there are now. {held_up}")
     return dg.RunRequest(run_key=f"{now}-{known.storage_id}", tags={INBOX_TAG: now})
 
 
@@ -101,7 +101,7 @@ def _held_up(instance: dg.DagsterInstance, fingerprint: str) -> str | None:
     if len(failed) >= ATTEMPTS:
         return (
             f"{len(failed)} runs failed to take them in, the last is {failed[0].dagster_run.run_id}: see there what is "
-            f"wrong. Take away the file that it names, or mend the cause and launch the job `{INGEST}` yourself."
+            f"wrong. Take away the file that it names, or remove the cause and launch the job `{INGEST}` yourself."
         )
     wait_s = (failed[0].end_time or 0) + WAITS_S[len(failed) - 1] - time.time() if failed else 0
     if wait_s > 0:

@@ -87,8 +87,8 @@ class Stale(dg.AutomationCondition):
             return True
         context.log.warning(
             "%s is not asked for any more: %d runs on the inputs of now have failed, the last is %s. See there what is "
-            "wrong, mend it and materialize the asset; it is asked for again by itself once an input changes, and with "
-            "everything else by the weekly catch-up.",
+            "wrong, correct it and materialize the asset; it is asked for again by itself once an input changes, and "
+            "with everything else by the weekly catch-up.",
             context.key.to_user_string(),
             len(failed),
             failed[0],

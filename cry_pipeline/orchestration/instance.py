@@ -88,7 +88,7 @@ def follow(path: Path, shipped: dict[str, Any]) -> None:
         return
     differences = _differences(yaml.safe_load(written) or {}, shipped)
     if differences:
-        LOG.warning("%s was edited and is kept. Unlike the shipped one: %s.", path, "; ".join(differences))
+        LOG.warning("%s was edited and is kept. It differs from the shipped one: %s.", path, "; ".join(differences))
 
 
 def _is_ours(text: str) -> bool:

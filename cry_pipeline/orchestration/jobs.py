@@ -43,13 +43,14 @@ def all_jobs(catalog: Catalog) -> "list[UnresolvedAssetJobDefinition]":
         dg.define_asset_job(
             STUDY,
             selection=dg.AssetSelection.all(),
-            description="The main job with the experiments of tier study: hours. Stopped, it goes on where it was.",
+            description="The main job with the experiments of tier study: hours. If it is stopped, start it again: it "
+            "goes on where it was.",
             tags={MAX_RUNTIME_SECONDS_TAG: str(LONGEST_STUDY_H * 3600)},
         ),
         dg.define_asset_job(
             INGEST,
             selection=default & dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
-            description="Take in what lies in the sources: manifest, features of what is new, folds. No training.",
+            description="Take in the files of the sources: manifest, features of new recordings, folds. No training.",
         ),
         dg.define_asset_job(
             TRAINING,

@@ -149,7 +149,10 @@ def _wait(
         waited = time.monotonic() - began
         holder = Holder.read(path) or "another process"
         if wait_s is not None and waited >= wait_s:
-            raise BusyError(f"{path.parent} is being written by {holder}. One at a time: try again when it has ended.")
+            raise BusyError(
+                f"{path.parent} is being written by {holder}. Only one run at a time may write there: try again when "
+                "it has ended."
+            )
         if waited - said >= SAID_EVERY_S:
             say(f"Waiting for {holder} to end: one at a time writes {path.parent}.")
             said = waited

@@ -134,7 +134,7 @@ def prune_dagster_home(house: House) -> Iterator[Item]:
     if house.change:
         dagster_home.remove_logs(logs)
         for busy in dagster_home.give_back(home):
-            LOG.warning("dagster_home/%s; its room comes back another time", busy)
+            LOG.warning("dagster_home/%s; its space is freed another time", busy)
     yield from (Item(f"dagster_home: the record of run {run[:8]}") for run in runs)
     if logs:
         yield Item(f"dagster_home: {len(logs)} logs of steps and sensors")
@@ -205,5 +205,5 @@ maintenance_schedule = dg.ScheduleDefinition(
     job_name=MAINTENANCE,
     cron_schedule=MAINTENANCE_CRON,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Keeps house on Sundays; `cry-pipeline maintain` lists what it would do.",
+    description="Cleans up on Sundays; `cry-pipeline maintain` lists what it would do.",
 )
