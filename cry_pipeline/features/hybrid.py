@@ -47,11 +47,6 @@ def plane_image(plane: Tensor, frames: Tensor, bins: int, frame_pool: int) -> Te
     return _resized(_pooled(plane, frames, frame_pool), bins)
 
 
-def hybrid_image(rows: FeatureRows, index: int, bins: int, frame_pool: int) -> Tensor:
-    """Return the hybrid image of recording ``index``, float32 [3, bins, columns]."""
-    return hybrid_images(rows, bins, frame_pool, [index])[0][0]
-
-
 def hybrid_images(
     rows: FeatureRows,
     bins: int,
@@ -79,8 +74,8 @@ def hybrid_images(
         frames = torch.from_numpy(rows.frames)[list(batch)]
         for number, kind in enumerate(planes):
             values = pad_sequence([torch.from_numpy(rows.of(kind, index)) for index in batch], batch_first=True)
-            own = plane_image(values, frames, bins, frame_pool)
-            images[start : start + BATCH, number, :, : own.shape[2]] = own
+            plane = plane_image(values, frames, bins, frame_pool)
+            images[start : start + BATCH, number, :, : plane.shape[2]] = plane
     return images, lengths
 
 
@@ -89,10 +84,10 @@ def _pooled(plane: Tensor, frames: Tensor, factor: int) -> Tensor:
     batch, length, width = plane.shape
     columns = (length + factor - 1) // factor
     here = torch.arange(length, device=plane.device) < frames[:, None]
-    own = torch.where(here[:, :, None], plane.float(), 0.0)
-    own = torch.nn.functional.pad(own, (0, 0, 0, columns * factor - length))
+    values = torch.where(here[:, :, None], plane.float(), 0.0)
+    values = torch.nn.functional.pad(values, (0, 0, 0, columns * factor - length))
     left = frames[:, None] - factor * torch.arange(columns, device=plane.device)
-    return own.reshape(batch, columns, factor, width).sum(dim=2) / left.clamp(1, factor)[:, :, None]
+    return values.reshape(batch, columns, factor, width).sum(dim=2) / left.clamp(1, factor)[:, :, None]
 
 
 def _resized(plane: Tensor, bins: int) -> Tensor:
@@ -122,10 +117,10 @@ class RowStandardiser:
         """
         count = lengths.sum()
         positions = torch.arange(len(images)) if positions is None else positions
-        mean = sum(own.sum(dim=(0, 3)) for own, _ in _own_columns(images, lengths, positions)) / count
+        mean = sum(batch.sum(dim=(0, 3)) for batch, _ in _own_columns(images, lengths, positions)) / count
         squares = sum(
-            ((own - mean[:, :, None]) * here).square().sum(dim=(0, 3))
-            for own, here in _own_columns(images, lengths, positions)
+            ((batch - mean[:, :, None]) * here).square().sum(dim=(0, 3))
+            for batch, here in _own_columns(images, lengths, positions)
         )
         sd = (squares / count).sqrt()
         constant = sd <= SMALLEST_SD * mean.abs().clamp_min(1)
@@ -144,6 +139,6 @@ def _here(images: Tensor, lengths: Tensor) -> Tensor:
 
 def _own_columns(images: Tensor, lengths: Tensor, positions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     for where, count in zip(positions.split(BATCH), lengths.split(BATCH), strict=True):
-        own = images[where]
-        here = _here(own, count)
-        yield torch.where(here, own.double(), 0.0), here
+        batch = images[where]
+        here = _here(batch, count)
+        yield torch.where(here, batch.double(), 0.0), here

@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def record_a_run(self) -> None:
-        self.recorded.append((Snapshot.from_json(self.store.snapshot().to_json()), self.store.recording_ids()))
+        self.recorded.append((self.store.snapshot(), self.store.recording_ids()))
 
     @rule()
     def forget_the_oldest_run(self) -> None:

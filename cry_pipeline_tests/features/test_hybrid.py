@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cry_pipeline.catalog.networks import PLANES
-from cry_pipeline.features.hybrid import RowStandardiser, hybrid, hybrid_image, hybrid_images
+from cry_pipeline.features.hybrid import RowStandardiser, hybrid, hybrid_images
 
 
 @pytest.mark.parametrize("pool", [1, 4])
 def test_image_is_pooled_frames_interpolated_along_frequency(make_rows, pool: int) -> None:
     rows = make_rows(a=12, b=7)
-    image = hybrid_image(rows, 0, bins=16, frame_pool=pool)
+    image = hybrid_images(rows, bins=16, frame_pool=pool, indices=[0])[0][0]
     assert image.shape == (3, 16, 12 // pool)
     for plane, kind in zip(image, PLANES, strict=True):
         values = torch.from_numpy(rows.of(kind, 0).astype(np.float32)).T[None]  # [1, width, frames]
@@ -23,14 +23,14 @@ def test_image_is_pooled_frames_interpolated_along_frequency(make_rows, pool: in
 
 def test_first_and_last_rows_are_the_first_and_last_bin(make_rows) -> None:
     rows = make_rows(a=4)
-    image = hybrid_image(rows, 0, bins=11, frame_pool=1)
+    image = hybrid_images(rows, bins=11, frame_pool=1, indices=[0])[0][0]
     for plane, kind in zip(image, PLANES, strict=True):
         np.testing.assert_allclose(plane[[0, -1]].T, rows.of(kind, 0)[:, [0, -1]], rtol=1e-6)
 
 
 def test_last_column_averages_the_frames_left(make_rows) -> None:
     rows = make_rows(a=10)
-    image = hybrid_image(rows, 0, bins=8, frame_pool=4)
+    image = hybrid_images(rows, bins=8, frame_pool=4, indices=[0])[0][0]
     assert image.shape[2] == 3
     np.testing.assert_allclose(image[1, :, 2], rows.of("mel", 0)[8:].astype(np.float32).mean(axis=0), rtol=1e-5)
 
@@ -62,7 +62,7 @@ def test_a_cohorts_images_are_each_recordings_own(make_rows, dtype: torch.dtype)
     assert images.dtype == dtype
     assert images.shape == (70, 3, 8, 6)
     for index in range(70):
-        own = hybrid_image(rows, index, 8, 2).to(dtype)
+        own = hybrid_images(rows, 8, 2, indices=[index])[0][0].to(dtype)
         assert lengths[index] == own.shape[2]
         torch.testing.assert_close(images[index, :, :, : lengths[index]], own)
         assert (images[index, :, :, lengths[index] :] == 0).all()

@@ -1,12 +1,11 @@
 """Which parts a reader sees, and where each row lies in them.
 
-Belongs here: a snapshot and its JSON, which parts are visible, and which of equal rows counts. Does not: what is in a
+Belongs here: a snapshot, which parts are visible, and which of equal rows counts. Does not: what is in a
 part (parts.py), and how parts come (store.py, compaction.py) and go (garbage.py).
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from cry_pipeline.features.store.parts import Part, is_part_name
 from cry_pipeline.features.store.rows import FeatureStoreError, RowKey
@@ -20,26 +19,6 @@ class Snapshot:
     feature_set: str
     """Digest of the feature set."""
     parts: tuple[str, ...]
-
-    def to_json(self) -> str:
-        """Return the snapshot as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Snapshot":
-        """Return the snapshot that :meth:`to_json` gave.
-
-        Raises:
-            FeatureStoreError: the text is not a snapshot.
-        """
-        try:
-            content = json.loads(text)
-            snapshot = cls(str(content["feature_set"]), tuple(map(str, content["parts"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise FeatureStoreError(f"this is no snapshot of a feature store ({error!r}): {text[:80]}") from None
-        if not all(map(is_part_name, snapshot.parts)):
-            raise FeatureStoreError(f"this is no snapshot of a feature store, its parts have odd names: {text[:80]}")
-        return snapshot
 
 
 class PartIndex:
@@ -115,8 +94,8 @@ class PartIndex:
         if places:
             for part in added:
                 for key in part.rows:
-                    held = places.setdefault(key, part)
-                    if part.name < held.name:
+                    holder = places.setdefault(key, part)
+                    if part.name < holder.name:
                         places[key] = part
         else:  # backwards, so that those of the smallest name stay; of equal rows every reader takes the same
             for part in reversed(added):

@@ -109,10 +109,6 @@ class FeatureStore:
             raise FeatureStoreError(f"{self.uri}: of which samples? Read the store of a manifest: FeatureStore.of()")
         return [(name, self._samples.get(name, "")) for name in ids]
 
-    def row_keys(self) -> set[RowKey]:
-        """Return what names all rows that are here, of whatever samples."""
-        return set(self.index.refresh())
-
     def recording_ids(self) -> set[str]:
         """Return the recordings of the manifest whose features are here."""
         here = self.index.refresh()

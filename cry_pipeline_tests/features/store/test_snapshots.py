@@ -12,15 +12,6 @@ from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.features.store.looks import NOW, assert_holds, folder_of, reopened
 
 
-def test_snapshot_survives_json_and_odd_json_is_refused(store: FeatureStore, make_rows) -> None:
-    store.write(make_rows(a=3))
-    snapshot = store.snapshot()
-    assert Snapshot.from_json(snapshot.to_json()) == snapshot
-    for text in ("", "[]", '{"feature_set": "x"}', '{"feature_set": "x", "parts": ["../../etc"]}'):
-        with pytest.raises(FeatureStoreError, match="no snapshot"):
-            Snapshot.from_json(text)
-
-
 def test_store_at_a_snapshot_reads_exactly_its_parts(store: FeatureStore, make_rows) -> None:
     first = make_rows(1, a=3)
     store.write(first)
