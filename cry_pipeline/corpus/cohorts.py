@@ -89,9 +89,9 @@ def _labels(selected: pd.DataFrame, spec: CohortSpec) -> "pd.Series[str]":
         return selected["reason"].map(spec.labels).astype("str")
     unjudged = selected[selected["kept"].isna()]
     if len(unjudged):
-        found = ", ".join(sorted({f"{row.source} {row.reason}" for row in unjudged.itertuples()}))
+        groups = ", ".join(sorted({f"{row.source} {row.reason}" for row in unjudged.itertuples()}))
         raise CohortError(
-            f"the curators' judgement on {len(unjudged)} recordings is not known ({found}): "
+            f"the curators' judgement on {len(unjudged)} recordings is not known ({groups}): "
             "take these sources or reasons out of the cohort"
         )
     return selected["kept"].map({True: "cry", False: "not_cry"}).astype("str")

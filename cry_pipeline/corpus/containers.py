@@ -76,17 +76,17 @@ def _chunked(data: bytes) -> Contents:
     if data[8:12] not in form.kinds:
         return Contents(data)
     _refuse_second(data)
-    found, window, end = False, None, len(data)
+    has_samples, window, end = False, None, len(data)
     for name, start, size in _chunks(data, form):
         if name == form.samples:
-            if found:
+            if has_samples:
                 raise DecodeError("holds two chunks of samples: split it into two files")
-            found = True
+            has_samples = True
             _check_samples(size, len(data) - start)
         elif name in CHUNKED:
             raise _second(start - 4 - form.size_bytes)
         elif start + size > len(data):
-            if not found:
+            if not has_samples:
                 raise DecodeError(
                     f"ends within the chunk {name.decode('latin-1')!r} of {size} bytes in front of its samples"
                 )
@@ -97,7 +97,7 @@ def _chunked(data: bytes) -> Contents:
             if valid > 0 and priming >= 0:
                 window = (priming, valid)
                 data = data[: start + 16] + bytes(8) + data[start + 24 :]  # libav takes the rest off a short packet
-    if not found:
+    if not has_samples:
         raise DecodeError("holds no chunk of samples")
     # What a WAV's "fact" or libav counts of a CAF's packets is no better than the bytes, and wrong where it differs.
     return Contents(data[:end], whole=True, counted=form is _AIFF, window=window)

@@ -27,8 +27,8 @@ def _misplaced(recordings: pd.DataFrame) -> list[str]:
     merged = pd.Series([pair in MERGED for pair in pairs], index=table.index, dtype=bool)
     table = table[table["folder"].isin(REASONS.values()) & (table["folder"] != table["reason"]) & ~merged]
     return [
-        f"{_lie(len(own))} in {folder}/ and {_are(len(own))} named {reason}: {_shown(own['path'])}. The name counts."
-        for (folder, reason), own in table.groupby(["folder", "reason"])
+        f"{_lie(len(paths))} in {folder}/ and {_are(len(paths))} named {reason}: {_shown(paths)}. The name counts."
+        for (folder, reason), paths in table.groupby(["folder", "reason"])["path"]
     ]
 
 
@@ -36,11 +36,11 @@ def _twofold(recordings: pd.DataFrame) -> list[str]:
     """Donations, and sounds in other bytes, that are there under two reasons."""
     said = []
     for column, words in (("donation_id", "of one donation"), ("samples_digest", "of one sound")):
-        for _, own in recordings.groupby(column):
-            reasons = own["reason"].unique().tolist()
+        for _, group in recordings.groupby(column):
+            reasons = group["reason"].unique().tolist()
             if len(reasons) > 1:
-                said.append(f"{len(own)} recordings {words} are named {' and '.join(sorted(reasons))}: ")
-                said[-1] += f"{_shown(own['path'])}."
+                said.append(f"{len(group)} recordings {words} are named {' and '.join(sorted(reasons))}: ")
+                said[-1] += f"{_shown(group['path'])}."
     return said
 
 

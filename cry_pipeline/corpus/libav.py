@@ -183,12 +183,12 @@ def _check_count(decoded: _Decoded, stated: _Stated | None, lossless: bool, whol
     expected = round(stated.seconds * decoded.rate_hz)
     if abs(count - expected) <= tolerance:
         return
-    found = f"states {expected} samples and yields {count}{_because(decoded.broken)}"
+    difference = f"states {expected} samples and yields {count}{_because(decoded.broken)}"
     if count > expected:
-        raise DecodeError(f"{found}: it is more than one recording, or its header is wrong")
+        raise DecodeError(f"{difference}: it is more than one recording, or its header is wrong")
     if not whole:
-        raise TruncatedError(f"{found}; {ASK_AGAIN}")
-    raise DecodeError(f"{found}: it is damaged, or its header is wrong")
+        raise TruncatedError(f"{difference}; {ASK_AGAIN}")
+    raise DecodeError(f"{difference}: it is damaged, or its header is wrong")
 
 
 def _frames(container: "InputContainer", stream: "AudioStream") -> Iterator["av.AudioFrame"]:

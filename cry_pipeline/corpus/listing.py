@@ -118,8 +118,8 @@ def _sidecars(entries: list[os.DirEntry[str]]) -> dict[str, os.DirEntry[str]]:
 
 
 def _beside(sidecar: os.DirEntry[str] | None, prefix: str, home: str) -> Found | None:
-    found = sidecar and _found(sidecar, prefix + printable(sidecar.name), home, SIDECAR_MAX_BYTES)
-    return found if isinstance(found, Found) else None
+    entry = sidecar and _found(sidecar, prefix + printable(sidecar.name), home, SIDECAR_MAX_BYTES)
+    return entry if isinstance(entry, Found) else None
 
 
 def _unlisted(folder: Path, prefix: str, error: OSError, *, first: bool) -> Iterator[LeftAside]:

@@ -95,9 +95,9 @@ def take_inventory(roots: Roots, cache: Path, budget_s: float | None = None) -> 
         SourceError: a root cannot be listed. Never taken for an empty one.
         UnfinishedInventoryError: ``budget_s`` was not enough.
     """
-    found, aside = _listed(roots)
+    candidates, aside = _listed(roots)
     with KeptHashes(cache) as hashes:
-        records = _look_again(found, list(_hashed(found, hashes, aside, budget_s)), aside)
+        records = _look_again(candidates, list(_hashed(candidates, hashes, aside, budget_s)), aside)
     table = INVENTORY.table_of(records).sort_values(["root", "path"], ignore_index=True)
     table = INVENTORY.conforming(table)
     reused = int(table["sha256"].notna().sum()) - hashes.computed
@@ -170,54 +170,58 @@ def _hashed(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row of each file; one that changes or goes meanwhile is put ``aside``."""
     started = time.monotonic()
-    for one in candidates:
+    for candidate in candidates:
         over = budget_s is not None and hashes.computed > 0 and time.monotonic() - started > budget_s
-        if over and _is_unknown(one, hashes):
+        if over and _is_unknown(candidate, hashes):
             left, files = sum(_is_unknown(other, hashes) for other in candidates), len(candidates)
             raise UnfinishedInventoryError(
                 f"{files - left} of {files} files are hashed; the next look goes on from there"
             )
         try:
-            yield _row(one, hashes)
+            yield _row(candidate, hashes)
         except (ChangedError, FileNotFoundError) as error:
-            aside.append({"root": one.root, "path": one.found.path, "why": _why(error)})
+            aside.append({"root": candidate.root, "path": candidate.found.path, "why": _why(error)})
 
 
-def _is_unknown(one: _Candidate, hashes: KeptHashes) -> bool:
+def _is_unknown(candidate: _Candidate, hashes: KeptHashes) -> bool:
     """Return whether a file's row would need it to be read."""
-    found = one.found
-    return found.status is not None and found.refusal is None and not hashes.knows(one.home, found.path, found.status)
+    entry = candidate.found
+    return (
+        entry.status is not None
+        and entry.refusal is None
+        and not hashes.knows(candidate.home, entry.path, entry.status)
+    )
 
 
 def _why(error: OSError) -> str:
     return "being written" if isinstance(error, ChangedError) else "taken away while it was listed"
 
 
-def _row(one: _Candidate, hashes: KeptHashes) -> dict[str, Any]:
+def _row(candidate: _Candidate, hashes: KeptHashes) -> dict[str, Any]:
     """Return the row of a file.
 
     Raises:
         ChangedError, FileNotFoundError: it, or its sidecar, is not what it was when it was listed.
     """
-    found, beside = one.found, one.found.sidecar
-    sha256, told, refusal = None, None, found.refusal
-    if found.status is not None and refusal is None:
+    entry, sidecar = candidate.found, candidate.found.sidecar
+    sha256, told, refusal = None, None, entry.refusal
+    if entry.status is not None and refusal is None:
         try:
-            sha256 = hashes.of(one.home, found.path, found.file, found.status)
-            if beside is not None:
-                told, refusal = _sidecar(beside)
+            sha256 = hashes.of(candidate.home, entry.path, entry.file, entry.status)
+            if sidecar is not None:
+                told, refusal = _sidecar(sidecar)
         except (ChangedError, FileNotFoundError):
             raise
         except OSError as error:
             refusal = Refusal("unreadable", f"It cannot be read: {error.strerror or error}.")
     return {
-        "root": one.root,
-        "path": found.path,
-        "source": one.source,
-        "processing": one.processing,
-        "bytes": found.status.st_size if found.status is not None else 0,
+        "root": candidate.root,
+        "path": entry.path,
+        "source": candidate.source,
+        "processing": candidate.processing,
+        "bytes": entry.status.st_size if entry.status is not None else 0,
         "sha256": sha256,
-        "sidecar": beside.path if beside is not None else None,
+        "sidecar": sidecar.path if sidecar is not None else None,
         "sidecar_sha256": told,
         "refused": refusal.reason if refusal is not None else None,
         "detail": refusal.detail if refusal is not None else None,
@@ -241,25 +245,25 @@ def _look_again(
     candidates: list[_Candidate], records: list[dict[str, Any]], aside: list[dict[str, str]]
 ) -> list[dict[str, Any]]:
     """Return ``records`` less those of files that are being copied: written just now, and changing while one waits."""
-    young = [one for one in candidates if one.found.status is not None and not settled(one.found.status)]
+    young = [item for item in candidates if item.found.status is not None and not settled(item.found.status)]
     if not young:
         return records
     time.sleep(SECOND_LOOK_S)
-    changing = {(one.root, one.found.path) for one in young if _has_changed(one.found)}
+    changing = {(item.root, item.found.path) for item in young if _has_changed(item.found)}
     aside += [{"root": root, "path": path, "why": "being written"} for root, path in sorted(changing)]
     return [row for row in records if (row["root"], row["path"]) not in changing]
 
 
 def _say_what_is_left_aside(aside: list[dict[str, str]]) -> None:
     """Log a line for each reason: this is done every minute, and there may be any number of entries."""
-    for why in sorted({one["why"] for one in aside}):
-        names = sorted(f"{one['root']}/{one['path']}" for one in aside if one["why"] == why)
+    for why in sorted({entry["why"] for entry in aside}):
+        names = sorted(f"{entry['root']}/{entry['path']}" for entry in aside if entry["why"] == why)
         rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         LOG.info("inventory: left aside (%s): %s%s", why, ", ".join(names[:NAMED]), rest)
 
 
-def _has_changed(found: Found) -> bool:
+def _has_changed(entry: Found) -> bool:
     try:
-        return found.status is None or identity(found.file.stat()) != identity(found.status)
+        return entry.status is None or identity(entry.file.stat()) != identity(entry.status)
     except OSError:
         return True

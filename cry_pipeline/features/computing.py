@@ -85,7 +85,7 @@ class FeatureTransform(torch.nn.Module):
     def _computed(self, frames: Tensor) -> dict[str, Tensor]:
         values = {POWER: power_spectrum(frames, self.window)}
         for name, computer in self.computers.items():
-            values[name] = computer(*(values[each] for each in self._kinds[name].inputs))
+            values[name] = computer(*(values[source] for source in self._kinds[name].inputs))
         del values[POWER]
         return values
 
@@ -104,7 +104,7 @@ class FeatureSetComputer:
     def __call__(self, recordings: Sequence[np.ndarray]) -> list[Values | None]:
         """Return the values of each of ``recordings``, float32 [samples]; None where not all of them are finite."""
         features = {name: values.cpu() for name, values in self.features(recordings).items()}
-        return [self._of_one(features, row, len(own)) for row, own in enumerate(recordings)]
+        return [self._of_one(features, row, len(samples)) for row, samples in enumerate(recordings)]
 
     @torch.inference_mode()
     def features(self, recordings: Sequence[np.ndarray]) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ class FeatureSetComputer:
         frames = self.spec.frames(samples)
         values = {name: array[row, :frames].numpy() for name, array in features.items()}
         for name, compute in self._poolers.items():
-            values[name] = compute(*(values[each] for each in self._kinds[name].inputs))
+            values[name] = compute(*(values[source] for source in self._kinds[name].inputs))
         stored = {name: _as_stored(values[name], kind.dtype) for name, kind in self._kinds.items()}
         return stored if all(map(all_finite, stored.values())) else None
 

@@ -17,7 +17,7 @@ import torch
 from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
-from cry_pipeline.features.loading import Loaded, load, recordings_of
+from cry_pipeline.features.loading import Loaded, Recording, load, recordings_of
 from cry_pipeline.features.store.checking import set_aside_damaged
 from cry_pipeline.features.store.failures import note_failures
 from cry_pipeline.features.store.rows import FeatureRows, samples_of, stack_rows
@@ -60,7 +60,7 @@ NOT_FINITE = "has features that are not finite: its samples are not, or are too 
 
 
 class _Computed(NamedTuple):
-    own: "_FeatureSet"
+    feature_set: "_FeatureSet"
     recording_id: str
     values: Values
     fault: str = ""
@@ -133,33 +133,47 @@ def extract_all(
     listed = recordings_of(recordings)
     samples = samples_of(recordings)
     sets = [_FeatureSet(store.of(samples), list(listed), device) for store in stores]
-    lacking = frozenset().union(*(own.missing for own in sets))
-    files = {name: recording for name, recording in listed.items() if name in lacking}
+    lacking = frozenset().union(*(feature_set.missing for feature_set in sets))
+    if lacking:
+        files = {name: recording for name, recording in listed.items() if name in lacking}
+        _fill(sets, _loaded(files, roots, sets, workers, batch_recordings), workers, batch_recordings, device)
+    for feature_set in sets:
+        feature_set.note_failures()
+        feature_set.report.seconds = time.perf_counter() - started
+    return [feature_set.report for feature_set in sets]
+
+
+def _loaded(
+    files: dict[str, Recording], roots: "Roots", sets: Sequence["_FeatureSet"], workers: int, ahead: int
+) -> Iterator[Loaded]:
+    """Return those of ``files`` that can be read, with their samples at the rates that are needed of each."""
     for root in {recording.root for recording in files.values()}:
         if not (folder := roots.locate(root, "")).is_dir():  # one fault of all its recordings, and of none of them
             raise SourceError(f"{folder} is not there, and {root} recordings are to be read from it")
 
     def loaded_of(recording_id: str) -> Loaded:
-        rates = {own.rate_hz for own in sets if recording_id in own.missing}
+        rates = {feature_set.rate_hz for feature_set in sets if recording_id in feature_set.missing}
         return load(files[recording_id], roots, rates)
 
-    def compute(batch: list[Loaded]) -> list[_Computed]:
-        return [computed for own in sets for computed in own.compute(batch)]
+    name = ", ".join(feature_set.store.digest[:8] for feature_set in sets if feature_set.missing)
+    loaded = in_threads(loaded_of, files, workers=workers, ahead=ahead)
+    return _without_failed(track(loaded, f"features {name}", total=len(files)), sets)
 
-    if files:
-        name = ", ".join(own.store.digest[:8] for own in sets if own.missing)
-        loaded = in_threads(loaded_of, files, workers=workers, ahead=batch_recordings)
-        sound = _without_failed(track(loaded, f"features {name}", total=len(files)), sets)
-        largest = BATCH_SAMPLES[torch.device(device).type]
-        batches = grouped(sound, _longest, most=batch_recordings, largest=largest)
-        with _one_torch_thread():
-            computed = in_threads(compute, batches, workers=workers, ahead=workers)
-            for _ in in_threads(_commit, _parts(computed, sets), workers=1, ahead=1):
-                pass
-    for own in sets:
-        own.note_failures()
-        own.report.seconds = time.perf_counter() - started
-    return [own.report for own in sets]
+
+def _fill(
+    sets: Sequence["_FeatureSet"], loaded: Iterable[Loaded], workers: int, batch_recordings: int, device: str
+) -> None:
+    """Compute what ``sets`` lack of the recordings ``loaded``, and commit it."""
+
+    def compute(batch: list[Loaded]) -> list[_Computed]:
+        return [computed for feature_set in sets for computed in feature_set.compute(batch)]
+
+    largest = BATCH_SAMPLES[torch.device(device).type]
+    batches = grouped(loaded, _longest, most=batch_recordings, largest=largest)
+    with _one_torch_thread():
+        computed = in_threads(compute, batches, workers=workers, ahead=workers)
+        for _ in in_threads(_commit, _parts(computed, sets), workers=1, ahead=1):
+            pass
 
 
 def _longest(item: Loaded) -> int:
@@ -169,9 +183,9 @@ def _longest(item: Loaded) -> int:
 def _without_failed(loaded: Iterable[Loaded], sets: Sequence["_FeatureSet"]) -> Iterator[Loaded]:
     for item in loaded:
         if item.fault:
-            for own in sets:
-                if item.recording_id in own.missing:
-                    own.fail(item.recording_id, item.fault)
+            for feature_set in sets:
+                if item.recording_id in feature_set.missing:
+                    feature_set.fail(item.recording_id, item.fault)
         else:
             yield item
 
@@ -261,16 +275,16 @@ def _parts(
 ) -> Iterator[tuple[_FeatureSet, FeatureRows]]:
     """Gather rows to parts, each set's own, in the order in which they are full."""
     for batch in computed:
-        for own, recording_id, values, fault in batch:
+        for feature_set, recording_id, values, fault in batch:
             if fault:
-                own.fail(recording_id, fault)
-            elif rows := own.add(recording_id, values):
-                yield own, rows
-    for own in sets:
-        if rows := own.rest():
-            yield own, rows
+                feature_set.fail(recording_id, fault)
+            elif rows := feature_set.add(recording_id, values):
+                yield feature_set, rows
+    for feature_set in sets:
+        if rows := feature_set.rest():
+            yield feature_set, rows
 
 
 def _commit(part: tuple[_FeatureSet, FeatureRows]) -> None:
-    own, rows = part
-    own.commit(rows)
+    feature_set, rows = part
+    feature_set.commit(rows)

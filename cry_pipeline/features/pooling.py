@@ -162,5 +162,5 @@ def _change(tracks: np.ndarray) -> np.ndarray:
     ``tracks`` and what is returned are [tracks, frames].
     """
     first, last = tracks[:, :1], tracks[:, -1:]
-    own = np.concatenate([first, first, tracks, last, last], axis=1)
-    return (own[:, 3:-1] - own[:, 1:-3] + 2 * (own[:, 4:] - own[:, :-4])) / 10
+    padded = np.concatenate([first, first, tracks, last, last], axis=1)
+    return (padded[:, 3:-1] - padded[:, 1:-3] + 2 * (padded[:, 4:] - padded[:, :-4])) / 10

@@ -42,8 +42,8 @@ def with_copies(rows: pd.DataFrame, protocol: ProtocolSpec) -> pd.DataFrame:
 
 def parse_copy(recording_id: str) -> tuple[str, int]:
     """Return the id of the recording and the number of the copy, 0 for the recording itself."""
-    own, _, number = recording_id.partition(MARK)
-    return own, int(number or 0)
+    original, _, number = recording_id.partition(MARK)
+    return original, int(number or 0)
 
 
 def recordings_of(recording_ids: Iterable[str]) -> list[str]:

@@ -180,10 +180,10 @@ def _checked(table: pd.DataFrame, protocol: ProtocolSpec | None = None) -> pd.Da
 def _check_enough(rows: pd.DataFrame, protocol: ProtocolSpec) -> None:
     by_class = rows.groupby("label")
     needed, unit = (protocol.folds, "donors") if protocol.keeps_donors_apart else (2, "recordings")
-    held = by_class["donor"].nunique() if protocol.keeps_donors_apart else by_class.size()
-    if len(held) < 2:
-        raise FoldError(f"All recordings are {held.index[0]}; folds need at least two classes.")
-    scarce = held[held < needed]
+    counts = by_class["donor"].nunique() if protocol.keeps_donors_apart else by_class.size()
+    if len(counts) < 2:
+        raise FoldError(f"All recordings are {counts.index[0]}; folds need at least two classes.")
+    scarce = counts[counts < needed]
     if len(scarce):
         classes = ", ".join(f"{label} ({count})" for label, count in scarce.items())
         raise FoldError(
@@ -202,14 +202,14 @@ def _assign(rows: pd.DataFrame, protocol: ProtocolSpec, repeat: int) -> tuple[np
     lost: set[str] = set()
     for seed in _seeds(protocol, repeat):
         fold = _split(rows, protocol, seed)
-        held = pd.crosstab(fold, rows["label"]).reindex(range(protocol.folds), fill_value=0)
+        counts = pd.crosstab(fold, rows["label"]).reindex(range(protocol.folds), fill_value=0)
         # A class that lies wholly in one fold is absent from the training side of that fold.
-        lacking = held.eq(held.sum()).any()
+        lacking = counts.eq(counts.sum()).any()
         if protocol.keeps_donors_apart:
-            lacking |= held.eq(0).any()
+            lacking |= counts.eq(0).any()
         if not lacking.any():
             return fold, seed
-        lost |= set(held.columns[lacking])
+        lost |= set(counts.columns[lacking])
     donors = rows.groupby("label")["donor"].nunique()
     classes = ", ".join(f"{label} ({donors[label]} donors)" for label in sorted(lost))
     raise FoldError(
@@ -242,13 +242,13 @@ def _spare_donors(counts: np.ndarray, rng: np.random.Generator, fraction: float)
     totals = counts.sum(axis=0)
     best, chosen = np.inf, np.zeros(len(counts), dtype=bool)
     for _ in range(INNER_STARTS):
-        spared, held = np.zeros(len(counts), dtype=bool), np.zeros_like(totals)
+        spared, validated = np.zeros(len(counts), dtype=bool), np.zeros_like(totals)
         distance = fraction**2 * len(totals)
         for donor in rng.permutation(len(counts)):
-            grown = held + counts[donor]
+            grown = validated + counts[donor]
             further = float(((grown / totals - fraction) ** 2).sum())
             if further < distance and (grown < totals).all():
-                spared[donor], held, distance = True, grown, further
+                spared[donor], validated, distance = True, grown, further
         if distance < best and spared.any():
             best, chosen = distance, spared
     return chosen

@@ -57,8 +57,8 @@ def _check_sides(folds: pd.DataFrame, classes: set[str], moment: pd.Timestamp) -
             "moment, or merge or drop the class in the cohort's labels."
         )
     if len(asked) < 2:
-        found = f"{asked[0]} only" if asked else "no class"
+        classes_there = f"{asked[0]} only" if asked else "no class"
         raise FoldError(
             f"From {moment:%Y-%m-%d %H:%M} on the donors not trained on have recordings of "
-            f"{found}; at least two classes must be tested: choose an earlier moment."
+            f"{classes_there}; at least two classes must be tested: choose an earlier moment."
         )

@@ -76,11 +76,11 @@ def kinds_of(spec: FeatureSetSpec) -> dict[str, Kind]:
             raise ValueError(f"extra_kinds: {name} is no kind of feature; there are {', '.join(KINDS)}")
         if KINDS[name].present is not None:
             raise ValueError(f"extra_kinds: {name} follows from the other parameters; leave it out")
-    held = {name: kind for name, kind in KINDS.items() if kind.in_set(spec)}
-    for name, kind in held.items():
-        if lacking := set(kind.inputs) - held.keys() - {POWER}:
+    chosen = {name: kind for name, kind in KINDS.items() if kind.in_set(spec)}
+    for name, kind in chosen.items():
+        if lacking := set(kind.inputs) - chosen.keys() - {POWER}:
             raise ValueError(f"{name}: is computed from {', '.join(sorted(lacking))}, which this feature set lacks")
-    return held
+    return chosen
 
 
 def parameters(spec: FeatureSetSpec) -> dict[str, Any]:
@@ -124,6 +124,6 @@ def frequencies_hz(spec: FeatureSetSpec, kind: str) -> np.ndarray:
     """
     find = KINDS[kind].frequencies_hz
     if find is None:
-        having = [name for name, own in KINDS.items() if own.frequencies_hz]
+        having = [name for name, about in KINDS.items() if about.frequencies_hz]
         raise ValueError(f"{kind} has no frequency axis; {' and '.join(having)} have one")
     return find(spec)

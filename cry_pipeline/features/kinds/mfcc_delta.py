@@ -27,7 +27,7 @@ def _computer(spec: FeatureSetSpec) -> Callable[[np.ndarray], np.ndarray]:
         """Return float32 [frames, orders · coefficients]: all slopes, then all curvatures."""
         ends = np.pad(mfcc.astype(np.float64), ((WIDTH // 2, WIDTH // 2), (0, 0)), mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(ends, WIDTH, axis=0)
-        return np.concatenate([windows @ own for own in weights], axis=1).astype(np.float32)
+        return np.concatenate([windows @ weight for weight in weights], axis=1).astype(np.float32)
 
     return deltas
 

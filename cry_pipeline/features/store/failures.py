@@ -25,10 +25,10 @@ FORMAT = 1
 
 def read_failures(storage: "Storage") -> dict[RowKey, str]:
     """Return the reason by row; a record that is not what was written is said, and counts as none."""
-    found = _read(storage)
-    if found is None:
+    failures = _read(storage)
+    if failures is None:
         LOG.warning("feature store %s: %s is not what was written: it counts as none", storage.uri, FAILURES)
-    return found or {}
+    return failures or {}
 
 
 def mend_failures(storage: "Storage") -> bool:

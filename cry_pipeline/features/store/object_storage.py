@@ -63,8 +63,8 @@ class ObjectStorage:
     def names(self) -> list[str]:
         """Return the names before the next ``/`` of all objects here, sorted."""
         with self._told():
-            found = obstore.list_with_delimiter(self._bucket, f"{self._prefix}/" if self._prefix else None)
-        keys = [*found["common_prefixes"], *(about["path"] for about in found["objects"])]
+            listing = obstore.list_with_delimiter(self._bucket, f"{self._prefix}/" if self._prefix else None)
+        keys = [*listing["common_prefixes"], *(about["path"] for about in listing["objects"])]
         return sorted(key.rpartition("/")[2] for key in keys)
 
     def parts(self) -> list[str]:
@@ -108,17 +108,17 @@ class ObjectStorage:
         if not self.has_part(name):
             return False
         folder = f"{PARTS}/{name}"
-        found = [*self._objects(folder)]
+        paths = [*self._objects(folder)]
 
         def copy(path: str) -> None:
             with self._told(path) as key:
                 obstore.copy(self._bucket, key, self._key(f"{QUARANTINE}/{path.removeprefix(f'{PARTS}/')}"))
 
         try:
-            self._each(copy, found)
+            self._each(copy, paths)
         except FileNotFoundError:  # another process was quicker
             return False
-        self._remove(folder, found)
+        self._remove(folder, paths)
         return True
 
     def remove(self, path: str) -> None:
@@ -136,14 +136,14 @@ class ObjectStorage:
     def leftovers(self, age_s: float) -> list[str]:
         """Return the folders without ``part.json`` under ``parts/`` into which nothing was put for ``age_s``."""
         latest: dict[str, float] = {}
-        found = self._objects(PARTS)
-        for path, about in found.items():
+        objects = self._objects(PARTS)
+        for path, about in objects.items():
             folder = "/".join(path.split("/")[:2])
             latest[folder] = max(latest.get(folder, 0.0), about["last_modified"].timestamp())
         return sorted(
             folder
             for folder, put_at in latest.items()
-            if f"{folder}/{INDEX}" not in found and time.time() - put_at > age_s
+            if f"{folder}/{INDEX}" not in objects and time.time() - put_at > age_s
         )
 
     def written_since(self, age_s: float) -> bool:
@@ -168,9 +168,9 @@ class ObjectStorage:
     def _objects(self, path: str) -> dict[str, Any]:
         """Return what is known of each object under ``path/``, by its own path."""
         with self._told(path) as key:
-            found = [about for chunk in obstore.list(self._bucket, f"{key}/" if key else None) for about in chunk]
+            objects = [about for chunk in obstore.list(self._bucket, f"{key}/" if key else None) for about in chunk]
         skip = len(self._prefix) + 1 if self._prefix else 0
-        return {about["path"][skip:]: about for about in found}
+        return {about["path"][skip:]: about for about in objects}
 
     def _remove(self, folder: str, paths: Sequence[str]) -> None:
         first = [self._key(path) for path in paths if path.endswith(f"/{INDEX}")]

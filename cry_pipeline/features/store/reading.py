@@ -42,19 +42,19 @@ def _gathered(
     """Return the array ``kind`` of all rows ``wanted``: by part, the row in it and the position asked for."""
     per_frame = KINDS[kind].rows == "frame"
     targets = offsets if per_frame else np.arange(len(offsets))
-    found = np.empty((targets[-1], KINDS[kind].width(spec)), KINDS[kind].dtype)
+    array = np.empty((targets[-1], KINDS[kind].width(spec)), KINDS[kind].dtype)
     for part, pairs in wanted.items():
         sources = part.offsets if per_frame else np.arange(len(part.offsets))
         runs = _runs(sorted({row for row, _ in pairs}))
         values = part.read(kind, [(sources[first], sources[last + 1]) for first, last in runs])
-        own = {
+        values_of = {
             row: run[sources[row] - sources[first] : sources[row + 1] - sources[first]]
             for (first, last), run in zip(runs, values, strict=True)
             for row in range(first, last + 1)
         }
         for row, position in pairs:
-            found[targets[position] : targets[position + 1]] = own[row]
-    return found
+            array[targets[position] : targets[position + 1]] = values_of[row]
+    return array
 
 
 def _runs(rows: Sequence[int]) -> list[tuple[int, int]]:

@@ -81,9 +81,10 @@ def stack_rows(recordings: Mapping[str, Mapping[str, np.ndarray]], samples_diges
     values = list(recordings.values())
     kinds = list(values[0])
     per_frame = [kind for kind in kinds if KINDS[kind].rows == "frame"]
-    frames = [len(own[per_frame[0]]) for own in values] if per_frame else [0] * len(values)
+    frames = [len(recording[per_frame[0]]) for recording in values] if per_frame else [0] * len(values)
     arrays = {
-        kind: (np.concatenate if kind in per_frame else np.stack)([own[kind] for own in values]) for kind in kinds
+        kind: (np.concatenate if kind in per_frame else np.stack)([recording[kind] for recording in values])
+        for kind in kinds
     }
     offsets = np.concatenate([[0], np.cumsum(frames)]).astype(np.int64)
     return FeatureRows(tuple(recordings), offsets, arrays, tuple(samples_digests))
@@ -111,16 +112,16 @@ def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
     offsets = rows.offsets
     if offsets.shape != (len(ids) + 1,) or offsets.dtype != np.int64 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
         raise FeatureStoreError(f"offsets of {len(ids)} recordings must be int64, begin at 0 and rise; found {offsets}")
-    held = kinds_of(spec)
-    if set(rows.arrays) != set(held):
+    kinds = kinds_of(spec)
+    if set(rows.arrays) != set(kinds):
         raise FeatureStoreError(
-            f"a part holds {', '.join(held)}; these rows hold {', '.join(rows.arrays) or 'nothing'}"
+            f"a part holds {', '.join(kinds)}; these rows hold {', '.join(rows.arrays) or 'nothing'}"
         )
-    for name, kind in held.items():
+    for name, kind in kinds.items():
         array = rows.arrays[name]
         shape = (int(offsets[-1]) if kind.rows == "frame" else len(ids), kind.width(spec))
         if array.shape != shape or array.dtype != kind.dtype:
-            found = f"{array.dtype} {list(array.shape)}"
-            raise FeatureStoreError(f"{name} must be {kind.dtype} {list(shape)}; found {found}")
+            actual = f"{array.dtype} {list(array.shape)}"
+            raise FeatureStoreError(f"{name} must be {kind.dtype} {list(shape)}; found {actual}")
         if not all_finite(array):
             raise FeatureStoreError(f"{name} holds values that are not finite; nothing was written")
