@@ -11,6 +11,7 @@ The blocks of one page share a folder, whose data folder holds what a run on a s
 """
 
 import logging
+import os
 import re
 import shlex
 import shutil
@@ -121,10 +122,13 @@ def test_blocks_of_a_page_run(
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    """What blocks do to the logger, and which kinds of feature they register, is taken back."""
+    """What blocks do to the environment and the logger, and which kinds of feature they register, is taken back."""
     log = logging.getLogger("cry_pipeline")
     handlers, level, registered = log.handlers[:], log.level, set(kinds.KINDS)
+    environment = dict(os.environ)
     yield
+    os.environ.clear()
+    os.environ.update(environment)
     log.handlers[:], log.level = handlers, level
     for name in set(kinds.KINDS) - registered:
         kinds.unregister(name)
@@ -135,8 +139,6 @@ def _set_up(installation: Installation, folder: Path, monkeypatch: pytest.Monkey
     settings = installation.settings
     for name in ("data", "catalog", "corpus", "workers", "batch_recordings", "accelerator"):
         monkeypatch.setenv(f"CRY_PIPELINE_{name.upper()}", str(getattr(settings, name)))
-    monkeypatch.setenv("DAGSTER_HOME", "")  # so that what the command sets is taken back
-    monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.chdir(folder)
     assert settings.corpus is not None
     first, second, *_ = sorted((settings.corpus / "donateacry-android-upload-bucket").iterdir())
