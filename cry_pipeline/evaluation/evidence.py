@@ -39,7 +39,7 @@ def evidence_digest(
 ) -> str:
     """Return the digest of all that goes into evidence; run digests stand for the predictions."""
     spec = evidence_spec(classes, target, resamples=resamples, seed=seed)
-    return keys.key(STAGE, spec, provenance.model_dump(mode="json", exclude={"details"}))
+    return keys.key(STAGE, spec, provenance.model_dump(mode="json", by_alias=True, exclude={"details"}))
 
 
 def evidence_spec(
@@ -76,8 +76,8 @@ def evaluate(
         seed: of both.
 
     Raises:
-        EvidenceError: see :func:`cry_pipeline.evaluation.predictions.out_of_fold`; or a grouped protocol has
-            donors on both sides; or no resample has all classes; or a shortcut is of other folds.
+        EvidenceError: see :func:`cry_pipeline.evaluation.predictions.out_of_fold`; or a protocol that keeps
+            donors apart has donors on both sides; or no resample has all classes; or a shortcut is of other folds.
     """
     rows = out_of_fold(predictions, folds, classes, provenance.experiment)
     _refuse_shared_donors(folds, provenance)
@@ -160,7 +160,7 @@ def evidence_folder(root: Path, experiment: str, digest: str) -> Path:
 def write_evidence(evidence: Evidence, folder: Path) -> Path:
     """Write ``folder/evidence.json`` atomically, with its checksum, and return its path."""
     path = folder / FILE
-    write_json(path, evidence.model_dump(mode="json"))
+    write_json(path, evidence.model_dump(mode="json", by_alias=True))
     return path
 
 
@@ -194,7 +194,7 @@ def read_evidence(folder: Path, digest: str | None = None) -> Evidence:
 
 def _refuse_shared_donors(folds: pd.DataFrame, provenance: Provenance) -> None:
     """Refuse folds with donors on both sides of a split of a protocol that keeps them apart."""
-    leaking = leaking_donors(folds) if provenance.grouped else []
+    leaking = leaking_donors(folds) if provenance.keeps_donors_apart else []
     if leaking:
         raise EvidenceError(
             f"{len(leaking)} donors are on both sides of a split though protocol {provenance.protocol} keeps donors "

@@ -7,7 +7,7 @@ Belongs here: what evidence holds and says, as read by assets and reports. Does 
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from cry_pipeline.catalog.specs import Catalog, ProtocolKind
 from cry_pipeline.evaluation.findings import (
@@ -53,7 +53,10 @@ class ClassEvidence(Record):
 
 
 class Provenance(Record):
-    """What evidence rests on: names in the catalog, and digests of what went in."""
+    """What evidence rests on: names in the catalog, and digests of what went in.
+
+    Files and digests hold ``keeps_donors_apart`` under its first name, ``grouped``: dump by alias.
+    """
 
     experiment: str
     cohort: str
@@ -61,7 +64,11 @@ class Provenance(Record):
     model: str
     protocol: str
     protocol_kind: ProtocolKind
-    grouped: bool = Field(description="whether the protocol keeps each donor on one side, in whatever way")
+    keeps_donors_apart: bool = Field(
+        validation_alias=AliasChoices("keeps_donors_apart", "grouped"),
+        serialization_alias="grouped",
+        description="whether the protocol keeps each donor on one side, in whatever way",
+    )
     seed: int
     run_digest: str
     feature_digest: str
@@ -78,7 +85,11 @@ class Provenance(Record):
         names = spec.model_dump(include={"cohort", "feature_set", "model", "protocol", "seed"})
         protocol = catalog.protocols[spec.protocol]
         return cls(
-            experiment=experiment, protocol_kind=protocol.kind, grouped=protocol.keeps_donors_apart, **names, **given
+            experiment=experiment,
+            protocol_kind=protocol.kind,
+            keeps_donors_apart=protocol.keeps_donors_apart,
+            **names,
+            **given,
         )
 
 
@@ -151,7 +162,7 @@ class Evidence(Record):
     @property
     def qualification(self) -> str | None:
         """What keeps the numbers from speaking about new babies, or None."""
-        return None if self.provenance.grouped else CLIP_LEVEL
+        return None if self.provenance.keeps_donors_apart else CLIP_LEVEL
 
     @property
     def synthetic(self) -> bool:

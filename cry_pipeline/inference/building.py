@@ -128,7 +128,7 @@ def _documents(candidate: Candidate, operating: dict[str, float], folds: list[di
         files.EVIDENCE: {
             "sentence": evidence.sentence,
             "synthetic": evidence.synthetic,
-            **evidence.model_dump(mode="json"),
+            **evidence.model_dump(mode="json", by_alias=True),
         },
         files.PROVENANCE: {
             "experiment": candidate.experiment,

@@ -150,7 +150,7 @@ def _recalls(found: Evidence) -> str:
 
 def _beside(own: Candidate) -> str:
     """Return what was known of other models on the cohort when the bundle was made, the best first."""
-    others = [found for found in own.others if found.provenance.grouped]
+    others = [found for found in own.others if found.provenance.keeps_donors_apart]
     if not others:
         return ""
     rows = []

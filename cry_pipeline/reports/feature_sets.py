@@ -36,7 +36,7 @@ class ByFeatureSet(NamedTuple):
 
     model: str
     protocol: str
-    grouped: bool
+    keeps_donors_apart: bool
     seed: int
     found: dict[str, Evidence]
 
@@ -124,10 +124,10 @@ def compare(catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, list[By
         members = sorted(group, key=lambda found: order[found.provenance.feature_set])
         # Experiments that are equal but for their name have one and the same run: either stands for both.
         found = {member.provenance.feature_set: member for member in members}
-        grouped = members[0].provenance.grouped
-        by_cohort.setdefault(cohort, []).append(ByFeatureSet(model, protocol, grouped, seed, found))
+        apart = members[0].provenance.keeps_donors_apart
+        by_cohort.setdefault(cohort, []).append(ByFeatureSet(model, protocol, apart, seed, found))
     for compared in by_cohort.values():
-        compared.sort(key=lambda run: (-len(run.found), not run.grouped, run.model, run.seed))
+        compared.sort(key=lambda run: (-len(run.found), not run.keeps_donors_apart, run.model, run.seed))
     return dict(sorted(by_cohort.items(), key=lambda item: -max(len(run.found) for run in item[1])))
 
 

@@ -51,7 +51,7 @@ def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
 
     def place(found: Evidence) -> tuple:
         kin, run = _kin(found), found.provenance
-        honesty = not _is_honest(found), not run.grouped
+        honesty = not _is_honest(found), not run.keeps_donors_apart
         return run.cohort, -best.get(kin, -1.0), kin, *honesty, run.protocol, run.experiment
 
     return sorted(evidence, key=place)
@@ -137,7 +137,7 @@ def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
     for found in honest:
         first.setdefault(_kin(found), found.provenance.experiment)
     return {
-        found.provenance.experiment: "" if found.provenance.grouped else first.get(_kin(found), NO_TWIN)
+        found.provenance.experiment: "" if found.provenance.keeps_donors_apart else first.get(_kin(found), NO_TWIN)
         for found in evidence
     }
 

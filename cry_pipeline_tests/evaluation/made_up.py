@@ -70,13 +70,13 @@ def provenance() -> Callable[..., Provenance]:
             "feature_set": "mel64_8k",
             "model": "logistic_regression",
             "protocol": "donor_grouped",
-            "grouped": True,
+            "keeps_donors_apart": True,
             "seed": 0,
             "run_digest": "a" * 64,
             "feature_digest": "b" * 64,
             "sources": ("donateacry_android",),
         }
-        kind = "donor_grouped" if changes.get("grouped", True) else "clip_stratified"
+        kind = "donor_grouped" if changes.get("keeps_donors_apart", True) else "clip_stratified"
         return Provenance.model_validate(fields | {"protocol_kind": kind} | changes)
 
     return make
@@ -87,8 +87,10 @@ def evidence(predict: Predict, provenance: Callable[..., Provenance]) -> Callabl
     """Makes the evidence of an experiment; clip-level ones have folds that ignore donors."""
 
     def make(experiment: str, *, effect: float = 1.0, classes: tuple[str, ...] = CRY, **changes: object) -> Evidence:
-        predictions, folds = predict(classes, effect=effect, repeats=1 if changes.get("grouped", True) else 2)
-        if not changes.get("grouped", True):
+        predictions, folds = predict(
+            classes, effect=effect, repeats=1 if changes.get("keeps_donors_apart", True) else 2
+        )
+        if not changes.get("keeps_donors_apart", True):
             for table in (predictions, folds):
                 table["fold"] = np.arange(len(table)) % 5
         target = "cry" if classes == CRY else "reason"
@@ -103,7 +105,7 @@ def evidence(predict: Predict, provenance: Callable[..., Provenance]) -> Callabl
 def many(evidence: Callable[..., Evidence]) -> list[Evidence]:
     """Evidence of two cohorts: two models with twins of both protocols, a baseline, a clip-level one alone."""
     reasons = ("hungry", "tired", "burping")
-    clips = {"protocol": "clip_stratified", "grouped": False}
+    clips = {"protocol": "clip_stratified", "keeps_donors_apart": False}
     cleaned = {"cohort": "cleaned", "classes": reasons}
     return [
         evidence("alone_clips", **cleaned, **clips, model="svm", effect=3.0),

@@ -1,6 +1,7 @@
 """Evidence: numbers, verdicts, refusals and files."""
 
 import dataclasses
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from cry_pipeline.evaluation.evidence import (
     evaluate,
     evidence_digest,
     evidence_of_run,
+    evidence_spec,
     read_evidence,
     write_evidence,
 )
@@ -133,7 +135,7 @@ def test_a_clip_level_protocol_is_never_evidence_about_new_babies(predict, prove
     predictions, folds = predict(effect=2.0)
     for table in (predictions, folds):
         table["fold"] = np.arange(len(table)) % 5
-    clips = provenance(protocol="clip_stratified", grouped=False)
+    clips = provenance(protocol="clip_stratified", keeps_donors_apart=False)
     found = evaluate(predictions, CRY, "cry", folds=folds, provenance=clips)
     assert found.shared_donors == 60
     assert found.verdict == "explained by a shortcut", "each donor has one label, and others of its recordings trained"
@@ -290,7 +292,7 @@ def test_everything_that_changes_evidence_changes_its_digest(provenance, monkeyp
 def test_provenance_takes_its_names_from_the_catalog() -> None:
     given = {"run_digest": "a", "feature_digest": "b", "sources": ("synthetic",), "details": {"torch": "2.9"}}
     found = Provenance.of("cleaned_majority_clip_stratified", load_catalog(), **given)
-    assert (found.cohort, found.model, found.protocol, found.grouped) == (
+    assert (found.cohort, found.model, found.protocol, found.keeps_donors_apart) == (
         "cleaned",
         "majority",
         "clip_stratified",
@@ -305,3 +307,28 @@ def test_evidence_refuses_numbers_that_are_none(predict, provenance) -> None:
     found["majority_rate"] = float("nan")
     with pytest.raises(ValueError, match="majority_rate"):
         Evidence.model_validate(found)
+
+
+def test_files_and_digests_hold_the_first_name_of_what_keeps_donors_apart(evidence, provenance, tmp_path: Path) -> None:
+    stored = json.loads(write_evidence(evidence("a"), tmp_path).read_text(encoding="utf-8"))
+    assert stored["provenance"]["grouped"] is True
+    assert read_evidence(tmp_path).provenance.keeps_donors_apart
+    # sha256 under which this was kept before the field had its name.
+    assert evidence_digest(provenance(), ("not_cry", "cry"), "cry") == keys.key(
+        "evidence",
+        evidence_spec(("not_cry", "cry"), "cry"),
+        {
+            "experiment": "curation_lr_grouped",
+            "cohort": "curation",
+            "feature_set": "mel64_8k",
+            "model": "logistic_regression",
+            "protocol": "donor_grouped",
+            "protocol_kind": "donor_grouped",
+            "grouped": True,
+            "seed": 0,
+            "run_digest": "a" * 64,
+            "feature_digest": "b" * 64,
+            "sources": ["donateacry_android"],
+            "shortcuts": {},
+        },
+    )

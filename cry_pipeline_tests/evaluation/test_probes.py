@@ -61,7 +61,7 @@ def test_where_donors_are_on_one_side_the_probe_knows_nothing(predict) -> None:
 
 def test_memory_of_donors_is_a_shortcut_where_they_are_on_both_sides(predict, provenance) -> None:
     predictions, folds = clips(predict, effect=1.0)
-    of = provenance(protocol="clip_stratified", grouped=False)
+    of = provenance(protocol="clip_stratified", keeps_donors_apart=False)
     found = evaluate(predictions, REASONS, "reason", folds=folds, provenance=of, resamples=200)
     assert found.probes[0].headline.value > 0.8
     assert found.verdict == "explained by a shortcut"

@@ -209,7 +209,7 @@ def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
     paired = Material(catalog, found, runs=runs)
     match stage:
         case "evidence":
-            return [one.model_dump() for one in found]
+            return [one.model_dump(by_alias=True) for one in found]
         case "leaderboard":
             return made_of(leaderboard, leaderboard.LEADERBOARD, Material(catalog, found, not_run), monkeypatch)
         case "site":

@@ -160,7 +160,7 @@ def candidate(made: Made, tmp_path: Path) -> Callable[..., Candidate]:
             model="network",
             protocol="donor_grouped",
             protocol_kind="donor_grouped",
-            grouped=True,
+            keeps_donors_apart=True,
             seed=0,
             run_digest=run,
             feature_digest="f" * 64,

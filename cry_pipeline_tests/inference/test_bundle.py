@@ -79,8 +79,10 @@ def test_card_shows_other_models_on_unseen_donors_the_best_first(candidate: Call
     own = candidate("cry")
     assert "Beside other models" not in model_card({"cry": own}, {"cry": {}}, "d" * 64)
     others = []
-    for model, auc, grouped in (("weaker", 0.6, True), ("stronger", 0.99, True), ("leaking", 0.999, False)):
-        of = own.evidence.provenance.model_copy(update={"model": model, "experiment": model, "grouped": grouped})
+    for model, auc, apart in (("weaker", 0.6, True), ("stronger", 0.99, True), ("leaking", 0.999, False)):
+        of = own.evidence.provenance.model_copy(
+            update={"model": model, "experiment": model, "keeps_donors_apart": apart}
+        )
         auc = own.evidence.headline.model_copy(update={"value": auc})
         metrics = own.evidence.metrics | {"auc": auc}
         others.append(own.evidence.model_copy(update={"provenance": of, "metrics": metrics}))

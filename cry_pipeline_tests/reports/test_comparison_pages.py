@@ -96,7 +96,9 @@ def made(catalog: Catalog, predict: Callable, provenance: Callable) -> dict[str,
         if not protocol.keeps_donors_apart:
             for table in (predictions, folds):
                 table["fold"] = table.index % 5
-        given = provenance(name, **COMMON, model=of.model, protocol=of.protocol, grouped=protocol.keeps_donors_apart)
+        given = provenance(
+            name, **COMMON, model=of.model, protocol=of.protocol, keeps_donors_apart=protocol.keeps_donors_apart
+        )
         evidence = evaluate(predictions, REASONS, "reason", folds=folds, provenance=given, resamples=100)
         found[name] = evidence, out_of_fold(predictions, folds, REASONS, name)
     return found

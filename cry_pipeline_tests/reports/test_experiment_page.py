@@ -44,13 +44,13 @@ def made(predict, provenance) -> dict[str, tuple[Evidence, OutOfFold]]:
     found = {}
     for name, effect in ((GROUPED, 0.5), (CLIPS, 2.0), (MAJORITY, 0.0)):
         of = CATALOG.experiments[name]
-        grouped = CATALOG.protocols[of.protocol].keeps_donors_apart
+        apart = CATALOG.protocols[of.protocol].keeps_donors_apart
         predictions, folds = predict(REASONS, effect=effect)
-        if not grouped:
+        if not apart:
             for table in (predictions, folds):
                 table["fold"] = table.index % 5
         names = of.model_dump(include={"cohort", "feature_set", "model", "protocol"})
-        given = provenance(name, **names, grouped=grouped)
+        given = provenance(name, **names, keeps_donors_apart=apart)
         evidence = evaluate(predictions, REASONS, "reason", folds=folds, provenance=given, resamples=100)
         found[name] = evidence, out_of_fold(predictions, folds, REASONS, name)
     return found

@@ -81,7 +81,7 @@ def stores(catalog: Catalog, recordings, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def found(evidence) -> list:
     """Logistic regression on both sets and a network on one; a baseline without features; a clip-level result."""
-    clips = {"protocol": "clip_stratified", "grouped": False}
+    clips = {"protocol": "clip_stratified", "keeps_donors_apart": False}
     return [
         evidence("high", feature_set="high", effect=0.5),
         evidence("low", feature_set="low"),

@@ -54,8 +54,8 @@ def made(catalog: Catalog, predict: Callable, provenance: Callable) -> Made:
     for name, effect in EFFECTS.items():
         of = catalog.experiments[name]
         predictions, folds = predict(REASONS, effect=effect, donors=30)
-        grouped = catalog.protocols[of.protocol].keeps_donors_apart
-        given = provenance(name, **COMMON, model=of.model, protocol=of.protocol, grouped=grouped)
+        apart = catalog.protocols[of.protocol].keeps_donors_apart
+        given = provenance(name, **COMMON, model=of.model, protocol=of.protocol, keeps_donors_apart=apart)
         evidence = evaluate(predictions, REASONS, "reason", folds=folds, provenance=given, resamples=100)
         found[name] = evidence, out_of_fold(predictions, folds, REASONS, name)
     return found

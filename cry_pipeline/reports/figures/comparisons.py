@@ -28,7 +28,7 @@ def ladder(ladders: Sequence[Ladder], theme: Theme = LIGHT) -> bytes:
                 left.text(0.6, row, rung.status, va="center", fontsize=8.5)
                 left.texts[-1].set_color(theme.muted)
                 continue
-            honest = rung.found.provenance.grouped
+            honest = rung.found.provenance.keeps_donors_apart
             _interval(left, row, rung.found.headline, theme, honest=honest)
             _interval(right, row, rung.found.metrics["accuracy"], theme, honest=honest)
             right.plot([rung.found.majority_rate] * 2, [row - 0.36, row + 0.36], color=theme.ink, linewidth=1.6)

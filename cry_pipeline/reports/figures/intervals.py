@@ -134,11 +134,11 @@ def labels_of(group: Sequence[Evidence]) -> list[str]:
 
 
 def _interval(axes: Axes, row: int, found: Evidence, theme: Theme) -> None:
-    at, grouped = found.headline, found.provenance.grouped
-    colour, marker = (theme.mark, "o") if grouped else (theme.contrast, "D")
+    at, apart = found.headline, found.provenance.keeps_donors_apart
+    colour, marker = (theme.mark, "o") if apart else (theme.contrast, "D")
     axes.plot([at.low, at.high], [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
     (point,) = axes.plot(at.value, row, marker, color=colour, markersize=6.5, markeredgewidth=1.6, clip_on=False)
-    point.set_markerfacecolor(colour if grouped else theme.surface)
+    point.set_markerfacecolor(colour if apart else theme.surface)
     text = f"{at.value:.3f}  [{at.low:.3f}, {at.high:.3f}]"
     axes.text(1.02, row, text, va="center", fontsize=8.5, color=theme.ink)
 
