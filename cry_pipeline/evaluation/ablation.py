@@ -60,15 +60,15 @@ class Ablation:
         """What follows, in words."""
         shown = {variant.plane: variant.comparison.shown for variant in self.variants if variant.comparison}
         if not shown:
-            return "Nothing can be compared yet: the hybrid or all single planes were not run."
+            return "Nothing can be compared yet: the hybrid, or every single plane, was not run."
         better = [plane for plane, difference in shown.items() if difference == "better"]
         worse = [plane for plane, difference in shown.items() if difference == "worse"]
         if not better and not worse:
-            return f"That the hybrid image differs from {_or(shown)} alone is not shown."
+            return f"No difference is shown between the hybrid image and {_or(shown)} alone."
         said = [f"is better than {_and(better)} alone"] if better else []
         said += [f"is worse than {_and(worse)} alone"] if worse else []
         undecided = [plane for plane, difference in shown.items() if difference is None]
-        rest = f"; that it differs from {_or(undecided)} alone is not shown" if undecided else ""
+        rest = f"; no difference from {_or(undecided)} alone is shown" if undecided else ""
         return f"The hybrid image {' and '.join(said)}{rest}."
 
 

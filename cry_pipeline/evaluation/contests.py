@@ -60,8 +60,8 @@ class Contest:
             return f"No network was run on these folds; the best baseline is {name}."
         better = [network.model for network in networks if network.words == "better"]
         if better:
-            return f"Better than the best baseline, {name}, with a network: {', '.join(better)}."
-        return f"That a network, or an ensemble with one, is better than the best baseline, {name}, is not shown."
+            return f"Models with a network that are better than the best baseline, {name}: {', '.join(better)}."
+        return f"No network, and no ensemble with one, is shown to be better than the best baseline, {name}."
 
 
 def has_network(catalog: Catalog, model: str) -> bool:

@@ -178,7 +178,7 @@ def test_ladder_page_says_what_is_missing_and_qualifies_what_leaks(material: Mat
     shown = {"lfeb_split_late", "lfeb_clips", "lfeb_grouped_3x5", "forest_clips", "mel_grouped"}
     assert {f"experiments/{name}.html" for name in shown} <= links_of(text)
     assert page.text.count("donors on both sides of the split: not evidence about new babies") == 3
-    assert "no donor-grouped twin run" in page.text
+    assert "donor-grouped twin not run" in page.text
     for name in ("forest_grouped", "mel_clips"):
         assert f"{name} not run" in page.text
     assert sum(tag == "picture" for tag, _ in page.attributes) == 1
@@ -191,13 +191,13 @@ def test_ladder_page_says_what_is_missing_and_qualifies_what_leaks(material: Mat
 @pytest.mark.usefixtures("without_figures")
 def test_ladder_without_any_evidence_is_a_page_that_says_so(catalog, tmp_path: Path) -> None:
     report = LEAKAGE_LADDER.write(Material(catalog, []), tmp_path)
-    assert "No rung was run yet." in report.page.read_text()
+    assert "No rung has been run yet." in report.page.read_text()
     assert report.table is not None
     assert set(report.table["status"]) == {"not run", "not in the catalog"}
     bare = catalog.model_copy(update={"experiments": {}})
     text = Page(html_of(LEAKAGE_LADDER, Material(bare, []))).text
-    assert "no leaking experiment of a lfeb_attention_lstm model" in text
-    assert "no leaking experiment of a random_forest model" in text
+    assert "no leaking experiment with a lfeb_attention_lstm model" in text
+    assert "no leaking experiment with a random_forest model" in text
 
 
 def test_ablation_compares_what_differs_in_planes_only(catalog, evidence_found, runs) -> None:
@@ -225,7 +225,7 @@ def test_ablations_comparisons_are_those_of_evaluation(catalog, evidence_found, 
     assert table.loc["spectrogram", "words"] == "the hybrid is worse", "planted: the spectrogram alone knows more"
     assert table.loc["mel", "words"] == "no difference shown"
     assert found.sentence == (
-        "The hybrid image is worse than spectrogram alone; that it differs from mel alone is not shown."
+        "The hybrid image is worse than spectrogram alone; no difference from mel alone is shown."
     )
 
 

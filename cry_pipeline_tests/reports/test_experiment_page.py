@@ -113,12 +113,12 @@ def test_numbers_are_those_of_the_evidence(made, details) -> None:
         assert (
             f"{name} {held.recall.value:.3f} {held.recall.low:.3f} to {held.recall.high:.3f} {held.recordings}" in text
         )
-    assert f"accuracy of a constant answer {found.majority_rate:.3f}" in text
+    assert f"accuracy of the majority class {found.majority_rate:.3f}" in text
     assert f"guessing {found.chance:.3f}" in text
     assert f"p = {found.null.p_value:.3f}." in text
-    assert f"1 in 20 of them lies above {found.null.high:.3f}" in text
+    assert f"1 in 20 of them is above {found.null.high:.3f}" in text
     held = found.calibration
-    assert f"mean gap (ECE) {held.ece.value:.3f} {held.ece.low:.3f} to {held.ece.high:.3f}" in text
+    assert f"expected calibration error {held.ece.value:.3f} {held.ece.low:.3f} to {held.ece.high:.3f}" in text
     (probe,) = found.probes
     assert f"{probe.comparison.difference:+.3f} {probe.comparison.low:+.3f} to {probe.comparison.high:+.3f}" in text
     assert "Not run: platform, metadata." in text
@@ -138,7 +138,7 @@ def test_lineage_and_mistakes_are_named(made, details) -> None:
         "hop_samples 128",
         "hungry , taken for belly pain with probability 0.875",
         "ab12" * 16,
-        "donateacry_ios; answered about jittered copy 3 of it",
+        "donateacry_ios; the answer is about its augmented copy 3",
     ):
         assert words in text
 
@@ -167,7 +167,7 @@ def test_a_clip_level_page_shows_its_twin_or_that_there_is_none(made, details) -
     page = experiment_html(CATALOG, clips, details, grouped)
     text = Page(page).text
     assert "Not a result about new babies." in text
-    assert f"UAR, donors not trained on {grouped.headline.value:.3f} {grouped.headline.low:.3f} to" in text
+    assert f"UAR, donors not in training {grouped.headline.value:.3f} {grouped.headline.low:.3f} to" in text
     assert f"{GROUPED}.html" in links_of(page)
     assert NO_TWIN in Page(experiment_html(CATALOG, clips, details)).text
     assert "Not a result about new babies." not in Page(experiment_html(CATALOG, grouped, details)).text
@@ -176,7 +176,7 @@ def test_a_clip_level_page_shows_its_twin_or_that_there_is_none(made, details) -
 @pytest.mark.usefixtures("without_figures")
 def test_what_a_model_does_not_have_is_said(made) -> None:
     text = Page(experiment_html(CATALOG, made[MAJORITY][0], RunDetails({}))).text
-    assert "this model is solved in one go" in text
+    assert "this model is not trained in epochs" in text
     assert "this model does not listen" in text
 
 
@@ -214,7 +214,7 @@ def test_a_damaged_run_is_said_on_its_page_until_it_is_whole_again(made, details
         assert write_experiments(CATALOG, found, damaged, tmp_path) == expected, "the other page is then current"
         text = Page((tmp_path / "experiments" / f"{GROUPED}.html").read_text(encoding="utf-8")).text
         assert "fold-0-1/history.csv differs from what was written" in text
-        assert "No recording was answered wrongly" not in text
+        assert "all answers are right" not in text
         assert found[0].sentence in text, "evidence has its own checksum and still stands"
     assert write_experiments(CATALOG, found, lambda one: details, tmp_path) == (1, 1)
     assert "differs from what was written" not in (tmp_path / "experiments" / f"{GROUPED}.html").read_text()
@@ -321,7 +321,7 @@ def test_overview_takes_back_what_one_of_many_found(made) -> None:
     best = best.model_copy(update={"verdict": "above chance", "nulls": best.nulls | {best.headline_metric: null}})
     (alone,) = answers(CATALOG, [best])
     assert (alone.holds, alone.p_adjusted) == (True, 0.03)
-    assert "by Holm" not in Page(html_of(SITE, Material(CATALOG, [best]))).text
+    assert "Holm" not in Page(html_of(SITE, Material(CATALOG, [best]))).text
     lower = best.headline.model_copy(update={"value": 0.0})
     worse = best.model_copy(
         update={
@@ -334,4 +334,4 @@ def test_overview_takes_back_what_one_of_many_found(made) -> None:
     assert (answer.tried, answer.above, answer.holds) == (3, 1, False)
     assert answer.p_adjusted == pytest.approx(0.09)
     text = Page(html_of(SITE, Material(CATALOG, [worse, best, worse]))).text
-    assert "its p = 0.030 is 0.090 by Holm over all that were tried. That it is above chance is not shown." in text
+    assert "Its p = 0.030 becomes 0.090 with Holm's correction for all experiments" in text

@@ -176,7 +176,7 @@ def test_the_page_holds_verdicts_digests_and_limits(html: str, many: list[Eviden
     assert "SYNTHETIC" not in text
     assert text.count("donors on both sides of the split: not evidence about new babies") == 6, "in table and section"
     assert text.count(NO_TWIN) == 1
-    assert text.count("read with its donor-grouped twin") == 2
+    assert text.count("compare with its donor-grouped twin") == 2
     assert "How to read this" in text
     assert "What this does not show" in text
     assert "Not for diagnosis" in text

@@ -92,7 +92,7 @@ def test_differences_are_paired_and_corrected_over_the_table(catalog, evidence_f
     assert [held[name].comparison for name in others] == golden
     assert held["together"].words == "better", "planted: it knows three times as much"
     assert held["network"].words == "worse"
-    assert found.sentence == "Better than the best baseline, svm, with a network: together."
+    assert found.sentence == "Models with a network that are better than the best baseline, svm: together."
     table = MODEL_COMPARISON.table([found]).set_index("model")
     assert table.loc["together", "difference"] == golden[others.index("together")].difference
     assert table.loc["svm", "words"] == "the best baseline"
@@ -101,7 +101,7 @@ def test_differences_are_paired_and_corrected_over_the_table(catalog, evidence_f
 
 def test_without_a_better_network_nothing_is_claimed(catalog, evidence_found, runs) -> None:
     (found,) = contests(catalog, [one for one in evidence_found if one.provenance.model != "together"], runs)
-    assert found.sentence.endswith("is better than the best baseline, svm, is not shown.")
+    assert found.sentence.endswith("is shown to be better than the best baseline, svm.")
     baselines = [one for one in evidence_found if one.provenance.model in ("svm", "forest")]
     (found,) = contests(catalog, baselines, runs)
     assert found.sentence == "No network was run on these folds; the best baseline is svm."

@@ -39,8 +39,8 @@ def ladder(ladders: Sequence[Ladder], theme: Theme = LIGHT) -> bytes:
             axes.set(xlim=(-0.01, 1.01), ylim=(len(shown.rungs) - 0.5, -0.6))
         title = f"{shown.model.replace('_', ' ')} · {shown.cohort}"
         dress(left, theme, title=title, x=f"{metric}; dashed: chance {first.chance:.2f}", grid="x")
-        dress(right, theme, title="", x="accuracy; upright: constant answer", grid="x")
-    made.suptitle("●  tested on donors not trained on      ◇  leaking", fontsize=9, color=theme.muted)
+        dress(right, theme, title="", x="accuracy; vertical line: majority class", grid="x")
+    made.suptitle("●  donors not in training      ◇  leaking", fontsize=9, color=theme.muted)
     return png(made)
 
 

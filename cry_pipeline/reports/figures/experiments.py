@@ -41,8 +41,8 @@ def null(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     axes.set(ylim=(0, top), xlim=(min(edges[0], at.low) - 0.02, max(edges[-1], at.high) + 0.02))
     axes.set_yticks([])
     name = METRIC_NAMES[evidence.headline_metric]
-    title = f"{name} of this run (blue, with interval) and of {dealt.permutations:,} runs\nthat know nothing (grey): "
-    dress(axes, theme, title=title + f"p = {dealt.p_value:.3f}", x=f"{name}; dashed: 1 in 20 of the grey lies above")
+    title = f"{name} of this run (blue, with interval) and with\nlabels exchanged {dealt.permutations:,} times (grey): "
+    dress(axes, theme, title=title + f"p = {dealt.p_value:.3f}", x=f"{name}; dashed: 1 in 20 of the grey is above")
     return png(made)
 
 
@@ -56,8 +56,10 @@ def reliability(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     panels = made.subplots(1, len(parts), squeeze=False, sharey=True)[0]
     for axes, (name, bins, error) in zip(panels, parts, strict=True):
         _reliability(axes, bins, theme)
-        title = f"{name.capitalize()}: mean gap {error.value:.3f}"
-        dress(axes, theme, title=title, x=calibration.of, y="came true" if axes is panels[0] else "", grid="both")
+        title = f"{name.capitalize()}: ECE {error.value:.3f}"
+        dress(
+            axes, theme, title=title, x=calibration.of, y="share that is true" if axes is panels[0] else "", grid="both"
+        )
     return png(made)
 
 
@@ -88,8 +90,8 @@ def abstention(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
         coverage, [point.majority_rate for point in points], color=theme.contrast, linestyle=DASHED, linewidth=1.4
     )
     right.plot(coverage, [1 / point.classes for point in points], color=theme.contrast, linestyle=DASHED, linewidth=1.4)
-    x = "share of predictions given out"
-    dress(left, theme, title="Accuracy; dashed: constant answer", x=x, grid="both")
+    x = "share of predictions given"
+    dress(left, theme, title="Accuracy; dashed: majority class", x=x, grid="both")
     dress(right, theme, title="UAR of the classes left; dashed: chance", x=x, grid="both")
     return png(made)
 

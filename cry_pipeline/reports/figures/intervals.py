@@ -34,14 +34,14 @@ def confusion_matrix(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     axes.set_xticks(range(size), names)
     axes.set_yticks(range(size), [f"{name} ({total})" for name, total in zip(names, totals[:, 0], strict=True)])
     repeats = f", {evidence.repeats} repeats" if evidence.repeats > 1 else ""
-    title = f"What each class is taken for\n{evidence.recordings} recordings{repeats}, row = 100 %"
+    title = f"Confusion matrix\n{evidence.recordings} recordings{repeats}, row = 100 %"
     dress(axes, theme, title=title, x="predicted", y="true (predictions)")
     axes.spines["bottom"].set_visible(False)
     return png(made)
 
 
 def class_recall(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
-    """Draw each class' recall with its 95 % interval beside the recall of guessing evenly."""
+    """Draw each class' recall with its 95 % interval beside the recall of guessing."""
     classes = [name for name in evidence.classes if name not in evidence.absent_classes]
     made = figure(6.4, 1.3 + 0.42 * len(classes), theme)
     axes = made.subplots()
@@ -52,7 +52,7 @@ def class_recall(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
             axes.plot(recall.value, row, "o", color=theme.mark, markersize=7, clip_on=False)
             axes.text(1.03, row, f"{recall.value:.2f}", va="center", fontsize=9, color=theme.ink)
     axes.axvline(1 / len(classes), color=theme.contrast, linewidth=1.2, linestyle=DASHED)
-    axes.text(1 / len(classes), -0.72, " guessing evenly", fontsize=8, color=theme.contrast, va="center")
+    axes.text(1 / len(classes), -0.72, " guessing", fontsize=8, color=theme.contrast, va="center")
     support = {name: evidence.per_class[name] for name in classes}
     labels = [f"{_plain(name)} ({tested.recordings} of {tested.donors} donors)" for name, tested in support.items()]
     axes.set_yticks(range(len(classes)), labels)
@@ -61,7 +61,7 @@ def class_recall(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     dress(
         axes,
         theme,
-        title=f"Share of each class that is found, {evidence.recordings} recordings",
+        title=f"Recall of each class, {evidence.recordings} recordings",
         x="recall, with 95 % interval over donors",
         grid="x",
     )
@@ -120,7 +120,7 @@ def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
             x=f"{name}, 95 % interval over donors; dashed: chance {first.chance:.2f}",
             grid="x",
         )
-    made.suptitle("●  tested on donors not trained on      ◇  donors on both sides", fontsize=9, color=theme.muted)
+    made.suptitle("●  donors not in training      ◇  donors in training and test", fontsize=9, color=theme.muted)
     return png(made)
 
 

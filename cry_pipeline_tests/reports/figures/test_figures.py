@@ -92,7 +92,7 @@ def test_confusion_matrix_holds_counts_and_shares_of_the_true_class(many, words:
     for row in counts:
         for cell in row:
             assert f"{cell / row.sum():.0%}\n{cell}" in words
-    assert "What each class is taken for\n180 recordings, 2 repeats, row = 100 %" in words
+    assert "Confusion matrix\n180 recordings, 2 repeats, row = 100 %" in words
 
 
 def test_recall_figure_names_support_and_value(many, words: list[str]) -> None:
