@@ -200,7 +200,7 @@ def _mode(response: "Response", part: Path, have: int, url: str) -> str:
         return "ab"
     if response.status_code == 200:
         if have:
-            LOG.info("the server cannot go on with a transfer: starting over")
+            LOG.info("the server cannot continue a transfer: starting over")
         return "wb"
     if response.status_code in (206, 416):
         part.unlink()

@@ -75,8 +75,8 @@ def history(models: Path) -> list[Event]:
     except (OSError, ValueError) as error:
         raise ChampionError(
             f"{path} cannot be read, or is not what was written ({' '.join(str(error).split())}): put a copy of it "
-            "back; or remove it, and `cry-pipeline run` begins anew with the best candidate. Until then --bundle names "
-            "one"
+            "back; or remove it, and `cry-pipeline run` starts again with the best candidate. Until then name one with "
+            "--bundle"
         ) from error
     return pointer.history
 

@@ -89,7 +89,7 @@ def promote(
         event = champions.promotion(digest, present, made_of, why)
         if present == digest or champions.switch(models, event, only_from_previous=True):
             return Decision(digest, digest, True, why)
-        LOG.info("champion: switched by somebody else meanwhile; compared with that one now")
+        LOG.info("champion: another process switched it meanwhile; now compared with that one")
 
 
 def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Event], runs: Path) -> list[Point]:

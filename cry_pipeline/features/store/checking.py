@@ -54,9 +54,9 @@ def verify(store: FeatureStore) -> VerifyReport:
     store.require_writable()
     report = _set_aside(store, Part.faults)
     if report.parts and store.mend_description():
-        report.faults[DESCRIPTION] = f"{DESCRIPTION} was not what was written, and is written again"
+        report.faults[DESCRIPTION] = f"{DESCRIPTION} was damaged, and is written again"
     if mend_failures(store.storage):
-        report.faults[FAILURES] = f"{FAILURES} was not what was written, and is emptied: materialize the set again"
+        report.faults[FAILURES] = f"{FAILURES} was damaged, and is emptied: materialize the feature set again"
     return report
 
 

@@ -120,9 +120,7 @@ def check_written(part: Part, rows: FeatureRows, files: dict[str, bytes]) -> Non
     for path, content in files.items():
         same.append(path.startswith(values) or part.storage.read(f"{part.path}/{path}") == content)
     if not all(same):
-        raise FeatureStoreError(
-            f"part {part.name}: what was read back differs from what was written; is the disk sound?"
-        )
+        raise FeatureStoreError(f"part {part.name}: what was read back differs from what was written; check the disk")
 
 
 def _encode_group(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:

@@ -27,7 +27,7 @@ def read_failures(storage: "Storage") -> dict[RowKey, str]:
     """Return the reason by row; a record that is not what was written is said, and counts as none."""
     failures = _read(storage)
     if failures is None:
-        LOG.warning("feature store %s: %s is not what was written: it counts as none", storage.uri, FAILURES)
+        LOG.warning("feature store %s: %s is not what was written, and is taken for empty", storage.uri, FAILURES)
     return failures or {}
 
 

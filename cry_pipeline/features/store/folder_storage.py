@@ -205,7 +205,7 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _check_same(path: Path, content: bytes) -> None:
     if path.read_bytes() != content:
-        raise FeatureStoreError(f"{path} reads back otherwise than it was written; is the disk sound?")
+        raise FeatureStoreError(f"{path} does not read back as it was written; check the disk")
 
 
 def _sync_all(paths: Sequence[Path]) -> None:

@@ -106,7 +106,9 @@ class FeatureStore:
             FeatureStoreError: the store is of no manifest.
         """
         if self._samples is None:
-            raise FeatureStoreError(f"{self.uri}: of which samples? Read the store of a manifest: FeatureStore.of()")
+            raise FeatureStoreError(
+                f"{self.uri}: it is not known which samples are meant; read the store of a manifest: FeatureStore.of()"
+            )
         return [(name, self._samples.get(name, "")) for name in ids]
 
     def recording_ids(self) -> set[str]:
