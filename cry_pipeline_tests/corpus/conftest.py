@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -14,6 +15,12 @@ CLEANED, ANDROID, IOS = LAYOUT
 DONOR = "0d1ad73e-4c5e-45f3-85c4-9a3cb71e8856"
 RATE_HZ = 8000
 LONG_AGO_S = 1_500_000_000
+
+
+def only(table: pd.DataFrame) -> pd.Series:
+    """The one row of a table."""
+    assert len(table) == 1, table.to_string()
+    return table.iloc[0]
 
 
 def tone(seconds: float = 1.2, hz: float = 440.0, rate_hz: int = RATE_HZ) -> np.ndarray:
@@ -29,6 +36,9 @@ def age(path: Path) -> None:
 def android(epoch_ms: int = 1_430_000_000_000, reason: str = "hu", donor: str = DONOR) -> str:
     """The stem of an Android upload."""
     return f"{donor}-{epoch_ms}-1.7-m-04-{reason}"
+
+
+UPLOAD = f"corpus/{ANDROID}/{android()}.3gp"
 
 
 class SmallCorpus:
@@ -72,3 +82,20 @@ def real_manifest(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Man
     """The manifest of the real corpus."""
     roots, cache = Roots(corpus), tmp_path_factory.mktemp("cache")
     return build_manifest(take_inventory(roots, cache), roots, cache, workers=2)
+
+
+def write(file: Path, content: bytes) -> Path:
+    """Write a file that is old enough for its hash to be kept."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    age(file)
+    return file
+
+
+@pytest.fixture
+def filled(small: SmallCorpus) -> SmallCorpus:
+    """One file of each source."""
+    for number, path in enumerate([f"{CLEANED}/hungry/a.wav", f"{ANDROID}/b.3gp", f"{IOS}/c.caf"]):
+        write(small.roots.corpus / path, bytes([number]))
+    write(small.folder / "inbox" / "today" / "d.wav", b"inbox")
+    return small

@@ -1,6 +1,5 @@
 """Every file is in the manifest or in quarantine, once, and for the right reason."""
 
-import json
 import shutil
 import struct
 from pathlib import Path
@@ -19,15 +18,7 @@ from cry_pipeline.corpus.manifest import (
     write_manifest,
 )
 from cry_pipeline.corpus.sources import Roots, take_inventory
-from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, DONOR, IOS, SmallCorpus, android, tone
-
-UPLOAD = f"corpus/{ANDROID}/{android()}.3gp"
-
-
-def only(table: pd.DataFrame) -> pd.Series:
-    """The one row of a table."""
-    assert len(table) == 1, table.to_string()
-    return table.iloc[0]
+from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, DONOR, IOS, UPLOAD, SmallCorpus, android, only, tone
 
 
 def test_recording_has_name_place_and_measures(small):
@@ -126,50 +117,6 @@ def test_second_of_equal_files_is_a_duplicate_and_names_the_first(small):
     assert built.quarantine["root"].tolist() == ["corpus", "inbox"]
 
 
-def test_duplicate_of_another_label_or_donor_says_so(small, caplog):
-    other = DONOR.replace("0", "1")
-    small.write(f"inbox/1/{android(1_430_000_000_000, 'hu')}.wav", tone())
-    small.write(f"inbox/2/{android(1_430_000_000_000, 'ti')}.wav", tone())
-    small.write(f"inbox/3/{android(1_430_000_000_000, 'hu', other)}.wav", tone())
-    built = small.build()
-    details = built.quarantine["detail"].tolist()
-    assert details[0].endswith(f"inbox/1/{android()}.wav, which says hungry where this one says tired.")
-    assert details[1].endswith(f"which says donor {DONOR} where this one says donor {other}.")
-    assert [sentence.partition(": ")[2] for sentence in built.contradictions] == details
-    assert details[0] in caplog.text
-
-
-def test_file_moved_into_the_folder_of_another_label_is_said_and_its_name_counts(small, caplog):
-    names = [f"{android(1_430_000_000_000 + number)}.wav" for number in range(6)]
-    for name in names[:4]:
-        small.write(f"corpus/{CLEANED}/tired/{name}")
-    small.write(f"corpus/{CLEANED}/hungry/{names[4]}")
-    small.write(f"inbox/tired/{names[5]}")
-    small.write(f"inbox/monday/{android(1_430_000_000_007)}.wav")
-    built = small.build()
-    places = ", ".join(f"{CLEANED}/tired/{name}" for name in names[:3])
-    said = f"5 files lie in tired/ and are named hungry: {places} and 2 more. The name counts."
-    assert built.contradictions == (said,)
-    assert set(built.recordings["reason"]) == {"hungry"}
-    assert "5 files lie in tired/" in caplog.text
-
-
-def test_reasons_that_the_curators_put_together_are_no_contradiction(small):
-    small.write(f"corpus/{CLEANED}/discomfort/{android(reason='ch')}.wav")
-    assert small.build().contradictions == ()
-
-
-def test_one_donation_or_one_sound_under_two_reasons_is_said(small):
-    small.write(f"corpus/{ANDROID}/{android(1_430_000_000_000, 'hu')}.3gp")
-    small.write(f"corpus/{CLEANED}/tired/{android(1_430_000_000_000, 'ti')}.wav")
-    small.write(f"inbox/{android(1_430_000_000_001, 'hu')}.wav", tone())
-    same_sound = small.write(f"inbox/{android(1_430_000_000_002, 'bu')}.wav", tone())
-    same_sound.write_bytes(same_sound.read_bytes() + b"LIST\x04\0\0\0abcd")
-    donation, sound = small.build().contradictions
-    assert donation.startswith("2 recordings of one donation are named hungry and tired: ")
-    assert sound.startswith("2 recordings of one sound are named burping and hungry: ")
-
-
 def test_file_that_changed_after_the_inventory_is_left_out_and_the_manifest_is_not_that_of_the_inventory(small):
     changing, other = small.write(UPLOAD), small.write(f"inbox/{android(1_430_000_000_001)}.wav")
     inventory, before = take_inventory(small.roots, small.cache), changing.read_bytes()
@@ -202,14 +149,6 @@ def test_damaged_sample_rate_stops_nobody_else(small, rate_hz):
     assert len(built.recordings) + len(built.quarantine) == 3
 
 
-@pytest.mark.parametrize("text", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_sidecar_is_read_as_editors_on_windows_write_it(small, text):
-    small.write("inbox/baby.wav")
-    told = {"donor": DONOR, "recorded_at": "2026-01-02T03:04:05Z", "platform": "ios", "reason": "tired"}
-    (small.folder / "inbox" / "baby.wav.JSON").write_bytes(json.dumps(told).encode(text))
-    assert only(small.build().recordings)["reason"] == "tired"
-
-
 def test_too_short_says_how_many_samples_are_missing_of_how_many(small):
     file = small.write(f"inbox/{android()}.wav")
     soundfile.write(file, tone(1.0, rate_hz=44_100)[:44_098], 44_100)
@@ -228,47 +167,6 @@ def test_duplicate_of_a_file_of_no_use_is_not_taken_instead(small):
     for number in range(2):
         small.write(f"inbox/{android(1_430_000_000_000 + number)}.wav", tone(0.5))
     assert list(small.refusals().values()) == ["too_short", "duplicate"]
-
-
-def test_sidecar_names_an_inbox_file(small):
-    small.write("inbox/baby.wav")
-    told = {"donor": DONOR, "recorded_at": "2026-01-02T03:04:05Z", "platform": "ios", "reason": "tired"}
-    (small.folder / "inbox" / "baby.json").write_text(json.dumps(told))
-    row = only(small.build().recordings)
-    assert (row["reason"], row["reason_code"], row["source"]) == ("tired", "ti", "inbox")
-    assert pd.isna(row["gender"])
-
-
-def test_odd_name_says_which_sidecar_it_looked_for(small):
-    small.write("inbox/baby.wav")
-    small.write("inbox/baby.wav.json.txt").write_text("what an editor makes of it that hides extensions")
-    odd = small.build().quarantine.set_index("path").loc["baby.wav", "detail"]
-    assert str(odd).endswith("There is no sidecar baby.wav.json, either.")
-
-
-def test_malformed_sidecar_is_refused_with_its_fault(small):
-    small.write(f"inbox/{android()}.wav")
-    (small.folder / "inbox" / f"{android()}.wav.json").write_text('{"mood": "bad"}')
-    row = only(small.build().quarantine)
-    assert row["reason"] == "odd_name"
-    assert "mood: Extra inputs are not permitted" in row["detail"]
-
-
-def test_sidecar_changed_after_the_inventory_is_not_believed(small):
-    small.write(f"inbox/{android()}.wav")
-    sidecar = small.folder / "inbox" / f"{android()}.json"
-    sidecar.write_text('{"reason": "tired"}')
-    inventory = take_inventory(small.roots, small.cache)
-    sidecar.write_text('{"reason": "hungry"}')
-    assert only(build_manifest(inventory, small.roots, small.cache).quarantine)["reason"] == "changed"
-    sidecar.unlink()
-    assert only(build_manifest(inventory, small.roots, small.cache).quarantine)["reason"] == "changed"
-
-
-def test_sidecars_are_for_the_inbox_only(small):
-    small.write(UPLOAD)
-    (small.folder / UPLOAD).with_suffix(".json").write_text('{"reason": "tired"}')
-    assert only(small.build().recordings)["reason"] == "hungry"
 
 
 def test_new_donation_is_the_only_one_decoded(small):

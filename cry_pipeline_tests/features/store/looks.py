@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from cry_pipeline.features.store.rows import FeatureRows
+from cry_pipeline.features.store.rows import FeatureRows, samples_of
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.stated import Stated
 
@@ -39,3 +40,8 @@ def damage(store: FeatureStore, part: str) -> None:
 
 def files_of(store: FeatureStore, part: str) -> list:
     return [path for path in (folder_of(store) / "parts" / part).rglob("*") if path.is_file()]
+
+
+def bound(store: FeatureStore, recordings: pd.DataFrame) -> FeatureStore:
+    """The store as the manifest's readers see it."""
+    return store.of(samples_of(recordings))

@@ -1,0 +1,47 @@
+"""Labels that do not agree are said, and change nothing."""
+
+from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, DONOR, android, tone
+
+
+def test_duplicate_of_another_label_or_donor_says_so(small, caplog):
+    other = DONOR.replace("0", "1")
+    small.write(f"inbox/1/{android(1_430_000_000_000, 'hu')}.wav", tone())
+    small.write(f"inbox/2/{android(1_430_000_000_000, 'ti')}.wav", tone())
+    small.write(f"inbox/3/{android(1_430_000_000_000, 'hu', other)}.wav", tone())
+    built = small.build()
+    details = built.quarantine["detail"].tolist()
+    assert details[0].endswith(f"inbox/1/{android()}.wav, which says hungry where this one says tired.")
+    assert details[1].endswith(f"which says donor {DONOR} where this one says donor {other}.")
+    assert [sentence.partition(": ")[2] for sentence in built.contradictions] == details
+    assert details[0] in caplog.text
+
+
+def test_file_moved_into_the_folder_of_another_label_is_said_and_its_name_counts(small, caplog):
+    names = [f"{android(1_430_000_000_000 + number)}.wav" for number in range(6)]
+    for name in names[:4]:
+        small.write(f"corpus/{CLEANED}/tired/{name}")
+    small.write(f"corpus/{CLEANED}/hungry/{names[4]}")
+    small.write(f"inbox/tired/{names[5]}")
+    small.write(f"inbox/monday/{android(1_430_000_000_007)}.wav")
+    built = small.build()
+    places = ", ".join(f"{CLEANED}/tired/{name}" for name in names[:3])
+    said = f"5 files lie in tired/ and are named hungry: {places} and 2 more. The name counts."
+    assert built.contradictions == (said,)
+    assert set(built.recordings["reason"]) == {"hungry"}
+    assert "5 files lie in tired/" in caplog.text
+
+
+def test_reasons_that_the_curators_put_together_are_no_contradiction(small):
+    small.write(f"corpus/{CLEANED}/discomfort/{android(reason='ch')}.wav")
+    assert small.build().contradictions == ()
+
+
+def test_one_donation_or_one_sound_under_two_reasons_is_said(small):
+    small.write(f"corpus/{ANDROID}/{android(1_430_000_000_000, 'hu')}.3gp")
+    small.write(f"corpus/{CLEANED}/tired/{android(1_430_000_000_000, 'ti')}.wav")
+    small.write(f"inbox/{android(1_430_000_000_001, 'hu')}.wav", tone())
+    same_sound = small.write(f"inbox/{android(1_430_000_000_002, 'bu')}.wav", tone())
+    same_sound.write_bytes(same_sound.read_bytes() + b"LIST\x04\0\0\0abcd")
+    donation, sound = small.build().contradictions
+    assert donation.startswith("2 recordings of one donation are named hungry and tired: ")
+    assert sound.startswith("2 recordings of one sound are named burping and hungry: ")
