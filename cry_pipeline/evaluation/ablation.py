@@ -116,7 +116,7 @@ def ablations(catalog: Catalog, evidence: Sequence[Evidence], runs: Mapping[str,
     Raises:
         EvidenceError: two runs are of other recordings or folds; see comparisons.py.
     """
-    by_name = {found.provenance.experiment: found for found in evidence}
+    by_name = {result.provenance.experiment: result for result in evidence}
     made = []
     for name, singles in ablation_experiments(catalog):
         hybrid = by_name.get(name)

@@ -94,22 +94,22 @@ def contests(catalog: Catalog, evidence: Sequence[Evidence], runs: Mapping[str, 
         EvidenceError: two runs are of other recordings or folds; see comparisons.py.
     """
     names = set(contest_names(catalog))
-    shown = sorted((found for found in evidence if found.provenance.experiment in names), key=_where)
+    shown = sorted((result for result in evidence if result.provenance.experiment in names), key=_where)
     made = []
     for where, group in groupby(shown, key=_where):
-        ranked = sorted(group, key=lambda found: -found.headline.value)
-        by_name = {found.provenance.experiment: found for found in ranked}
-        networks = {name: has_network(catalog, found.provenance.model) for name, found in by_name.items()}
+        ranked = sorted(group, key=lambda result: -result.headline.value)
+        by_name = {result.provenance.experiment: result for result in ranked}
+        networks = {name: has_network(catalog, result.provenance.model) for name, result in by_name.items()}
         best = next((name for name in by_name if not networks[name]), None)
         if best is None or len(ranked) < 2:
             continue
         tested = {name: runs[name] for name in by_name}
         compared = {pair.first: pair for pair in compare_table(tested, best, ranked[0].headline_metric)}
-        contestants = (Contestant(found, networks[name], compared.get(name)) for name, found in by_name.items())
+        contestants = (Contestant(result, networks[name], compared.get(name)) for name, result in by_name.items())
         made.append(Contest(*where, tuple(contestants)))
     return made
 
 
-def _where(found: Evidence) -> tuple[str, str, str, int]:
-    run = found.provenance
+def _where(result: Evidence) -> tuple[str, str, str, int]:
+    run = result.provenance
     return run.cohort, run.feature_set, run.protocol, run.seed

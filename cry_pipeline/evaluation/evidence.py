@@ -178,7 +178,7 @@ def read_evidence(folder: Path, digest: str | None = None) -> Evidence:
     """
     path, way_out = folder / FILE, "it is made again when its evidence is materialized"
     try:
-        found = Evidence.model_validate(read_json(path, way_out))
+        evidence = Evidence.model_validate(read_json(path, way_out))
     except MissingFileError:
         raise
     except DamagedFileError as error:
@@ -187,9 +187,9 @@ def read_evidence(folder: Path, digest: str | None = None) -> Evidence:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "whole"
         raise EvidenceError(f"{path}: not evidence ({where}: {fault['msg']}); {way_out}") from None
-    if digest not in (None, found.digest):
-        raise EvidenceError(f"{path} is the evidence of {found.digest[:16]}, not of {digest[:16]}; {way_out}")
-    return found
+    if digest not in (None, evidence.digest):
+        raise EvidenceError(f"{path} is the evidence of {evidence.digest[:16]}, not of {digest[:16]}; {way_out}")
+    return evidence
 
 
 def _refuse_shared_donors(folds: pd.DataFrame, provenance: Provenance) -> None:

@@ -108,7 +108,7 @@ def ladders(catalog: Catalog, evidence: Sequence[Evidence], runs: Mapping[str, O
         evidence: of any of its experiments; what is missing is a rung without ``found``.
         runs: out-of-fold predictions by experiment, of those with evidence that :func:`ladder_names` names.
     """
-    by_name = {found.provenance.experiment: found for found in evidence}
+    by_name = {result.provenance.experiment: result for result in evidence}
     made = []
     for (cohort, feature_set, model, seed), by_kind in rung_experiments(catalog).items():
         rungs = []
@@ -153,7 +153,7 @@ def step(first: OutOfFold, second: OutOfFold, metric: str, *, resamples: int = R
 def _stepped(rung: Rung, honest: Rung, runs: Mapping[str, OutOfFold]) -> Rung:
     if rung is honest or not rung.found or not honest.found:
         return rung
-    leaking_run, honest_run = (runs[found.provenance.experiment] for found in (rung.found, honest.found))
+    leaking_run, honest_run = (runs[result.provenance.experiment] for result in (rung.found, honest.found))
     return replace(rung, step=step(leaking_run, honest_run, rung.found.headline_metric))
 
 

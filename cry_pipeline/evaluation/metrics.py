@@ -105,17 +105,17 @@ def macro_auc(
 
 def average_precision(positive: NDArray, scores: Floats, weights: Floats | None = None) -> Floats:
     """Return Σ (recall_i − recall_{i−1})·precision_i over falling thresholds i."""
-    found, precision = _precision_curve(positive, scores, weights)
-    gained = np.diff(found, axis=-1, prepend=0.0)
-    return _ratio((gained * precision).sum(axis=-1), found[..., -1])
+    hits, precision = _precision_curve(positive, scores, weights)
+    gained = np.diff(hits, axis=-1, prepend=0.0)
+    return _ratio((gained * precision).sum(axis=-1), hits[..., -1])
 
 
 def recall_at_precision(
     positive: NDArray, scores: Floats, weights: Floats | None = None, precision: float = 0.95
 ) -> Floats:
     """Return the highest recall of a threshold whose precision is at least ``precision``; 0 if none is."""
-    found, precisions = _precision_curve(positive, scores, weights)
-    return _ratio(np.where(precisions >= precision, found, 0.0).max(axis=-1), found[..., -1])
+    hits, precisions = _precision_curve(positive, scores, weights)
+    return _ratio(np.where(precisions >= precision, hits, 0.0).max(axis=-1), hits[..., -1])
 
 
 def roc(positive: NDArray, scores: Floats, steps: int = 50) -> Floats:
@@ -196,8 +196,8 @@ def _precision_curve(positive: NDArray, scores: Floats, weights: Floats | None) 
     order = np.argsort(-scores, kind="stable")
     ties = np.flatnonzero(_changes(scores[order]))
     pluses, minuses = _split_weights(positive[..., order], _weights(weights, len(scores))[..., order], ties)
-    found = np.cumsum(pluses, axis=-1)
-    return found, np.nan_to_num(_ratio(found, found + np.cumsum(minuses, axis=-1)))
+    hits = np.cumsum(pluses, axis=-1)
+    return hits, np.nan_to_num(_ratio(hits, hits + np.cumsum(minuses, axis=-1)))
 
 
 def _split_weights(positive: NDArray, weights: Floats, starts: NDArray) -> tuple[Floats, Floats]:

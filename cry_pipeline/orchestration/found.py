@@ -40,7 +40,7 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
     from cry_pipeline.evaluation.records import DAMAGED, NOT_RUN
     from cry_pipeline.training.current_runs import NotTrainedError
 
-    found, not_run, once = [], {}, cast(Workspace, _Once(workspace))
+    evidence, not_run, once = [], {}, cast(Workspace, _Once(workspace))
     for name, experiment in catalog.experiments.items():
         if not workspace.folds_path(experiment.folds_name).exists():
             not_run[name] = NOT_RUN
@@ -48,13 +48,13 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
         cohort = catalog.cohorts[experiment.cohort]
         try:
             key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
-            found.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key), key))
+            evidence.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key), key))
         except (MissingFileError, NotTrainedError):
             not_run[name] = NOT_RUN
         except EvidenceError as error:
             LOG.warning("%s", error)
             not_run[name] = DAMAGED
-    return Found(found, not_run)
+    return Found(evidence, not_run)
 
 
 def predictions_of(
@@ -67,25 +67,25 @@ def predictions_of(
     from cry_pipeline.training.fold_folders import DamagedFoldError
 
     rows = {}
-    for found in evidence:
-        name = found.provenance.experiment
+    for result in evidence:
+        name = result.provenance.experiment
         try:
             if name in names:
-                rows[name] = _rows(found, catalog, workspace)
+                rows[name] = _rows(result, catalog, workspace)
         except DamagedFoldError as error:
             LOG.warning("%s is left out of reports that compare its predictions: %s", name, error)
     return rows
 
 
-def details_of(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "RunDetails":
-    """Return what the run behind ``found`` left for its page."""
+def details_of(result: "Evidence", catalog: Catalog, workspace: Workspace) -> "RunDetails":
+    """Return what the run behind ``result`` left for its page."""
     from cry_pipeline.reports.run_details import read_details, show_mistakes, surest_mistakes
 
-    run = found.provenance
+    run = result.provenance
     experiment, mistakes = catalog.experiments[run.experiment], []
     if catalog.models[experiment.model].inputs:
         store = workspace.store(catalog.feature_sets[experiment.feature_set])
-        rows = _rows(found, catalog, workspace)
+        rows = _rows(result, catalog, workspace)
         mistakes = show_mistakes(surest_mistakes(rows), workspace.recordings(), store)
     return read_details(workspace.settings.runs / run.experiment / run.run_digest[:16], mistakes)
 
@@ -101,11 +101,11 @@ class _Once:
         )
 
 
-def _rows(found: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFold":
+def _rows(result: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFold":
     from cry_pipeline.evaluation.predictions import out_of_fold
     from cry_pipeline.training.runs import read_run
 
-    run = found.provenance
+    run = result.provenance
     _, folds = trained(run.experiment, catalog, workspace)
     predictions = read_run(run.experiment, run.run_digest, folds, workspace.settings.runs)
-    return out_of_fold(predictions, folds, found.classes, run.experiment)
+    return out_of_fold(predictions, folds, result.classes, run.experiment)

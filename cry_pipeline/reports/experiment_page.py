@@ -53,18 +53,18 @@ def write_experiments(
         folder: where reports lie.
         workers: pages that are made side by side, each in a process of its own.
     """
-    names, others = twins(evidence), {found.provenance.experiment: found for found in evidence}
+    names, others = twins(evidence), {result.provenance.experiment: result for result in evidence}
     stale: list[_Page] = []
-    for found in evidence:
-        twin = others.get(names[found.provenance.experiment])
+    for result in evidence:
+        twin = others.get(names[result.provenance.experiment])
         key = keys.key(
             STAGE,
-            page_spec(STAGE, descriptions=_descriptions(catalog, found), probes=probe_words(catalog, found)),
-            {"evidence": found.digest, "twin": twin.digest if twin else None},
+            page_spec(STAGE, descriptions=_descriptions(catalog, result), probes=probe_words(catalog, result)),
+            {"evidence": result.digest, "twin": twin.digest if twin else None},
         )
-        path = experiment_path(folder, found.provenance.experiment)
+        path = experiment_path(folder, result.provenance.experiment)
         if not is_current(path, key):
-            stale.append(_Page(path, key, found, twin))
+            stale.append(_Page(path, key, result, twin))
     asked = [_with_details(page, details) for page in stale]
     make = partial(_make_page, catalog)
     made = (
@@ -97,36 +97,36 @@ def _make_page(catalog: Catalog, asked: tuple[_Page, RunDetails]) -> None:
     write_page(page.path, page.digest, lambda: experiment_html(catalog, page.found, details, page.twin))
 
 
-def experiment_html(catalog: Catalog, found: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:
+def experiment_html(catalog: Catalog, result: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:
     """Return the page of one experiment; ``twin`` is the donor-grouped one that a clip-level result is read with."""
-    name = found.provenance.experiment
+    name = result.provenance.experiment
     experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
     return fill(
         TEMPLATES[STAGE],
         root="../",
         title=name,
-        synthetic=found.synthetic,
-        found=found,
+        synthetic=result.synthetic,
+        found=result,
         twin=twin,
         no_twin=NO_TWIN,
         metric_names=METRIC_NAMES,
-        metric=METRIC_NAMES[found.headline_metric],
-        descriptions=_descriptions(catalog, found),
+        metric=METRIC_NAMES[result.headline_metric],
+        descriptions=_descriptions(catalog, result),
         reads_features=bool(model.inputs),
-        probe_words=probe_words(catalog, found),
-        pictures=_pictures(found, details),
+        probe_words=probe_words(catalog, result),
+        pictures=_pictures(result, details),
         mistakes=[(mistake, data_uri(experiment_plots.spectrogram(mistake.mel))) for mistake in details.mistakes],
         heard=catalog.feature_sets[experiment.feature_set],
         fault=details.fault,
-        lineage=_lineage(catalog, found, details),
+        lineage=_lineage(catalog, result, details),
     )
 
 
-def probe_words(catalog: Catalog, found: Evidence) -> dict[str, str]:
+def probe_words(catalog: Catalog, result: Evidence) -> dict[str, str]:
     """Return, by shortcut that was probed, what its probe goes by: columns of the manifest, as the catalog has them."""
     words: dict[str, str] = {}
-    for probe in found.probes:
+    for probe in result.probes:
         if probe.experiment is None:
             words[probe.name] = "Only how the same donor's recordings in the training rows are labelled"
             continue
@@ -136,9 +136,9 @@ def probe_words(catalog: Catalog, found: Evidence) -> dict[str, str]:
     return words
 
 
-def _descriptions(catalog: Catalog, found: Evidence) -> dict[str, tuple[str, str]]:
+def _descriptions(catalog: Catalog, result: Evidence) -> dict[str, tuple[str, str]]:
     """Return (name, description) of what the experiment is made of, by what it is."""
-    spec = catalog.experiments[found.provenance.experiment]
+    spec = catalog.experiments[result.provenance.experiment]
     return {
         "cohort": (spec.cohort, catalog.cohorts[spec.cohort].description),
         "model": (spec.model, catalog.models[spec.model].description),
@@ -147,8 +147,8 @@ def _descriptions(catalog: Catalog, found: Evidence) -> dict[str, tuple[str, str
     }
 
 
-def _pictures(found: Evidence, details: RunDetails) -> dict[str, Picture]:
-    name = found.provenance.experiment
+def _pictures(result: Evidence, details: RunDetails) -> dict[str, Picture]:
+    name = result.provenance.experiment
     drawn: dict[str, tuple[Callable[[Evidence, Theme], bytes], str]] = {
         "null": (experiment_plots.null, "Null distribution of the headline metric with this run's value."),
         "confusion": (plots.confusion_matrix, "Confusion matrix."),
@@ -156,10 +156,10 @@ def _pictures(found: Evidence, details: RunDetails) -> dict[str, Picture]:
         "reliability": (experiment_plots.reliability, "Reliability curve with intervals over donors."),
         "abstention": (experiment_plots.abstention, "Accuracy and UAR of the surest predictions, by share given out."),
     }
-    if found.roc:
+    if result.roc:
         drawn["roc"] = (plots.roc, "ROC curves, one for each fold.")
     made = {
-        key: picture(lambda theme, draw=draw: draw(found, theme), f"{words} {name}.")
+        key: picture(lambda theme, draw=draw: draw(result, theme), f"{words} {name}.")
         for key, (draw, words) in drawn.items()
     }
     if details.histories:
@@ -170,15 +170,15 @@ def _pictures(found: Evidence, details: RunDetails) -> dict[str, Picture]:
     return made
 
 
-def _lineage(catalog: Catalog, found: Evidence, details: RunDetails) -> dict[str, dict[str, Any]]:
+def _lineage(catalog: Catalog, result: Evidence, details: RunDetails) -> dict[str, dict[str, Any]]:
     """Return, by heading, what the numbers were made from: digests, parameters, versions."""
-    provenance, run = found.provenance, details.lineage
+    provenance, run = result.provenance, details.lineage
     environment, made_from = run.get("environment", {}), run.get("made_from", {})
     git = environment.get("git") or {}
     return {
         "Digests": {
             "run": provenance.run_digest,
-            "evidence": found.digest,
+            "evidence": result.digest,
             "features": provenance.feature_digest,
             "folds": made_from.get("inputs", {}).get("folds", "not noted"),
         },
@@ -187,11 +187,11 @@ def _lineage(catalog: Catalog, found: Evidence, details: RunDetails) -> dict[str
         | {"training of all folds": "not noted" if details.fault else f"{details.seconds:.0f} s"},
         "Features": _flat(parameters(catalog.feature_sets[provenance.feature_set])),
         "Folds": _flat(catalog.protocols[provenance.protocol].model_dump(mode="json", exclude={"description"}))
-        | {"donors on both sides": found.shared_donors},
+        | {"donors on both sides": result.shared_donors},
         "Evidence": {
-            "resamples of donors": f"{found.resamples} with seed {found.resampling_seed}; "
-            f"{found.resamples_lost} lacked a class and are not used",
-            "permutations": found.null.permutations,
+            "resamples of donors": f"{result.resamples} with seed {result.resampling_seed}; "
+            f"{result.resamples_lost} lacked a class and are not used",
+            "permutations": result.null.permutations,
             "recordings from": ", ".join(provenance.sources),
         },
         "Versions": {

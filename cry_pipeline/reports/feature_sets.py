@@ -112,20 +112,20 @@ def compare(catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, list[By
 
     Left out are models that look at no features. Compared on most feature sets comes first, then donor-grouped.
     """
-    seen = [found for found in evidence if catalog.models[found.provenance.model].inputs]
+    seen = [result for result in evidence if catalog.models[result.provenance.model].inputs]
     order = {name: place for place, name in enumerate(catalog.feature_sets)}
 
-    def kin(found: Evidence) -> tuple[str, str, str, int]:
-        run = found.provenance
+    def kin(result: Evidence) -> tuple[str, str, str, int]:
+        run = result.provenance
         return run.cohort, run.model, run.protocol, run.seed
 
     by_cohort: dict[str, list[ByFeatureSet]] = {}
     for (cohort, model, protocol, seed), group in groupby(sorted(seen, key=kin), kin):
-        members = sorted(group, key=lambda found: order[found.provenance.feature_set])
+        members = sorted(group, key=lambda result: order[result.provenance.feature_set])
         # Experiments that are equal but for their name have one and the same run: either stands for both.
-        found = {member.provenance.feature_set: member for member in members}
+        by_set = {member.provenance.feature_set: member for member in members}
         apart = members[0].provenance.keeps_donors_apart
-        by_cohort.setdefault(cohort, []).append(ByFeatureSet(model, protocol, apart, seed, found))
+        by_cohort.setdefault(cohort, []).append(ByFeatureSet(model, protocol, apart, seed, by_set))
     for compared in by_cohort.values():
         compared.sort(key=lambda run: (-len(run.found), not run.keeps_donors_apart, run.model, run.seed))
     return dict(sorted(by_cohort.items(), key=lambda item: -max(len(run.found) for run in item[1])))
@@ -139,51 +139,51 @@ def evidence_table(catalog: Catalog, evidence: Sequence[Evidence]) -> pd.DataFra
             "model": run.model,
             "protocol": run.protocol,
             "feature_set": name,
-            **headline_columns(found),
-            "metric": METRIC_NAMES[found.headline_metric],
-            "qualification": found.qualification or "",
+            **headline_columns(result),
+            "metric": METRIC_NAMES[result.headline_metric],
+            "qualification": result.qualification or "",
         }
         for cohort, compared in compare(catalog, evidence).items()
         for run in compared
-        for name, found in run.found.items()
+        for name, result in run.found.items()
     ]
     return pd.DataFrame(rows)
 
 
-def feature_sets_page(found: Measured, catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, Any]:
+def feature_sets_page(content: Measured, catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, Any]:
     """Return what the page shows; one with any generated recording says so first thing in its title."""
     from cry_pipeline.features.kinds import parameters
     from cry_pipeline.reports.figures.feature_sets import SECONDS, common_scale, feature_set_images
 
-    scale, names = common_scale(found.sets), captions(found.examples)
+    scale, names = common_scale(content.sets), captions(content.examples)
     pictures = {
         imaged.name: picture(
             lambda theme, imaged=imaged: feature_set_images(imaged, scale, names, theme),
             f"Spectrogram, mel and MFCC images of {imaged.name}, of the recordings {'; '.join(names)}.",
         )
-        for imaged in found.sets
+        for imaged in content.sets
     }
     return {
-        "synthetic": synthetic(found.examples, evidence),
-        "rows": found.costs,
-        "specs": {imaged.name: imaged.spec for imaged in found.sets},
-        "parameters": {imaged.name: parameters(imaged.spec) for imaged in found.sets},
+        "synthetic": synthetic(content.examples, evidence),
+        "rows": content.costs,
+        "specs": {imaged.name: imaged.spec for imaged in content.sets},
+        "parameters": {imaged.name: parameters(imaged.spec) for imaged in content.sets},
         "arrays": ARRAYS,
         "pictures": pictures,
         "excerpt_s": SECONDS,
-        "examples": found.examples.assign(caption=names, start_s=scale.starts_s).to_dict("records"),
+        "examples": content.examples.assign(caption=names, start_s=scale.starts_s).to_dict("records"),
         "machine": machine(),
         "comparisons": compare(catalog, evidence),
         "metric_names": METRIC_NAMES,
     }
 
 
-def mel_images(found: Measured) -> dict[str, bytes]:
+def mel_images(content: Measured) -> dict[str, bytes]:
     """Return a picture of one example in every feature set, small enough for the UI."""
     from cry_pipeline.reports.figures.feature_sets import overview
 
-    middle = len(found.examples) // 2
-    return {"mel images": overview(found.sets, middle, captions(found.examples)[middle])}
+    middle = len(content.examples) // 2
+    return {"mel images": overview(content.sets, middle, captions(content.examples)[middle])}
 
 
 def captions(examples: pd.DataFrame) -> list[str]:
@@ -194,7 +194,7 @@ def captions(examples: pd.DataFrame) -> list[str]:
 
 def synthetic(examples: pd.DataFrame, evidence: Sequence[Evidence]) -> bool:
     """Return whether any recording shown or evaluated was generated."""
-    return bool((examples["source"] == "synthetic").any()) or any(found.synthetic for found in evidence)
+    return bool((examples["source"] == "synthetic").any()) or any(result.synthetic for result in evidence)
 
 
 def _features(material: Material) -> Features:
@@ -215,8 +215,8 @@ FEATURE_SETS_REPORT = Report(
     reads_features=True,
     content=measured,
     schema=FEATURE_SETS,
-    rows=lambda found: found.costs,
-    page=lambda found, material: feature_sets_page(found, material.catalog, material.evidence),
+    rows=lambda content: content.costs,
+    page=lambda content, material: feature_sets_page(content, material.catalog, material.evidence),
     noted=lambda: {"machine": machine()},
     plots=mel_images,
     beside=lambda material: {"evidence": evidence_table(material.catalog, material.evidence)},

@@ -17,17 +17,17 @@ from cry_pipeline.reports.rows import accuracy_columns, difference_columns, head
 from cry_pipeline.reports.schemas import ABLATION
 
 
-def ablation_rows(found: Sequence[Ablation]) -> list[dict[str, Any]]:
+def ablation_rows(content: Sequence[Ablation]) -> list[dict[str, Any]]:
     """Return a row for each variant, in the page's order."""
-    return [_row(ablation, variant) for ablation in found for variant in ablation.variants]
+    return [_row(ablation, variant) for ablation in content for variant in ablation.variants]
 
 
-def ablation_page(found: Sequence[Ablation]) -> dict[str, Any]:
+def ablation_page(content: Sequence[Ablation]) -> dict[str, Any]:
     """Return what the page shows: a table, a sentence and a figure for each ablation."""
-    variants = [variant for ablation in found for variant in ablation.variants]
+    variants = [variant for ablation in content for variant in ablation.variants]
     return {
         "synthetic": any(variant.found.synthetic for variant in variants if variant.found),
-        "ablations": [(ablation, _picture(ablation)) for ablation in found],
+        "ablations": [(ablation, _picture(ablation)) for ablation in content],
         "not_run": dict.fromkeys(sorted({variant.experiment for variant in variants if not variant.found}), NOT_RUN),
         "metric_names": METRIC_NAMES,
         "smallest": SMALLEST_DIFFERENCE,
@@ -55,17 +55,17 @@ def _picture(ablation: Ablation) -> Picture | None:
 
 
 def _row(ablation: Ablation, variant: Variant) -> dict[str, Any]:
-    found = variant.found
+    result = variant.found
     row = {
         "cohort": ablation.cohort,
         "feature_set": ablation.feature_set,
         "protocol": ablation.protocol,
         "plane": variant.plane,
         "experiment": variant.experiment,
-        "status": "run" if found else "not run",
+        "status": "run" if result else "not run",
         "words": variant.words,
     }
-    measured = headline_columns(found) | accuracy_columns(found) if found else {}
+    measured = headline_columns(result) | accuracy_columns(result) if result else {}
     return row | measured | difference_columns(variant.comparison)
 
 
@@ -81,5 +81,5 @@ HYBRID_ABLATION = Report(
     content=_ablations,
     schema=ABLATION,
     rows=ablation_rows,
-    page=lambda found, material: ablation_page(found),
+    page=lambda content, material: ablation_page(content),
 )

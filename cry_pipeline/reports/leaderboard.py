@@ -45,13 +45,13 @@ def arrange(evidence: Sequence[Evidence]) -> list[Evidence]:
     donor-grouped one come last.
     """
     best: dict[tuple, float] = {}
-    for found in evidence:
-        if _is_honest(found):
-            best[_kin(found)] = max(found.headline.value, best.get(_kin(found), 0.0))
+    for result in evidence:
+        if _is_honest(result):
+            best[_kin(result)] = max(result.headline.value, best.get(_kin(result), 0.0))
 
-    def place(found: Evidence) -> tuple:
-        kin, run = _kin(found), found.provenance
-        honesty = not _is_honest(found), not run.keeps_donors_apart
+    def place(result: Evidence) -> tuple:
+        kin, run = _kin(result), result.provenance
+        honesty = not _is_honest(result), not run.keeps_donors_apart
         return run.cohort, -best.get(kin, -1.0), kin, *honesty, run.protocol, run.experiment
 
     return sorted(evidence, key=place)
@@ -63,12 +63,12 @@ def entries_of(evidence: Sequence[Evidence]) -> list[Entry]:
     Raises:
         EvidenceError: an experiment comes more than once.
     """
-    names = [found.provenance.experiment for found in evidence]
+    names = [result.provenance.experiment for result in evidence]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise EvidenceError(f"Evidence comes more than once for {', '.join(repeated)}; report the latest run of each.")
     read_with = twins(evidence)
-    return [Entry(found, read_with[found.provenance.experiment]) for found in arrange(evidence)]
+    return [Entry(result, read_with[result.provenance.experiment]) for result in arrange(evidence)]
 
 
 def leaderboard_page(entries: Sequence[Entry], not_run: Mapping[str, str]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def leaderboard_page(entries: Sequence[Entry], not_run: Mapping[str, str]) -> di
     words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
     return {
         "not_run": not_run,
-        "synthetic": any(found.synthetic for found in evidence),
+        "synthetic": any(result.synthetic for result in evidence),
         "cohorts": [(name, list(group)) for name, group in groupby(entries, lambda entry: entry.cohort)],
         "overview": picture(lambda theme: plots.intervals(evidence, theme), words) if entries else None,
         "metric_names": METRIC_NAMES,
@@ -116,14 +116,14 @@ def read_leaderboard(folder: Path) -> pd.DataFrame:
     return table
 
 
-def _kin(found: Evidence) -> tuple[str, str, str, int]:
+def _kin(result: Evidence) -> tuple[str, str, str, int]:
     """Return what experiments share that differ in their protocol only."""
-    run = found.provenance
+    run = result.provenance
     return run.cohort, run.model, run.feature_set, run.seed
 
 
-def _is_honest(found: Evidence) -> bool:
-    return found.provenance.protocol_kind == HONEST
+def _is_honest(result: Evidence) -> bool:
+    return result.provenance.protocol_kind == HONEST
 
 
 def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
@@ -132,38 +132,38 @@ def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
     A temporal run keeps donors apart, too, but tests only the last of them: it is no twin. Of several donor-grouped
     ones it is that of the most repeats, as on the leakage ladder.
     """
-    honest = sorted(filter(_is_honest, evidence), key=lambda found: (-found.repeats, found.provenance.experiment))
+    honest = sorted(filter(_is_honest, evidence), key=lambda result: (-result.repeats, result.provenance.experiment))
     first: dict[tuple, str] = {}
-    for found in honest:
-        first.setdefault(_kin(found), found.provenance.experiment)
+    for result in honest:
+        first.setdefault(_kin(result), result.provenance.experiment)
     return {
-        found.provenance.experiment: "" if found.provenance.keeps_donors_apart else first.get(_kin(found), NO_TWIN)
-        for found in evidence
+        result.provenance.experiment: "" if result.provenance.keeps_donors_apart else first.get(_kin(result), NO_TWIN)
+        for result in evidence
     }
 
 
-def _row(found: Evidence, twin: str) -> dict[str, Any]:
-    run = found.provenance
+def _row(result: Evidence, twin: str) -> dict[str, Any]:
+    run = result.provenance
     row = {
         "experiment": run.experiment,
         "cohort": run.cohort,
-        "target": found.target,
+        "target": result.target,
         "feature_set": run.feature_set,
         "model": run.model,
         "protocol": run.protocol,
         "seed": run.seed,
-        "recordings": found.recordings,
-        "donors": found.donors,
-        "p_value": found.null.p_value,
-        "qualification": found.qualification or "",
+        "recordings": result.recordings,
+        "donors": result.donors,
+        "p_value": result.null.p_value,
+        "qualification": result.qualification or "",
         "twin": twin,
-        **{name: found.metrics[name].value for name in ("uar", "macro_f1", "auc")},
-        "resamples_lost": found.resamples_lost,
-        "synthetic": found.synthetic,
+        **{name: result.metrics[name].value for name in ("uar", "macro_f1", "auc")},
+        "resamples_lost": result.resamples_lost,
+        "synthetic": result.synthetic,
         "run_digest": run.run_digest,
-        "digest": found.digest,
+        "digest": result.digest,
     }
-    return row | headline_columns(found) | accuracy_columns(found)
+    return row | headline_columns(result) | accuracy_columns(result)
 
 
 LEADERBOARD = Report(

@@ -16,26 +16,30 @@ from cry_pipeline.reports.rows import accuracy_columns, headline_columns
 from cry_pipeline.reports.schemas import LADDER
 
 
-def ladder_rows(found: Sequence[Ladder]) -> list[dict[str, Any]]:
+def ladder_rows(content: Sequence[Ladder]) -> list[dict[str, Any]]:
     """Return a row for each rung, in the page's order."""
-    return [_row(ladder, rung) for ladder in found for rung in ladder.rungs]
+    return [_row(ladder, rung) for ladder in content for rung in ladder.rungs]
 
 
-def ladder_page(found: Sequence[Ladder]) -> dict[str, Any]:
+def ladder_page(content: Sequence[Ladder]) -> dict[str, Any]:
     """Return what the page shows: one table and one figure, and what is missing of LFEB and random forest."""
     from cry_pipeline.reports.figures import comparisons as plots
 
-    shown = [ladder for ladder in found if ladder.shown]
+    shown = [ladder for ladder in content if ladder.shown]
+    rungs = [rung for ladder in content for rung in ladder.rungs]
     words = "Headline metric and accuracy of each model under each protocol; the table holds the same numbers."
     return {
-        "synthetic": any(rung.found.synthetic for ladder in shown for rung in ladder.rungs if rung.found),
+        "synthetic": any(rung.found.synthetic for rung in rungs if rung.found),
         "ladders": shown,
         "figure": picture(lambda theme: plots.ladder(shown, theme), words) if shown else None,
         "rungs": RUNGS,
         "not_run": {
-            rung.experiment: NOT_RUN for ladder in found for rung in ladder.rungs if rung.experiment and not rung.found
+            rung.experiment: NOT_RUN
+            for ladder in content
+            for rung in ladder.rungs
+            if rung.experiment and not rung.found
         },
-        "absent": [kind for kind in FIRST_MODELS if kind not in {ladder.kind for ladder in found}],
+        "absent": [kind for kind in FIRST_MODELS if kind not in {ladder.kind for ladder in content}],
         "metric_names": METRIC_NAMES,
     }
 
@@ -60,18 +64,18 @@ def _row(ladder: Ladder, rung: Rung) -> dict[str, Any]:
     }
     if rung.found is None:
         return row
-    found = rung.found
+    result = rung.found
     step = {"step": rung.step.value, "step_low": rung.step.low, "step_high": rung.step.high} if rung.step else {}
     return (
         row
-        | headline_columns(found)
-        | accuracy_columns(found)
+        | headline_columns(result)
+        | accuracy_columns(result)
         | step
         | {
-            "recordings": found.recordings,
-            "shared_donors": found.shared_donors,
-            "macro_f1": found.metrics["macro_f1"].value,
-            "qualification": found.qualification or "",
+            "recordings": result.recordings,
+            "shared_donors": result.shared_donors,
+            "macro_f1": result.metrics["macro_f1"].value,
+            "qualification": result.qualification or "",
         }
     )
 
@@ -88,5 +92,5 @@ LEAKAGE_LADDER = Report(
     content=_ladders,
     schema=LADDER,
     rows=ladder_rows,
-    page=lambda found, material: ladder_page(found),
+    page=lambda content, material: ladder_page(content),
 )

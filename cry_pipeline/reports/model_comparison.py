@@ -17,16 +17,16 @@ from cry_pipeline.reports.rows import difference_columns, headline_columns
 from cry_pipeline.reports.schemas import COMPARISON
 
 
-def comparison_rows(found: Sequence[Contest]) -> list[dict[str, Any]]:
+def comparison_rows(content: Sequence[Contest]) -> list[dict[str, Any]]:
     """Return a row for each run, in the page's order."""
-    return [_row(contest, run) for contest in found for run in contest.contestants]
+    return [_row(contest, run) for contest in content for run in contest.contestants]
 
 
-def comparison_page(found: Sequence[Contest], *, synthetic: bool = False) -> dict[str, Any]:
+def comparison_page(content: Sequence[Contest], *, synthetic: bool = False) -> dict[str, Any]:
     """Return what the page shows: a sentence, a table and a figure for each contest."""
     return {
         "synthetic": synthetic,
-        "contests": [(contest, _picture(contest)) for contest in found],
+        "contests": [(contest, _picture(contest)) for contest in content],
         "metric_names": METRIC_NAMES,
         "smallest": SMALLEST_DIFFERENCE,
     }
@@ -79,5 +79,5 @@ MODEL_COMPARISON = Report(
     content=_contests,
     schema=COMPARISON,
     rows=comparison_rows,
-    page=lambda found, material: comparison_page(found, synthetic=material.synthetic),
+    page=lambda content, material: comparison_page(content, synthetic=material.synthetic),
 )

@@ -57,12 +57,12 @@ class Material:
     @property
     def digests(self) -> list[str]:
         """The digests of all evidence, sorted."""
-        return sorted(found.digest for found in self.evidence)
+        return sorted(result.digest for result in self.evidence)
 
     @property
     def synthetic(self) -> bool:
         """Whether any recording that was evaluated is generated."""
-        return any(found.synthetic for found in self.evidence)
+        return any(result.synthetic for result in self.evidence)
 
 
 @dataclass(frozen=True)
@@ -177,5 +177,5 @@ class Report(Generic[Content]):
 
 def only(material: Material, names: Collection[str]) -> Material:
     """Return ``material`` with the evidence of the experiments ``names`` alone."""
-    evidence = [found for found in material.evidence if found.provenance.experiment in set(names)]
+    evidence = [result for result in material.evidence if result.provenance.experiment in set(names)]
     return replace(material, evidence=evidence)

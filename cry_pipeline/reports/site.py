@@ -45,16 +45,16 @@ def answers(catalog: Catalog, evidence: Sequence[Evidence]) -> list[Answer]:
     What can be answered comes first.
     """
     made = []
-    for cohort, group in groupby(arrange(evidence), lambda found: found.provenance.cohort):
-        honest = [found for found in group if found.provenance.protocol_kind == HONEST]
+    for cohort, group in groupby(arrange(evidence), lambda result: result.provenance.cohort):
+        honest = [result for result in group if result.provenance.protocol_kind == HONEST]
         # A constant answer is the best there is where nothing is found; the question is what listening finds.
-        grouped = [found for found in honest if catalog.models[found.provenance.model].inputs] or honest
-        if grouped:
-            best = max(grouped, key=lambda found: found.headline.value)
-            above = sum(found.verdict == "above chance" for found in grouped)
-            adjusted = holm_adjusted([found.null.p_value for found in grouped])[grouped.index(best)]
+        listening = [result for result in honest if catalog.models[result.provenance.model].inputs] or honest
+        if listening:
+            best = max(listening, key=lambda result: result.headline.value)
+            above = sum(result.verdict == "above chance" for result in listening)
+            adjusted = holm_adjusted([result.null.p_value for result in listening])[listening.index(best)]
             description, question = catalog.cohorts[cohort].description, QUESTIONS[best.target]
-            made.append(Answer(cohort, description, question, best, len(grouped), above, adjusted))
+            made.append(Answer(cohort, description, question, best, len(listening), above, adjusted))
     return sorted(made, key=lambda answer: (not answer.holds, answer.cohort))
 
 
@@ -62,9 +62,9 @@ def site_page(catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[s
     """Return what the first page shows."""
     arranged = arrange(evidence)
     return {
-        "synthetic": any(found.synthetic for found in evidence),
+        "synthetic": any(result.synthetic for result in evidence),
         "answers": answers(catalog, evidence),
-        "cohorts": [(name, list(group)) for name, group in groupby(arranged, lambda found: found.provenance.cohort)],
+        "cohorts": [(name, list(group)) for name, group in groupby(arranged, lambda result: result.provenance.cohort)],
         "not_run": not_run,
         "metric_names": METRIC_NAMES,
     }

@@ -139,9 +139,9 @@ def experiments(catalog: Catalog) -> ReportAsset:
         evidence, not_run = find_evidence(catalog, workspace)
         folder = workspace.settings.reports
         made, reused = write_experiments(
-            catalog, evidence, lambda found: details_of(found, catalog, workspace), folder, workspace.workers
+            catalog, evidence, lambda result: details_of(result, catalog, workspace), folder, workspace.workers
         )
-        key = keys.key(stage, page_spec(stage), sorted(found.digest for found in evidence))
+        key = keys.key(stage, page_spec(stage), sorted(result.digest for result in evidence))
         return Written(key, folder / EXPERIMENTS, made, reused, beside={"not_run": not_run})
 
     return ReportAsset(

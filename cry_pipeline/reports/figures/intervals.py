@@ -100,13 +100,13 @@ def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
 
     Experiments come in the order given, and those of one cohort must stand together.
     """
-    panels = [(cohort, list(group)) for cohort, group in groupby(evidence, key=lambda found: found.provenance.cohort)]
+    panels = [(cohort, list(group)) for cohort, group in groupby(evidence, key=lambda result: result.provenance.cohort)]
     heights = [len(group) + 2.6 for _, group in panels]
     made = figure(8, ROW_INCHES * sum(heights) + 0.5, theme)
     parts = made.subplots(len(panels), height_ratios=heights, squeeze=False)[:, 0]
     for axes, (cohort, group) in zip(parts, panels, strict=True):
-        for row, found in enumerate(group):
-            _interval(axes, row, found, theme)
+        for row, result in enumerate(group):
+            _interval(axes, row, result, theme)
         first = group[0]
         axes.axvline(first.chance, color=theme.muted, linewidth=1.2, linestyle=DASHED)
         axes.set_yticks(range(len(group)), labels_of(group))
@@ -126,15 +126,15 @@ def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
 
 def labels_of(group: Sequence[Evidence]) -> list[str]:
     """Return what tells the experiments apart: model and protocol, and the feature set where these are not enough."""
-    names = [f"{found.provenance.model} · {found.provenance.protocol}" for found in group]
+    names = [f"{result.provenance.model} · {result.provenance.protocol}" for result in group]
     return [
-        f"{name} · {found.provenance.feature_set}" if names.count(name) > 1 else name
-        for name, found in zip(names, group, strict=True)
+        f"{name} · {result.provenance.feature_set}" if names.count(name) > 1 else name
+        for name, result in zip(names, group, strict=True)
     ]
 
 
-def _interval(axes: Axes, row: int, found: Evidence, theme: Theme) -> None:
-    at, apart = found.headline, found.provenance.keeps_donors_apart
+def _interval(axes: Axes, row: int, result: Evidence, theme: Theme) -> None:
+    at, apart = result.headline, result.provenance.keeps_donors_apart
     colour, marker = (theme.mark, "o") if apart else (theme.contrast, "D")
     axes.plot([at.low, at.high], [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
     (point,) = axes.plot(at.value, row, marker, color=colour, markersize=6.5, markeredgewidth=1.6, clip_on=False)
