@@ -99,9 +99,9 @@ def _parts(value: Any) -> Any:
         case Spec():
             return value.parts
         case tuple() | list():
-            return [_parts(each) for each in value]
+            return [_parts(part) for part in value]
         case dict():
-            return {str(key): _parts(each) for key, each in value.items()}
+            return {str(key): _parts(part) for key, part in value.items()}
         case _:
             return to_jsonable_python(value)
 
@@ -109,5 +109,5 @@ def _parts(value: Any) -> Any:
 def _is_neutral(value: Any, declared: Any) -> bool:
     if not isinstance(declared, dict) or NEUTRAL not in declared:
         return False
-    own = declared[NEUTRAL]
-    return type(own) is type(value) and own == value
+    neutral_value = declared[NEUTRAL]
+    return type(neutral_value) is type(value) and neutral_value == value

@@ -52,9 +52,9 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     faults += [f"{paths['experiments']}: {fault}" for fault in expanded.faults]
     sections: dict[str, Any] = {}
     for section, content in contents.items():
-        own = expanded.experiments if section == "experiments" else content
-        sections[section], found = _validated(own, section, paths[section], expanded)
-        faults += found
+        entries = expanded.experiments if section == "experiments" else content
+        sections[section], invalid = _validated(entries, section, paths[section], expanded)
+        faults += invalid
     if faults:
         raise CatalogError("\n".join(faults))
     try:
@@ -126,7 +126,7 @@ def _validated(content: Mapping[str, Any], section: str, path: Path, expanded: E
 
 
 def _say(fault: Any) -> str:
-    found = f" (found {fault['input']!r:.{LONGEST_FOUND}})"
+    but_found = f" (found {fault['input']!r:.{LONGEST_FOUND}})"
     match fault["type"]:
         case "extra_forbidden":
             return "no such key; remove it or check its spelling"
@@ -139,20 +139,20 @@ def _say(fault: Any) -> str:
         case "union_tag_not_found":
             return "kind is missing"
         case "int_type":
-            return f"expected a whole number, in decimal and without leading zeros{found}"
+            return f"expected a whole number, in decimal and without leading zeros{but_found}"
         case "float_type":
-            return f"expected a number, in decimal and without leading zeros{found}"
+            return f"expected a number, in decimal and without leading zeros{but_found}"
         case "bool_type":
-            return f"expected true or false{found}"
+            return f"expected true or false{but_found}"
         case "string_type":
-            return f"expected text; put it in quotes if it is meant so{found}"
+            return f"expected text; put it in quotes if it is meant so{but_found}"
         case "tuple_type":
-            return f"expected a list, [a, b]{found}"
+            return f"expected a list, [a, b]{but_found}"
         case "dict_type" | "model_type" | "model_attributes_type":
-            return f"expected keys with their values{found}"
+            return f"expected keys with their values{but_found}"
         case _:
             message = fault["msg"].removeprefix("Value error, ")
-            return message + ("" if isinstance(fault["input"], dict) else found)
+            return message + ("" if isinstance(fault["input"], dict) else but_found)
 
 
 def _references(catalog: Catalog, path: Path, expanded: Expanded) -> list[str]:
@@ -198,10 +198,11 @@ def _extra_kinds(catalog: Catalog, path: Path) -> list[str]:
 
     A kind is a file in features/kinds/; looking which there are imports none of them.
     """
-    found = {module.name for module in iter_modules([str(KINDS)])} - {"interface"} - ALWAYS_OR_BY_PARAMETER
+    written = {module.name for module in iter_modules([str(KINDS)])} - {"interface"} - ALWAYS_OR_BY_PARAMETER
+    known = ", ".join(sorted(written)) or "none yet"
     return [
-        f"{path}: {name}.extra_kinds: {kind} is no kind of feature; there are {', '.join(sorted(found)) or 'none yet'}"
+        f"{path}: {name}.extra_kinds: {kind} is no kind of feature; there are {known}"
         for name, spec in catalog.feature_sets.items()
         for kind in spec.extra_kinds
-        if kind not in found
+        if kind not in written
     ]

@@ -110,7 +110,7 @@ class _Reading:
         return None
 
     def _mapping(self, node: yaml.MappingNode, keys: tuple[str, ...]) -> dict[str, Any]:
-        own: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         lines: dict[str, int] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -123,9 +123,9 @@ class _Reading:
             elif key_node.tag == f"{_TAG}merge":
                 merged = self._merged(value_node, keys)
             else:
-                own[key] = self.value(value_node, (*keys, key))
+                entries[key] = self.value(value_node, (*keys, key))
             lines.setdefault(key, line)
-        return merged | own
+        return merged | entries
 
     def _key(self, node: yaml.Node, keys: tuple[str, ...]) -> str | None:
         if node.tag == f"{_TAG}merge":
@@ -144,13 +144,13 @@ class _Reading:
         if len(self.faults) > faults:
             return {}
         parts = content if isinstance(content, list) else [content]
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for part in parts:
             if not isinstance(part, dict):
                 self._refuse(node, (*keys, "<<"), "expected an alias of keys with their values")
                 return {}
-            found = part | found
-        return found
+            entries = part | entries
+        return entries
 
     def _scalar(self, node: yaml.ScalarNode, keys: tuple[str, ...]) -> Any:
         text = node.value

@@ -40,12 +40,12 @@ def predict(
             failed += prediction.error is not None
             typer.echo(prediction.as_json())
     else:
-        found = list(predictions)
-        failed = sum(prediction.error is not None for prediction in found)
-        print_table([_row(prediction) for prediction in found])
-        for verdict in dict.fromkeys(prediction.verdict for prediction in found if len(found) == 1):
+        answers = list(predictions)
+        failed = sum(prediction.error is not None for prediction in answers)
+        print_table([_row(prediction) for prediction in answers])
+        for verdict in dict.fromkeys(prediction.verdict for prediction in answers if len(answers) == 1):
             typer.echo(shown(verdict))
-        typer.echo(f"Bundle {found[0].bundle}. Not for diagnosis.")
+        typer.echo(f"Bundle {answers[0].bundle}. Not for diagnosis.")
     if failed:
         raise typer.Exit(1)
 

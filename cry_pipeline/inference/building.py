@@ -64,12 +64,12 @@ def operating_point(candidate: Candidate) -> dict[str, float]:
     truth = stored["label"].map(classes.index).to_numpy()
     if candidate.cohort.target == "cry":
         said, cry = probabilities[:, 1] >= THRESHOLD, truth == 1
-        found = {"recall": _share(said[cry]), "specificity": _share(~said[~cry]), "precision": _share(cry[said])}
+        shares = {"recall": _share(said[cry]), "specificity": _share(~said[~cry]), "precision": _share(cry[said])}
     else:
         answered = probabilities.max(axis=1) >= THRESHOLD
         right = probabilities.argmax(axis=1) == truth
-        found = {"answered": _share(answered), "accuracy_of_answers": _share(right[answered])}
-    return {name: round(value, 4) for name, value in found.items() if np.isfinite(value)}
+        shares = {"answered": _share(answered), "accuracy_of_answers": _share(right[answered])}
+    return {name: round(value, 4) for name, value in shares.items() if np.isfinite(value)}
 
 
 def _share(hits: np.ndarray) -> float:

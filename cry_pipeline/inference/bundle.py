@@ -171,8 +171,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
-    for name in sorted(found ^ set(files)):
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    for name in sorted(present ^ set(files)):
         fault = "is missing" if name in files else "is not in the manifest"
         raise BundleError(f"{folder / name} {fault}: {WAY_OUT}")
     contents: dict[str, bytes] = {}

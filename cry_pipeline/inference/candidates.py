@@ -57,8 +57,8 @@ class Candidate:
     @property
     def temperatures(self) -> list[float]:
         """What each member's logits are divided by; 1 where the run fitted none."""
-        own = of_repeat(self.predictions, 0)
-        return [float(own.loc[own["fold"] == fold, "temperature"].iloc[0]) for fold in self.members]
+        rows = of_repeat(self.predictions, 0)
+        return [float(rows.loc[rows["fold"] == fold, "temperature"].iloc[0]) for fold in self.members]
 
     def fold(self, number: int) -> Path:
         """Return the folder of a fold of repeat 0."""
@@ -71,10 +71,10 @@ def best(candidates: Iterable[Candidate]) -> Candidate:
     Raises:
         CandidateError: there is none.
     """
-    found = list(candidates)
-    if not found:
+    known = list(candidates)
+    if not known:
         raise CandidateError("no candidate's experiment has been run: materialize its run and evidence first")
-    return max(found, key=lambda candidate: candidate.evidence.headline.value)
+    return max(known, key=lambda candidate: candidate.evidence.headline.value)
 
 
 def bundle_digest(candidates: Mapping[Target, Candidate]) -> str:
@@ -83,7 +83,8 @@ def bundle_digest(candidates: Mapping[Target, Candidate]) -> str:
         target: {"run": candidate.evidence.provenance.run_digest, "evidence": candidate.evidence.digest}
         for target, candidate in candidates.items()
     }
-    return keys.key(STAGE, {target: bundle_spec(own.cohort) for target, own in candidates.items()}, inputs)
+    spec = {target: bundle_spec(candidate.cohort) for target, candidate in candidates.items()}
+    return keys.key(STAGE, spec, inputs)
 
 
 def bundle_spec(cohort: CohortSpec) -> dict[str, Any]:
@@ -98,17 +99,18 @@ def bundle_code_version(catalog: Catalog, names: Mapping[Target, tuple[str, ...]
         catalog: the experiments and their cohorts.
         names: of the experiments that a bundle may be made of, by target.
     """
-    cohorts = {name: catalog.cohorts[catalog.experiments[name].cohort] for own in names.values() for name in own}
-    spec = {
-        target: [{"experiment": name, **bundle_spec(cohorts[name])} for name in own] for target, own in names.items()
-    }
+
+    def spec_of(name: str) -> dict[str, Any]:
+        return {"experiment": name, **bundle_spec(catalog.cohorts[catalog.experiments[name].cohort])}
+
+    spec = {target: [spec_of(name) for name in experiments] for target, experiments in names.items()}
     return keys.code_version(STAGE, spec)
 
 
 def of_repeat(predictions: pd.DataFrame, repeat: int) -> pd.DataFrame:
     """Return one repeat's out-of-fold predictions, with a ``temperature`` (1 where the run fitted none)."""
-    own = predictions[predictions["repeat"] == repeat].sort_values("recording_id", ignore_index=True)
-    return own if "temperature" in own else own.assign(temperature=1.0)
+    rows = predictions[predictions["repeat"] == repeat].sort_values("recording_id", ignore_index=True)
+    return rows if "temperature" in rows else rows.assign(temperature=1.0)
 
 
 def calibrated(predictions: pd.DataFrame, classes: Iterable[str]) -> np.ndarray:

@@ -6,6 +6,7 @@ Belongs here: words and tables, all figures taken from the evidence. Does not: c
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from cry_pipeline.evaluation.findings import Interval
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.inference.candidates import Candidate
 from cry_pipeline.targets import QUESTIONS, Target
@@ -35,7 +36,7 @@ def model_card(
         _metrics(candidates),
         _data(candidates),
         "## Quantitative analyses\n\n"
-        + "\n\n".join(_analysis(target, own, operating[target]) for target, own in candidates.items()),
+        + "\n\n".join(_analysis(target, candidate, operating[target]) for target, candidate in candidates.items()),
         _ETHICS,
         _caveats(candidates),
     ]
@@ -47,21 +48,22 @@ def _details(candidates: Mapping[Target, Candidate], digest: str) -> str:
         f"- Bundle {digest}, exported on {datetime.now(UTC).date().isoformat()} by cry_pipeline {__version__}.",
         "- Input: mono samples; the feature transform is part of each ONNX graph. Output: probabilities.",
     ]
-    for target, own in candidates.items():
-        at, features = own.evidence.provenance, own.feature_set
+    for target, candidate in candidates.items():
+        provenance, features = candidate.evidence.provenance, candidate.feature_set
         lines.append(
-            f"- `{target}`: the mean of {len(own.members)} models `{at.model}`, one for each fold of "
-            f"`{own.experiment}` (run {at.run_digest[:16]}), on features `{at.feature_set}` at "
-            f"{features.sample_rate_hz} Hz. Classes: {', '.join(own.cohort.classes)}. {_calibration(own)}"
+            f"- `{target}`: the mean of {len(candidate.members)} models `{provenance.model}`, one for each fold of "
+            f"`{candidate.experiment}` (run {provenance.run_digest[:16]}), on features `{provenance.feature_set}` at "
+            f"{features.sample_rate_hz} Hz. Classes: {', '.join(candidate.cohort.classes)}. {_calibration(candidate)}"
         )
     lines.append("- Licence: MIT for the code; the recordings are under the corpus' own (Open Database License).")
     return "## Model details\n\n" + "\n".join(lines)
 
 
-def _calibration(own: Candidate) -> str:
-    if all(temperature == 1 for temperature in own.temperatures):
+def _calibration(candidate: Candidate) -> str:
+    if all(temperature == 1 for temperature in candidate.temperatures):
         return "No temperature was fitted: probabilities are not calibrated."
-    return f"Calibrated by temperatures {', '.join(f'{each:.2f}' for each in own.temperatures)}."
+    temperatures = ", ".join(f"{temperature:.2f}" for temperature in candidate.temperatures)
+    return f"Calibrated by temperatures {temperatures}."
 
 
 def _intended_use(candidates: Mapping[Target, Candidate]) -> str:
@@ -96,7 +98,7 @@ _FACTORS = (
 
 def _metrics(candidates: Mapping[Target, Candidate]) -> str:
     headlines = ", ".join(
-        f"{METRIC_NAMES[own.evidence.headline_metric]} for {name}" for name, own in candidates.items()
+        f"{METRIC_NAMES[candidate.evidence.headline_metric]} for {name}" for name, candidate in candidates.items()
     )
     return (
         "## Metrics\n\n"
@@ -109,11 +111,11 @@ def _metrics(candidates: Mapping[Target, Candidate]) -> str:
 
 def _data(candidates: Mapping[Target, Candidate]) -> str:
     lines = []
-    for target, own in candidates.items():
-        at, found = own.evidence.provenance, own.evidence
+    for target, candidate in candidates.items():
+        provenance, evidence = candidate.evidence.provenance, candidate.evidence
         lines.append(
-            f"- `{target}`: cohort `{at.cohort}`, {found.recordings} recordings of {found.donors} donors "
-            f"({', '.join(at.sources)}). {own.cohort.description}"
+            f"- `{target}`: cohort `{provenance.cohort}`, {evidence.recordings} recordings of {evidence.donors} donors "
+            f"({', '.join(provenance.sources)}). {candidate.cohort.description}"
         )
     return (
         "## Evaluation data\n\n" + "\n".join(lines) + "\n\nTested fold by fold under protocol "
@@ -123,42 +125,46 @@ def _data(candidates: Mapping[Target, Candidate]) -> str:
     )
 
 
-def _analysis(target: Target, own: Candidate, operating: Mapping[str, float]) -> str:
-    found = own.evidence
+def _analysis(target: Target, candidate: Candidate, operating: Mapping[str, float]) -> str:
+    evidence = candidate.evidence
     rows = [
-        f"| {METRIC_NAMES.get(name, name)} | {at.value:.3f} | {at.low:.3f} to {at.high:.3f} |"
-        for name, at in found.metrics.items()
+        f"| {METRIC_NAMES.get(name, name)} | {_with_interval(interval)} |"
+        for name, interval in evidence.metrics.items()
     ]
     points = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in operating.items())
     return (
-        f"### {QUESTIONS[target]} (`{target}`)\n\n**Verdict: {found.verdict}.** {found.sentence}.\n\n"
+        f"### {QUESTIONS[target]} (`{target}`)\n\n**Verdict: {evidence.verdict}.** {evidence.sentence}.\n\n"
         "| metric | value | 95 % interval |\n|---|---|---|\n" + "\n".join(rows) + "\n"
-        f"| most frequent class (compare accuracy) | {found.majority_rate:.3f} | |\n\n"
-        + _recalls(found)
-        + _beside(own)
+        f"| most frequent class (compare accuracy) | {evidence.majority_rate:.3f} | |\n\n"
+        + _recalls(evidence)
+        + _beside(candidate)
         + f"\n\nAt the bundle's threshold of 0.5, out of fold: {points}."
     )
 
 
-def _recalls(found: Evidence) -> str:
+def _with_interval(interval: Interval) -> str:
+    return f"{interval.value:.3f} | {interval.low:.3f} to {interval.high:.3f}"
+
+
+def _recalls(evidence: Evidence) -> str:
     rows = []
-    for name, own in found.per_class.items():
-        recall = f"{own.recall.value:.3f} | {own.recall.low:.3f} to {own.recall.high:.3f}" if own.recall else "| "
-        rows.append(f"| {name} | {own.recordings} | {own.donors} | {recall} |")
+    for name, of_class in evidence.per_class.items():
+        recall = _with_interval(of_class.recall) if of_class.recall else "| "
+        rows.append(f"| {name} | {of_class.recordings} | {of_class.donors} | {recall} |")
     return "| class | recordings | donors | recall | 95 % interval |\n|---|---|---|---|---|\n" + "\n".join(rows)
 
 
-def _beside(own: Candidate) -> str:
+def _beside(candidate: Candidate) -> str:
     """Return what was known of other models on the cohort when the bundle was made, the best first."""
-    others = [found for found in own.others if found.provenance.keeps_donors_apart]
+    others = [other for other in candidate.others if other.provenance.keeps_donors_apart]
     if not others:
         return ""
     rows = []
-    for found in sorted([own.evidence, *others], key=lambda each: -each.headline.value):
-        at, of = found.headline, found.provenance
-        name = f"**{of.model}**, in this bundle" if found is own.evidence else of.model
-        rows.append(f"| {name} | {of.protocol} | {at.value:.3f} | {at.low:.3f} to {at.high:.3f} | {found.verdict} |")
-    metric = METRIC_NAMES[own.evidence.headline_metric]
+    for evidence in sorted([candidate.evidence, *others], key=lambda evidence: -evidence.headline.value):
+        provenance = evidence.provenance
+        name = f"**{provenance.model}**, in this bundle" if evidence is candidate.evidence else provenance.model
+        rows.append(f"| {name} | {provenance.protocol} | {_with_interval(evidence.headline)} | {evidence.verdict} |")
+    metric = METRIC_NAMES[candidate.evidence.headline_metric]
     return (
         "\n\nBeside other models on the same recordings, all on donors that they were not trained on, as `make run` "
         "and `make study` had evaluated them when this bundle was made. Rows are not tested against each other: see "

@@ -156,9 +156,9 @@ def _check(ensemble: FoldEnsemble, path: Path, shortest: int) -> float:
         envelope = torch.linspace(0, 12, length).sin().abs()
         samples = (torch.rand(1, length, generator=generator) * 2 - 1) * envelope * 0.3
         with torch.inference_mode():
-            expected = [output.numpy() for output in ensemble(samples)]
-        found = run_graph(graph, samples[0].numpy())
-        difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
+            torch_says = [output.numpy() for output in ensemble(samples)]
+        graph_says = run_graph(graph, samples[0].numpy())
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(torch_says, graph_says, strict=True))
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"the graph differs from torch by {difference:.2g} at {length} samples; allowed are {TOLERANCE}"

@@ -56,10 +56,10 @@ def check_parity(
         per_fold: how many recordings of each fold, evenly spaced in the order of their ids; None for all of them.
     """
     differences: dict[str, float] = {}
-    for target, own in predictions.items():
+    for target, out_of_fold in predictions.items():
         part = bundle.targets[target]
         graph = open_graph(part.model)
-        stored = of_repeat(own, 0)
+        stored = of_repeat(out_of_fold, 0)
         expected = calibrated(stored, part.labels.classes)
         for member, fold in enumerate(sorted(set(stored["fold"]))):
             rows = np.flatnonzero(stored["fold"].to_numpy() == fold)
@@ -67,8 +67,8 @@ def check_parity(
                 recording = str(stored["recording_id"].iloc[row])
                 file = audio(recording)
                 if file is not None:
-                    found = run_graph(graph, load_samples(file, part.features.sample_rate_hz))[1][member]
-                    differences[f"{target} {recording[:16]}"] = float(np.abs(found - expected[row]).max())
+                    probabilities = run_graph(graph, load_samples(file, part.features.sample_rate_hz))[1][member]
+                    differences[f"{target} {recording[:16]}"] = float(np.abs(probabilities - expected[row]).max())
     worst = max(differences, key=differences.__getitem__, default="")
     return Parity(len(differences), differences.get(worst, float("inf")), worst)
 

@@ -79,13 +79,13 @@ def promote(
         present = incumbent.digest if incumbent else None
         if present == digest and _sound(models, digest):
             return Decision(digest, digest, bool(placed), [*(point.sentence for point in placed), ALREADY])
-        found = [] if present in (None, digest) else contest(candidates, digest, events, runs)
-        if all(point.passed for point in found):
+        points = [] if present in (None, digest) else contest(candidates, digest, events, runs)
+        if all(point.passed for point in points):
             placed = placed or _placed(candidates, digest, audio, models, per_fold)
-            found += placed
-        if refused := [point.sentence for point in found if not point.passed]:
+            points += placed
+        if refused := [point.sentence for point in points if not point.passed]:
             return Decision(present, digest, False, refused)
-        why = [point.sentence for point in found]
+        why = [point.sentence for point in points]
         event = champions.promotion(digest, present, made_of, why)
         if present == digest or champions.switch(models, event, only_from_previous=True):
             return Decision(digest, digest, True, why)
@@ -95,9 +95,9 @@ def promote(
 def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Event], runs: Path) -> list[Point]:
     """Return what speaks for and against ``candidates`` beside the champion, the last of ``events``."""
     incumbent = events[-1]
-    found = []
+    points = []
     if digest in champions.rolled_back_from(events):
-        found.append(
+        points.append(
             Point(
                 False,
                 f"{digest[:16]} was rolled back from, and is not promoted by itself; to have it again: "
@@ -107,12 +107,12 @@ def contest(candidates: Mapping[Target, Candidate], digest: str, events: list[Ev
     for target, candidate in candidates.items():
         before = incumbent.runs.get(target)
         if before is None:
-            found.append(Point(True, f"{target}: the champion has none to compare with"))
+            points.append(Point(True, f"{target}: the champion has none to compare with"))
         elif before == _run_of(candidate):
-            found.append(Point(True, f"{target}: the same run as the champion's"))
+            points.append(Point(True, f"{target}: the same run as the champion's"))
         else:
-            found.append(compare_with(candidate, target, before, runs))
-    return found
+            points.append(compare_with(candidate, target, before, runs))
+    return points
 
 
 def compare_with(candidate: Candidate, target: Target, before: Mapping[str, str], runs: Path) -> Point:
@@ -124,17 +124,17 @@ def compare_with(candidate: Candidate, target: Target, before: Mapping[str, str]
             out_of_fold(rows, rows[KEYS], candidate.cohort.classes, label)
             for rows, label in zip(pair, (candidate.experiment, name), strict=True)
         )
-        found = compare(first, second, metric=metric)
+        comparison = compare(first, second, metric=metric)
     except (DamagedFoldError, EvidenceError) as error:
         return Point(
             False,
             f"{target}: cannot be compared with {name}: {error} (remove models/{champions.POINTER} to begin anew)",
         )
-    word = "not worse" if found.not_worse else "worse"
+    word = "not worse" if comparison.not_worse else "worse"
     return Point(
-        found.not_worse,
-        f"{target}: {word} than {name}: {METRIC_NAMES[metric]} {found.difference:+.3f} "
-        f"(95 % interval {found.low:+.3f} to {found.high:+.3f}, {len(first.recording_ids)} recordings)",
+        comparison.not_worse,
+        f"{target}: {word} than {name}: {METRIC_NAMES[metric]} {comparison.difference:+.3f} "
+        f"(95 % interval {comparison.low:+.3f} to {comparison.high:+.3f}, {len(first.recording_ids)} recordings)",
     )
 
 
@@ -182,17 +182,19 @@ def _placed(
     """Export the bundle and put it in its place if it equals the pipeline."""
     from cry_pipeline.inference.building import build_bundle
 
-    found: list[Point] = []
+    points: list[Point] = []
 
-    predictions: dict[Target, pd.DataFrame] = {target: own.predictions for target, own in candidates.items()}
+    predictions: dict[Target, pd.DataFrame] = {
+        target: candidate.predictions for target, candidate in candidates.items()
+    }
 
     def accept(folder: Path) -> list[str]:
         parity = check_parity(read_bundle(folder), predictions, audio, per_fold=per_fold)
-        found.append(Point(parity.ok, parity.sentence))
+        points.append(Point(parity.ok, parity.sentence))
         return [] if parity.ok else [parity.sentence]
 
     champions.place(models, digest, lambda folder: build_bundle(candidates, folder), accept)
-    return found
+    return points
 
 
 def _sound(models: Path, digest: str) -> bool:

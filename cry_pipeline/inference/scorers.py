@@ -74,10 +74,10 @@ class Heard:
             levels = levels - levels.mean(dim=1, keepdim=True)
             covariance = levels.transpose(1, 2) @ levels / self.frames[:, None, None]
             width = covariance.shape[1]
-            found = logarithm(covariance + spec.ridge * torch.eye(width, dtype=torch.float64), *EXACTLY)
+            logarithms = logarithm(covariance + spec.ridge * torch.eye(width, dtype=torch.float64), *EXACTLY)
             rows, columns = np.triu_indices(width)
             weights = torch.from_numpy(np.where(rows == columns, 1.0, np.sqrt(2.0)))
-            return found.flatten(start_dim=1)[:, torch.from_numpy(rows * width + columns)] * weights
+            return logarithms.flatten(start_dim=1)[:, torch.from_numpy(rows * width + columns)] * weights
 
         return self._once(("log covariances", spec.bands, spec.change_frames, spec.ridge), make)
 
@@ -197,7 +197,7 @@ def bounded(logits: Tensor) -> Tensor:
 
 def _equal(first: FittedModel, second: FittedModel) -> bool:
     """Return whether two fitted models are the same, bit by bit; some kinds do not depend on their seed."""
-    one, other = first.checkpoint, second.checkpoint
-    return (one.kind, one.spec) == (other.kind, other.spec) and all(
-        np.array_equal(values, other.tensors[name]) for name, values in one.tensors.items()
+    left, right = first.checkpoint, second.checkpoint
+    return (left.kind, left.spec) == (right.kind, right.spec) and all(
+        np.array_equal(values, right.tensors[name]) for name, values in left.tensors.items()
     )

@@ -43,14 +43,14 @@ class Augmentation:
         Columns behind a recording's own are 0 before and after.
         """
         spec = self.spec
-        own = torch.arange(images.shape[3], device=images.device) < lengths[:, None]
+        not_padding = torch.arange(images.shape[3], device=images.device) < lengths[:, None]
         if spec.roll:
-            images = self._rolled(images, lengths, own)
+            images = self._rolled(images, lengths, not_padding)
         if spec.gain_db:
             images = images + self._gains(images)
         if spec.noise:
             images = images + self._noise(images)
-        keep = own[:, None, None, :]
+        keep = not_padding[:, None, None, :]
         if spec.row_masks or spec.column_masks:
             keep = keep & self._kept(images.shape, lengths.cpu()).to(images.device)
         images = images * keep
@@ -61,12 +61,12 @@ class Augmentation:
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.random)
 
-    def _rolled(self, images: Tensor, lengths: Tensor, own: Tensor) -> Tensor:
+    def _rolled(self, images: Tensor, lengths: Tensor, not_padding: Tensor) -> Tensor:
         """Roll some recordings along their own columns; what leaves at the end comes in at the start."""
         chosen = self._uniform(len(images)) < self.spec.roll
         shift = (self._uniform(len(images)) * chosen).to(images.device) * lengths
         columns = torch.arange(images.shape[3], device=images.device)
-        source = torch.where(own, (columns + shift.long()[:, None]) % lengths[:, None], columns)
+        source = torch.where(not_padding, (columns + shift.long()[:, None]) % lengths[:, None], columns)
         return images.gather(3, source[:, None, None, :].expand_as(images))
 
     def _gains(self, images: Tensor) -> Tensor:

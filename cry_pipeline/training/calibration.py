@@ -51,8 +51,8 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
     def loss(log_temperature: float) -> float:
         return -float(log_calibrated(probabilities, np.exp(log_temperature))[np.arange(len(codes)), codes].mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
-    return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue] - no fields in its stubs
+    minimum = minimize_scalar(loss, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
+    return float(np.exp(minimum.x))  # pyright: ignore[reportAttributeAccessIssue] - no fields in its stubs
 
 
 def log_calibrated(probabilities: np.ndarray, temperatures: np.ndarray | float) -> np.ndarray:

@@ -48,12 +48,12 @@ def with_copies(
     position = {name: index for index, name in enumerate(features.recording_ids)}
     jitter, values, frames = _Jitter(spec), {}, []
     for name in dict.fromkeys(recording_ids):
-        own, number = parse_copy(name)
-        frames.append(len(features.of("spectrogram", position[own])))
+        recording, number = parse_copy(name)
+        frames.append(len(features.of("spectrogram", position[recording])))
         if number and kinds:
-            made = jitter(features.of("spectrogram", position[own]), _generator(name), "statistics" in kinds)
+            made = jitter(features.of("spectrogram", position[recording]), _generator(name), "statistics" in kinds)
         else:
-            made = {kind: features.of(kind, position[own]) for kind in kinds}
+            made = {kind: features.of(kind, position[recording]) for kind in kinds}
         values[name] = {kind: made[kind].astype(KINDS[kind].dtype) for kind in kinds}
     return replace(stack_rows(values), offsets=np.concatenate([[0], np.cumsum(frames)]).astype(np.int64))
 

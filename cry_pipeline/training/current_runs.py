@@ -99,18 +99,18 @@ def run_of_now(
     Raises:
         NotTrainedError: there is no run, or it is of other folds, parameters, code, libraries or features than now's.
     """
-    found = current_run(experiment, runs)
-    own = without(folds, found.left_out)
+    run = current_run(experiment, runs)
+    trained_on = without(folds, run.left_out)
     other = None
-    if found.code_version != run_code_version(catalog.experiments[experiment], catalog):
+    if run.code_version != run_code_version(catalog.experiments[experiment], catalog):
         other = "with these parameters, or this code"
-    elif found.folds != folds_digest(own):
+    elif run.folds != folds_digest(trained_on):
         other = "on these folds"
-    elif feature_digest and found.features and found.features != feature_digest:
+    elif feature_digest and run.features and run.features != feature_digest:
         other = "on these features"
     if other:
         raise NotTrainedError(f"{experiment} has not been trained {other} yet: materialize runs/{experiment}.")
-    return found, own
+    return run, trained_on
 
 
 def without(folds: "pd.DataFrame", left_out: Mapping[str, str]) -> "pd.DataFrame":

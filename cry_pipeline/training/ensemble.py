@@ -40,12 +40,12 @@ class FittedEnsemble:
     @property
     def notes(self) -> dict[str, Any]:
         """See :class:`~cry_pipeline.training.models.FittedModel`; with the notes of each member."""
-        own = [
+        members = [
             {"model": name, **member.notes, "temperature": member.temperature}
             for name, member in zip(self.spec.members, self.members, strict=True)
         ]
-        devices = sorted({str(notes["device"]) for notes in own})
-        return {"device": ", ".join(devices), "bit_reproducible": "as the members are", "members": own}
+        devices = sorted({str(notes["device"]) for notes in members})
+        return {"device": ", ".join(devices), "bit_reproducible": "as the members are", "members": members}
 
     def predict_probabilities(self, rows: Rows) -> np.ndarray:
         """Return the mean of the members' calibrated answers ``[recordings, classes]``, float64."""
@@ -92,8 +92,8 @@ class Ensemble:
         for number, member in enumerate(spec.specs):
             title = f"{settings.title} member {number}"
             curves = settings.curves and settings.curves / str(number)
-            own = replace(settings, seed=member_seed(settings.seed, number), title=title, curves=curves)
-            members.append(self.implementation(member.kind).fit(member, train, own))
+            member_settings = replace(settings, seed=member_seed(settings.seed, number), title=title, curves=curves)
+            members.append(self.implementation(member.kind).fit(member, train, member_settings))
         held_out = _held_out(members, spec.average)
         temperature = held_out.temperature if held_out else 1.0
         return FittedEnsemble(spec, train.classes, members, held_out=held_out, temperature=temperature)
@@ -109,8 +109,8 @@ class Ensemble:
                 for name, values in checkpoint.tensors.items()
                 if name.startswith(prefix)
             }
-            own = Checkpoint(member.kind, checkpoint.classes, member.model_dump(mode="json"), tensors)
-            members.append(self.implementation(member.kind).restore(own))
+            member_checkpoint = Checkpoint(member.kind, checkpoint.classes, member.model_dump(mode="json"), tensors)
+            members.append(self.implementation(member.kind).restore(member_checkpoint))
         return FittedEnsemble(spec, checkpoint.classes, members, temperature=temperature_of(checkpoint))
 
 
@@ -136,16 +136,18 @@ def _held_out(members: Sequence[FittedModel], average: str) -> HeldOut | None:
     out has the mean of fewer, which is a little less sure of itself than the ensemble will be.
     """
     parts = [(member.held_out, member.temperature) for member in members if member.held_out is not None]
-    most = max((len(held.recording_ids) for held, _ in parts), default=0)
-    fewer = [held for held, _ in parts if len(held.recording_ids) < most] or [held for held, _ in parts]
-    codes = {name: code for held in fewer for name, code in zip(held.recording_ids, held.codes.tolist(), strict=True)}
+    most = max((len(answers.recording_ids) for answers, _ in parts), default=0)
+    fewer = [answers for answers, _ in parts if len(answers.recording_ids) < most] or [answers for answers, _ in parts]
+    codes: dict[str, int] = {}
+    for answers in fewer:
+        codes |= zip(answers.recording_ids, answers.codes.tolist(), strict=True)
     if not codes:
         return None
     ids = sorted(codes)
     sums: dict[str, list[np.ndarray]] = {name: [] for name in ids}
-    for held, temperature in parts:
-        logs = log_calibrated(held.probabilities, temperature)
-        for name, row in zip(held.recording_ids, logs, strict=True):
+    for answers, temperature in parts:
+        logs = log_calibrated(answers.probabilities, temperature)
+        for name, row in zip(answers.recording_ids, logs, strict=True):
             if name in sums:
                 sums[name].append(row)
     means = [_mean(np.stack(rows)[:, None, :], average)[0] for rows in sums.values()]

@@ -80,8 +80,7 @@ class GradientBoosting(ValueModel[GradientBoostingSpec]):
             random_state=seed,
         ).fit(values, codes)
         # scikit-learn has no public way to the nodes; the tests compare what is made of them with predict_proba.
-        rounds = boosting._predictors
-        trees = [tree.nodes for one in rounds for tree in one]
+        trees = [tree.nodes for grown_together in boosting._predictors for tree in grown_together]
         leaf = [tree["is_leaf"].astype(bool) for tree in trees]
         nodes = _nodes(
             [tree["feature_idx"] for tree in trees],
@@ -116,7 +115,7 @@ def _nodes(
     """Return the nodes of all trees behind each other; a child of -1 marks a leaf."""
     sizes = [len(feature) for feature in features]
     roots = np.cumsum([0, *sizes[:-1]])
-    own = np.arange(sum(sizes))
+    itself = np.arange(sum(sizes))
     offset = np.repeat(roots, sizes)
     left, right = np.concatenate(lefts), np.concatenate(rights)
     leaf = left < 0
@@ -124,8 +123,8 @@ def _nodes(
         "roots": roots.astype(np.int32),
         "feature": np.where(leaf, 0, np.concatenate(features)).astype(np.int32),
         "threshold": np.where(leaf, 0.0, np.concatenate(thresholds)),
-        "left": np.where(leaf, own, left + offset).astype(np.int32),
-        "right": np.where(leaf, own, right + offset).astype(np.int32),
+        "left": np.where(leaf, itself, left + offset).astype(np.int32),
+        "right": np.where(leaf, itself, right + offset).astype(np.int32),
         "value": np.concatenate(values).astype(np.float64),
     }
 

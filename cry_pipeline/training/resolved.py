@@ -66,8 +66,8 @@ class Resolved:
     @property
     def parts(self) -> dict[str, str]:
         """What of it enters a run's digest."""
-        own = {"accelerator": self.accelerator, "precision": self.precision}
-        return own if self.weights is None else {**own, "weights": self.weights.sha256}
+        machine = {"accelerator": self.accelerator, "precision": self.precision}
+        return machine if self.weights is None else {**machine, "weights": self.weights.sha256}
 
 
 ON_A_CPU = Resolved()
@@ -81,9 +81,9 @@ def resolve(networks: Sequence[NetworkSpec], accelerator: str, device: int = 0) 
     """
     if not networks:
         return None
-    own = accelerator_of(accelerator)
+    where = accelerator_of(accelerator)
     wants = any(isinstance(spec, ResNet50AttentionSpec) and spec.weights == "imagenet" for spec in networks)
-    return Resolved(own, precision_of(own, device), imagenet() if wants else None)
+    return Resolved(where, precision_of(where, device), imagenet() if wants else None)
 
 
 def accelerator_of(asked: str) -> Accelerator:

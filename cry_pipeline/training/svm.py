@@ -45,9 +45,9 @@ class SupportVectorMachine(ValueModel[SvmSpec]):
                 gamma=gamma(spec, values.shape[1]),  # pyright: ignore[reportArgumentType] - a float too
                 class_weight=None if spec.class_weight == "none" else spec.class_weight,
             ).fit(standardised, codes == code)
-            own = np.zeros(len(values))
-            own[machine.support_] = np.asarray(machine.dual_coef_)[0]
-            weights.append(own)
+            machine_weights = np.zeros(len(values))
+            machine_weights[machine.support_] = np.asarray(machine.dual_coef_)[0]
+            weights.append(machine_weights)
             intercepts.append(float(machine.intercept_[0]))
         needed = np.any(weights, axis=0)
         return {

@@ -110,12 +110,12 @@ def train_network(
     classifier: Classifier, fit: Batches, validation: Batches, settings: FitSettings
 ) -> tuple[Recorder, str]:
     """Train until the epochs or the patience are used up; return what was recorded, and the device."""
-    recorder, own = Recorder(settings.title, settings.curves), settings.resolved
+    recorder, resolved = Recorder(settings.title, settings.curves), settings.resolved
     with _quiet_lightning(), _interruptible(), _determinism_kept():
         trainer = pl.Trainer(
-            accelerator="cuda" if own.accelerator == "gpu" else own.accelerator,
-            devices=[settings.device] if own.accelerator == "gpu" else 1,
-            precision=own.precision,
+            accelerator="cuda" if resolved.accelerator == "gpu" else resolved.accelerator,
+            devices=[settings.device] if resolved.accelerator == "gpu" else 1,
+            precision=resolved.precision,
             deterministic=settings.deterministic,
             max_epochs=classifier.spec.epochs,
             gradient_clip_val=classifier.spec.gradient_norm,

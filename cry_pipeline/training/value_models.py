@@ -59,13 +59,13 @@ class ValueModel(ABC, Generic[SpecT]):
     def _held_out(self, spec: SpecT, train: Rows, values: np.ndarray, seed: int) -> HeldOut | None:
         codes, ids = train.codes, np.array(train.recording_ids)
         parts = []
-        for fit, held in inner_folds(codes, train.table["donor"].to_numpy(str), len(train.classes), seed):
+        for fit, held_rows in inner_folds(codes, train.table["donor"].to_numpy(str), len(train.classes), seed):
             tensors = self.solve(spec, values[fit], codes[fit], len(train.classes), seed)
-            parts.append((held, self.answer(spec, tensors, values[held])))
+            parts.append((held_rows, self.answer(spec, tensors, values[held_rows])))
         if not parts:
             return None
-        held = np.concatenate([rows for rows, _ in parts])
-        return HeldOut(ids[held].tolist(), codes[held], np.concatenate([answers for _, answers in parts]))
+        held_rows = np.concatenate([rows for rows, _ in parts])
+        return HeldOut(ids[held_rows].tolist(), codes[held_rows], np.concatenate([answers for _, answers in parts]))
 
 
 class FittedValues:
@@ -112,9 +112,9 @@ def inner_folds(
         return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
-        for fit, held in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(codes, codes, donors):
-            if len(np.unique(codes[fit])) == classes and len(held):
-                yield fit, held
+        for fit, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(codes, codes, donors):
+            if len(np.unique(codes[fit])) == classes and len(held_out):
+                yield fit, held_out
 
 
 def statistics(rows: Rows) -> np.ndarray:

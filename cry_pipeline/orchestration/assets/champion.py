@@ -49,7 +49,7 @@ def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candi
     """Return the best candidate for each target, of those that have been run, with what is known of other models."""
     from cry_pipeline.inference.candidates import best
 
-    evidence = {found.provenance.experiment: found for found in find_evidence(catalog, workspace).evidence}
+    evidence = {known.provenance.experiment: known for known in find_evidence(catalog, workspace).evidence}
     taken: dict[Target, Candidate] = {
         target: best(candidate_of(evidence[name], catalog, workspace) for name in names if name in evidence)
         for target, names in candidate_names(catalog).items()

@@ -45,18 +45,18 @@ class LogCovariance(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the values of each recording; ``lengths [batch]`` are its own columns, padding does not matter."""
-        own = is_valid(lengths, x.shape[2])[:, None, :]
-        levels = x.unflatten(1, (self.bands, -1)).mean(dim=2) * own
-        inner = own[..., 2:] & own[..., :-2]
+        valid = is_valid(lengths, x.shape[2])[:, None, :]
+        levels = x.unflatten(1, (self.bands, -1)).mean(dim=2) * valid
+        inner = valid[..., 2:] & valid[..., :-2]
         change = nn.functional.pad((levels[..., 2:] - levels[..., :-2]) * inner, (1, 1))
         levels = torch.cat([levels, change], dim=1)
         count = lengths[:, None, None].to(levels.dtype)
-        levels = (levels - levels.sum(dim=2, keepdim=True) / count) * own
+        levels = (levels - levels.sum(dim=2, keepdim=True) / count) * valid
         covariance = levels @ levels.transpose(1, 2) / count
         covariance = covariance + self.ridge * torch.eye(self.width, device=x.device, dtype=levels.dtype)
         # In training by eigenvalues, which takes a fifth of the time but is not to be had in ONNX.
-        found = logarithm_by_eigenvalues(covariance) if self.training else logarithm(covariance)
-        return found.flatten(start_dim=1)[:, self.upper] * self.weights
+        logarithms = logarithm_by_eigenvalues(covariance) if self.training else logarithm(covariance)
+        return logarithms.flatten(start_dim=1)[:, self.upper] * self.weights
 
 
 def logarithm(matrices: Tensor, iterations: Sequence[int] = ITERATIONS, terms: int = 1) -> Tensor:
