@@ -1,7 +1,7 @@
 """What reports are made from: the evidence that there is now, and the runs behind it.
 
 Belongs here: looking up, for the recordings and parameters of now, what was evaluated. Does not: making any of it
-(assets/evidence.py), or what a report does with it (evaluation).
+(assets/), or what a report does with it (evaluation).
 """
 
 import logging
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cry_pipeline.artefacts import MissingFileError
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.assets.evidence import provenance_of, trained
+from cry_pipeline.orchestration.current import provenance_of, trained
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
-from cry_pipeline.orchestration.assets.evidence import probe_experiments, provenance_of
 from cry_pipeline.orchestration.assets.runs import run_asset
+from cry_pipeline.orchestration.current import probe_experiments, provenance_of
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.training.current_runs import NotTrainedError

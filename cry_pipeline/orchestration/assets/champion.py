@@ -7,9 +7,9 @@ import dagster as dg
 
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.asset_keys import CHAMPION
-from cry_pipeline.orchestration.assets.evidence import trained
 from cry_pipeline.orchestration.checks import told
 from cry_pipeline.orchestration.conditions import when_stale
+from cry_pipeline.orchestration.current import trained
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
