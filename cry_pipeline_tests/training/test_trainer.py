@@ -108,7 +108,7 @@ def test_only_the_inner_fit_part_is_learned_from_and_standardised_by(
 
 def test_weights_are_those_of_the_best_epoch_not_of_the_last(rows: Rows, spec: LfebAttentionLstmSpec) -> None:
     # Labels that have nothing to do with the features are learned by heart, at the cost of validation.
-    labels = np.random.default_rng(0).permutation(rows.table["label"])
+    labels = np.random.default_rng(0).permutation(rows.table["label"].to_numpy(copy=True))
     rows = replace(rows, table=rows.table.assign(label=labels))
     hasty = spec.model_copy(update={"epochs": 12, "patience": 12, "learning_rate": 2e-2, "dropout": 0.0})
     fitted = MODEL.fit(hasty, rows, SETTINGS)
