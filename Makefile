@@ -55,10 +55,11 @@ faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daem
 bench: $(DEV) ## Measure speed and memory as ratios within one run; some minutes
 	@$(BIN)/python -m cry_pipeline_tests.benchmarks
 
-check: $(DEV) ## Lint, check formatting and types
+check: $(DEV) ## Lint, check formatting, types, and which file may import which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(DEV) ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix
