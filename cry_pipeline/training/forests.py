@@ -7,12 +7,19 @@ The nodes of all trees lie behind each other: ``feature`` int32, ``threshold`` f
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cry_pipeline.catalog.models import GradientBoostingSpec, RandomForestSpec
-from cry_pipeline.training.datasets import Rows
+from cry_pipeline.training.datasets import Rows, TrainingDataError
 from cry_pipeline.training.value_models import Tensors, ValueModel, statistics
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+TRIED = ("1.8", "1.9")
+"""Minor versions of scikit-learn whose boosted trees were looked at, and are kept in the same way."""
 
 
 class RandomForest(ValueModel[RandomForestSpec]):
@@ -79,8 +86,7 @@ class GradientBoosting(ValueModel[GradientBoostingSpec]):
             early_stopping=False,  # pyright: ignore[reportArgumentType] - inferred from its default
             random_state=seed,
         ).fit(values, codes)
-        # scikit-learn has no public way to the nodes; the tests compare what is made of them with predict_proba.
-        trees = [tree.nodes for grown_together in boosting._predictors for tree in grown_together]
+        trees, baseline = _grown(boosting)
         leaf = [tree["is_leaf"].astype(bool) for tree in trees]
         nodes = _nodes(
             [tree["feature_idx"] for tree in trees],
@@ -89,7 +95,6 @@ class GradientBoosting(ValueModel[GradientBoostingSpec]):
             [np.where(is_leaf, -1, tree["right"].astype(np.int64)) for tree, is_leaf in zip(trees, leaf, strict=True)],
             [tree["value"] for tree in trees],
         )
-        baseline = np.asarray(boosting._baseline_prediction, dtype=np.float64).ravel()
         return {**nodes, "baseline": baseline, "of_class": np.arange(len(trees), dtype=np.int32) % len(baseline)}
 
     def answer(self, spec: GradientBoostingSpec, tensors: Tensors, values: np.ndarray) -> np.ndarray:
@@ -103,6 +108,24 @@ class GradientBoosting(ValueModel[GradientBoostingSpec]):
         if logits.shape[1] == 1:
             logits = np.column_stack([np.zeros(len(logits)), logits])
         return softmax(logits, axis=1)
+
+
+def _grown(boosting: "HistGradientBoostingClassifier") -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the nodes of each tree, as scikit-learn's records, and the baseline of the logits, float64.
+
+    There is no public way to them. This is the one place where private attributes of scikit-learn are read: they are
+    the same in the versions :data:`TRIED`, and the tests hold what is made of them against ``predict_proba``.
+
+    Raises:
+        TrainingDataError: another version keeps its trees elsewhere.
+    """
+    try:
+        trees = [tree.nodes for grown_together in boosting._predictors for tree in grown_together]
+        return trees, np.asarray(boosting._baseline_prediction, dtype=np.float64).ravel()
+    except AttributeError as error:
+        raise TrainingDataError(
+            f"This scikit-learn keeps its boosted trees elsewhere ({error}); install one of {', '.join(TRIED)}."
+        ) from error
 
 
 def _nodes(

@@ -14,11 +14,12 @@ from sklearn.svm import SVC
 
 from cry_pipeline.catalog import GradientBoostingSpec, MajoritySpec, RandomForestSpec, SvmSpec
 from cry_pipeline.features.store.rows import FeatureRows
+from cry_pipeline.keys import minor_version
 from cry_pipeline.training.baselines import Majority
 from cry_pipeline.training.calibration import fit_temperature, log_calibrated
 from cry_pipeline.training.covariances import log_covariances
-from cry_pipeline.training.datasets import Rows, rows_of
-from cry_pipeline.training.forests import GradientBoosting, RandomForest
+from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.forests import TRIED, GradientBoosting, RandomForest
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.registry import load_model
 from cry_pipeline.training.svm import SupportVectorMachine
@@ -82,6 +83,26 @@ def test_gradient_boosting_from_its_file_equals_scikit_learn(tmp_path: Path, cla
     ).fit(values_of(train), train.codes)
     expected = golden.predict_proba(values_of(train))
     np.testing.assert_allclose(after_a_round_trip(GradientBoosting(), BOOSTING, train, tmp_path), expected, atol=1e-12)
+
+
+def test_a_scikit_learn_that_keeps_its_trees_elsewhere_is_named_with_those_that_were_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fit = HistGradientBoostingClassifier.fit
+
+    def fit_and_hide(self: HistGradientBoostingClassifier, *arguments: Any) -> HistGradientBoostingClassifier:
+        fit(self, *arguments)
+        del self._predictors
+        return self
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", fit_and_hide)
+    with pytest.raises(TrainingDataError, match=r"_predictors.*install one of 1\.8, 1\.9"):
+        GradientBoosting().fit(BOOSTING, rows(), SETTINGS)
+
+
+def test_private_attributes_are_read_of_versions_that_were_tried() -> None:
+    """Whoever takes a newer scikit-learn looks whether the two tests above hold, and adds it."""
+    assert minor_version("scikit-learn") in TRIED
 
 
 @pytest.mark.parametrize("classes", [CLASSES, TWO])
