@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -71,3 +72,14 @@ def train(catalog: Catalog, folds: pd.DataFrame, features: FeatureRows, tmp_path
         return train_run(name, **arguments)
 
     return run
+
+
+@pytest.fixture
+def told(catalog: Catalog, folds: pd.DataFrame) -> tuple[Catalog, pd.DataFrame]:
+    """A catalog with an experiment on metadata, and a manifest with more rows and columns than are read."""
+    regression = catalog.experiments[REGRESSION].model_copy(update={"model": "metadata_only"})
+    catalog = catalog.model_copy(update={"experiments": {**catalog.experiments, "told": regression}})
+    ids = [*folds["recording_id"], "another"]
+    genders = np.where(np.arange(len(ids)) % 3 == 0, "male", "female")
+    manifest = pd.DataFrame({"recording_id": ids, "gender": genders, "age_band": "0-4 weeks", "peak": 0.5})
+    return catalog, manifest.sample(frac=1, random_state=0)

@@ -1,9 +1,8 @@
-"""Runs: what decides a digest, resuming, folds side by side."""
+"""Runs: resuming, folds side by side, what is said and left out."""
 
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from cry_pipeline.catalog import Catalog, MajoritySpec
 from cry_pipeline.features.hybrid import hybrid_images
 from cry_pipeline.features.store.rows import FeatureRows
-from cry_pipeline.keys import STAGES
 from cry_pipeline.training import runs as runs_module
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
 from cry_pipeline.training.checkpoints import Checkpoint
@@ -23,9 +21,9 @@ from cry_pipeline.training.fold_folders import DamagedFoldError, read_provenance
 from cry_pipeline.training.fold_training import fold_seed
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.registry import MODELS, Registered, implementation
-from cry_pipeline.training.resolved import Resolved, StartingWeights
+from cry_pipeline.training.resolved import StartingWeights
 from cry_pipeline.training.runs import RunError, RunResult, read_run
-from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION, make_folds_frame, run_digest
+from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION, make_folds_frame
 
 PROBABILITIES = [f"p_{label}" for label in CLASSES]
 PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "temperature"]
@@ -131,68 +129,6 @@ def test_repeats_are_separate_and_seeded_differently(train: Callable[..., RunRes
     assert len({fold_seed(0, repeat, fold) for repeat in range(5) for fold in range(5)}) == 25
 
 
-@pytest.fixture
-def digest_of(catalog: Catalog, folds: pd.DataFrame) -> Callable[..., str]:
-    """Return the digest of an experiment with parts replaced."""
-
-    def make(
-        name: str = REGRESSION, *, rows: pd.DataFrame = folds, features: str = "f", seed: int = 0, **changes: Any
-    ) -> str:
-        experiment = catalog.experiments[name].model_copy(update={"seed": seed})
-        known = {key: changes.pop(key) for key in ("feature_rows", "resolved") if key in changes}
-        cohort = catalog.cohorts[experiment.cohort].model_copy(update={"classes": changes.pop("classes", CLASSES)})
-        models = {**catalog.models, experiment.model: catalog.models[experiment.model].model_copy(update=changes)}
-        cohorts = {**catalog.cohorts, experiment.cohort: cohort}
-        return run_digest(
-            experiment, catalog.model_copy(update={"models": models, "cohorts": cohorts}), rows, features, **known
-        )
-
-    return make
-
-
-def test_digest_changes_with_all_that_decides_predictions(
-    digest_of: Callable[..., str], folds: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    digests = [
-        digest_of(),
-        digest_of(seed=1),
-        digest_of(features="g"),
-        digest_of(inverse_regularisation=0.5),
-        digest_of(rows=folds.assign(fold=folds["fold"].to_numpy()[::-1])),
-        digest_of(rows=folds.assign(label=folds["label"].to_numpy()[::-1])),
-        digest_of(rows=folds.assign(donor=folds["donor"].to_numpy()[::-1])),
-        digest_of(rows=folds.iloc[1:]),
-        digest_of(MAJORITY),
-        digest_of(feature_rows="r"),
-        digest_of(classes=CLASSES[::-1]),
-        digest_of(resolved=Resolved("cpu")),
-        digest_of(resolved=Resolved("mps")),
-        digest_of(resolved=Resolved("gpu", "16-mixed")),
-        digest_of(resolved=Resolved("gpu", "bf16-mixed")),
-        digest_of(resolved=Resolved(weights=StartingWeights())),
-        digest_of(resolved=Resolved(weights=StartingWeights("a"))),
-    ]
-    monkeypatch.setitem(STAGES, "run_values", replace(STAGES["run_values"], revision=99))
-    digests.append(digest_of())
-    monkeypatch.setitem(STAGES, "run_values", replace(STAGES["run_values"], libraries=()))
-    digests.append(digest_of())
-    entry = MODELS["logistic_regression"]
-    monkeypatch.setitem(MODELS, "logistic_regression", type(entry)("next", entry.make))
-    digests.append(digest_of())
-    assert len(set(digests)) == len(digests)
-
-
-def test_digest_does_not_change_with_what_decides_nothing(digest_of: Callable[..., str], folds: pd.DataFrame) -> None:
-    assert digest_of(rows=folds.sample(frac=1, random_state=0)) == digest_of()
-    assert digest_of(description="in other words") == digest_of()
-    assert digest_of(MAJORITY, features="g", feature_rows="r") == digest_of(MAJORITY)
-    here, there = Path("here"), Path("there")
-    assert digest_of(resolved=Resolved(weights=StartingWeights("a", here))) == digest_of(
-        resolved=Resolved(weights=StartingWeights("a", there))
-    )
-    assert digest_of("cleaned_logistic_regression_clip_stratified") == digest_of()
-
-
 def test_a_class_that_a_fold_cannot_learn_is_said_before_anything_is_trained(
     train: Callable[..., RunResult], folds: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -230,17 +166,6 @@ def test_images_are_made_once_for_all_folds(train: Callable[..., RunResult], mon
     assert len(made) == 1
 
 
-@pytest.fixture
-def told(catalog: Catalog, folds: pd.DataFrame) -> tuple[Catalog, pd.DataFrame]:
-    """A catalog with an experiment on metadata, and a manifest with more rows and columns than are read."""
-    regression = catalog.experiments[REGRESSION].model_copy(update={"model": "metadata_only"})
-    catalog = catalog.model_copy(update={"experiments": {**catalog.experiments, "told": regression}})
-    ids = [*folds["recording_id"], "another"]
-    genders = np.where(np.arange(len(ids)) % 3 == 0, "male", "female")
-    manifest = pd.DataFrame({"recording_id": ids, "gender": genders, "age_band": "0-4 weeks", "peak": 0.5})
-    return catalog, manifest.sample(frac=1, random_state=0)
-
-
 def test_a_model_of_metadata_trains_without_features(
     train: Callable[..., RunResult], told: tuple[Catalog, pd.DataFrame]
 ) -> None:
@@ -249,25 +174,6 @@ def test_a_model_of_metadata_trains_without_features(
     assert len(result.predictions) == 60
     with pytest.raises(TrainingDataError, match="reads gender, age_band of the manifest"):
         train("told", catalog=catalog, features=None)
-
-
-def test_the_digest_takes_in_what_is_read_of_the_manifest_and_no_more(
-    told: tuple[Catalog, pd.DataFrame], folds: pd.DataFrame
-) -> None:
-    catalog, manifest = told
-
-    def digest(table: pd.DataFrame, name: str = "told") -> str:
-        return run_digest(catalog.experiments[name], catalog, folds, "f", table)
-
-    read = manifest["recording_id"] == folds["recording_id"][3]
-    assert digest(manifest) != digest(manifest.assign(gender=manifest["gender"].mask(read, "unknown")))
-    outside = ~manifest["recording_id"].isin(folds["recording_id"])
-    other = manifest.assign(peak=0.1, gender=manifest["gender"].mask(outside, "unknown"))
-    assert digest(manifest) == digest(other)
-    assert digest(manifest) == digest(manifest.sample(frac=1, random_state=1))
-    assert digest(manifest, REGRESSION) == run_digest(catalog.experiments[REGRESSION], catalog, folds, "f")
-    with pytest.raises(TrainingDataError, match="1 of 60 recordings are not in the manifest"):
-        digest(manifest[~read])
 
 
 def test_recordings_without_features_are_left_out_and_said(
