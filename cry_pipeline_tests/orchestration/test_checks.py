@@ -7,7 +7,7 @@ import pytest
 from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
-from cry_pipeline.features.store.failures import Coverage
+from cry_pipeline.features.store.coverage import Coverage
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.folds.splitting import read_folds
 from cry_pipeline.orchestration.checks import (
