@@ -73,16 +73,16 @@ def _plot_recording(where: "Settings", spec: "FeatureSetSpec", recording: str | 
     from cry_pipeline.features.store.store import FeatureStore
     from cry_pipeline.reports.figures.data import feature_image
 
-    store, held = FeatureStore.open(where.features, spec), []
+    store, stored = FeatureStore.open(where.features, spec), []
     table = where.manifests / "recordings.parquet"
     if table.exists():
         store = store.of(samples_of(read_recordings(table)))
-        held = sorted(name for name in store.recording_ids() if name.startswith(recording or ""))
-    if not held:
+        stored = sorted(name for name in store.recording_ids() if name.startswith(recording or ""))
+    if not stored:
         which = f"recording {recording}" if recording else "any recording"
         raise ValueError(f"no features of {which} are stored: materialize the feature set with `cry-pipeline run`")
-    values = store.read(held[:1], ("mel",)).of("mel", 0)
-    title = f"Mel spectrogram of recording {held[0][:8]}"
+    values = store.read(stored[:1], ("mel",)).of("mel", 0)
+    title = f"Mel spectrogram of recording {stored[0][:8]}"
     hop_s = spec.hop_samples / spec.sample_rate_hz
     path.write_bytes(feature_image(values, hop_s=hop_s, title=title, frequencies_hz=frequencies_hz(spec, "mel")))
     return path
