@@ -150,10 +150,6 @@ class Evidence(Record):
         """The shortcuts that do as well as the run."""
         return tuple(probe for probe in self.probes if probe.explains(self.chance))
 
-    def comparable(self, other: "Evidence") -> bool:
-        """Whether the two runs tested the same recordings in the same folds, so that they can be compared in pairs."""
-        return self.folds_digest == other.folds_digest
-
     @property
     def absent_classes(self) -> tuple[str, ...]:
         """Classes without a recording; they are left out of every mean over classes."""

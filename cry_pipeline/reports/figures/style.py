@@ -31,17 +31,13 @@ class Theme:
     contrast: str
     shades: tuple[str, ...]
 
-    def shade(self, share: float) -> tuple[float, float, float, float]:
-        """Return the colour of ``share``, 0 (the surface) to 1."""
-        return self.map(share)
-
     @property
     def map(self) -> LinearSegmentedColormap:
         """Colour map of one hue, from the surface on; lightness alone carries the value."""
         return LinearSegmentedColormap.from_list("shades", self.shades)
 
     def ink_on(self, share: float) -> str:
-        """Return the colour of text that can be read on ``shade(share)``."""
+        """Return the colour of text that can be read on the map's colour of ``share``, 0 (the surface) to 1."""
         red, green, blue, _ = self.map(share)
         return "#14171c" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#f7f8fa"
 
