@@ -139,7 +139,7 @@ def put(corpus: SmallCorpus, folder: str, name: str, kind: str, sound: bytes, si
 
 
 def everything(corpus: SmallCorpus) -> set[tuple[str, str]]:
-    """Root and path of all that lies below the roots and is no folder; of hidden folders nothing but themselves."""
+    """Root and path of all files and empty folders below the roots; of hidden folders nothing but themselves."""
     found = set()
     for root, base, tops in (
         ("inbox", corpus.folder / "inbox", [corpus.folder / "inbox"]),
@@ -147,6 +147,8 @@ def everything(corpus: SmallCorpus) -> set[tuple[str, str]]:
     ):
         for top in tops:
             for parent, folders, files in os.walk(top):
+                if not folders and not files and Path(parent) != top:
+                    found.add((root, printable(os.path.relpath(parent, base)) + "/"))
                 hidden = [name for name in folders if name.startswith(".")]
                 links = [name for name in folders if Path(parent, name).is_symlink()]
                 folders[:] = [name for name in folders if name not in {*hidden, *links}]

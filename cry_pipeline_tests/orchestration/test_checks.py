@@ -7,6 +7,7 @@ import pytest
 from cry_pipeline.artefacts import write_table
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
+from cry_pipeline.features.store import coverage
 from cry_pipeline.features.store.coverage import Coverage
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.folds.splitting import read_folds
@@ -118,7 +119,7 @@ def test_donor_on_two_sides_is_refused_and_named(installation):
 
 
 def test_nothing_trains_on_features_that_fail_their_check(installation, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(FeatureStore, "coverage", lambda _, ids: Coverage(len(ids), {}, list(ids)))
+    monkeypatch.setattr(coverage, "coverage_of", lambda _, ids: Coverage(len(ids), {}, list(ids)))
     with installation.instance() as instance:
         result = installation.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
