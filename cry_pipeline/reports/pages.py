@@ -4,6 +4,7 @@ Belongs here: what all reports' pages share, their navigation among it. Does not
 and shows (its module).
 """
 
+import hashlib
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,7 @@ def fill(template: str, *, page: str = "", root: str = "", **values: Any) -> str
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["source_hash"] = source_hash
     return environment.get_template(template).render(
         page=page, root=root, pages=PAGES, experiments=EXPERIMENTS, **values
     )
@@ -80,6 +82,11 @@ def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
         return True
     write_html(path, make(), digest)
     return False
+
+
+def source_hash(style: str) -> str:
+    """Return how a page's Content-Security-Policy names the one ``style`` that the page may have."""
+    return f"sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
 
 
 def data_uri(png: bytes) -> str:

@@ -1,5 +1,7 @@
 """The leaderboard: nothing is shown without what it must be read with."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -49,8 +51,9 @@ class Page(HTMLParser):
 
 
 def links_of(text: str) -> set[str]:
-    """Return the files that a page leads to, having checked that it is well formed and needs no network."""
+    """Return the files that a page leads to, having checked that it is well formed, needs no network and forbids it."""
     page = Page(text)
+    check_policy(page, text)
     assert not re.search(r"url\(|@import|https?:", text)
     ids = {attributes["id"] for _, attributes in page.attributes if "id" in attributes}
     links = set()
@@ -65,6 +68,24 @@ def links_of(text: str) -> set[str]:
             assert file or place in ids, "every link leads somewhere"
             links |= {file} - {""}
     return links
+
+
+def check_policy(page: Page, text: str) -> None:
+    """Check that a page allows its own pictures and its one sheet of styles and nothing else, and that this is enough.
+
+    Without a script there is none to allow; a style attribute or a handler would not be obeyed.
+    """
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    tag, policy = page.attributes[3]
+    assert (tag, policy["http-equiv"]) == ("meta", "Content-Security-Policy"), "before all that it is to rule"
+    assert policy["content"] == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    for tag, attributes in page.attributes:
+        assert tag not in {"script", "object", "embed", "base", "form", "svg"}
+        assert not [name for name in attributes if name == "style" or name.startswith("on")]
+        assert not str(attributes.get("href", "")).lower().startswith(("javascript:", "data:", "//"))
 
 
 def html_of(report: Report, material: Material) -> str:
