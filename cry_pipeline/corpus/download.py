@@ -1,31 +1,24 @@
 """The public donateacry-corpus: fetched at a pinned commit, and every file checked.
 
-Belongs here: the transfer, unpacking what a stranger packed, and comparing files with the packaged hashes. Does
-not: deciding which corpus is used (resolution.py).
+Belongs here: what the corpus is, and comparing files with the packaged hashes. Does not: the transfer (transfer.py),
+what an archive may hold (unpacking.py), deciding which corpus is used (resolution.py).
 
 Archives of a commit are made on the fly and have no stable hash of their own, so what is verified is each file.
 """
 
 import logging
-import math
 import re
 import shutil
-import stat
-import tempfile
-import time
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
 
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
+from cry_pipeline.corpus.transfer import CorpusError, NoNetworkError, Part, transfer
+from cry_pipeline.corpus.unpacking import Archive, ArchiveError
 from cry_pipeline.digests import sha256_of, sha256_of_file
-from cry_pipeline.progress import track
 
-if TYPE_CHECKING:
-    from requests import Response
+__all__ = ["CheckReport", "CorpusError", "NoNetworkError", "check_corpus", "fetch_corpus"]
 
 LOG = logging.getLogger("cry_pipeline")
 
@@ -37,23 +30,7 @@ LICENSE_NOTICE = (
     "(http://opendatacommons.org/licenses/odbl/1.0/), its contents under the Database Contents License 1.0: "
     "name the source, and share adapted databases under the same terms."
 )
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 30.0
-ATTEMPTS, PAUSE_S = 4, 1.0
-MAX_MEMBERS, MAX_BYTES = 10_000, 1_000_000_000
-MEGABYTE = 1_000_000
-CHUNK_BYTES = 1 << 14  # what is lost at most of a transfer that breaks off
-
-
-class CorpusError(RuntimeError):
-    """There is no corpus where one was asked for, or it is not what it should be; the message says what to do."""
-
-
-class NoNetworkError(CorpusError):
-    """The server of the corpus cannot be reached at all."""
-
-
-class _BrokenOffError(RuntimeError):
-    """The transfer broke off; what has arrived is kept."""
+CONNECT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +86,8 @@ def fetch_corpus(
         CorpusError: the server refuses, the transfer keeps breaking off, the archive is damaged or unsafe, files
             are missing, extra or differ from ``hashes``, or ``destination`` holds something else.
     """
+    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+        raise CorpusError(f"{destination} is no folder: move it away first")
     if destination.exists() and any(destination.iterdir()):
         report = check_corpus(destination, hashes)
         if not report.ok:
@@ -119,21 +98,21 @@ def fetch_corpus(
         return destination
     LOG.info("fetching %s to %s. %s", url, destination, LICENSE_NOTICE)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    part = destination.with_name(f".{destination.name}-{sha256_of(url.encode())[:8]}.zip.part")
-    _transfer(url, part, (connect_timeout_s, READ_TIMEOUT_S))
-    unpacked = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", suffix=".tmp", dir=destination.parent))
-    try:
-        corpus = _unpack(part, unpacked, url)
-        report = check_corpus(corpus, hashes)
-        if not report.ok:
-            raise CorpusError(
-                f"what {url} holds is not the corpus as published ({report.summary}): nothing was kept, try again"
-            )
-        corpus.rename(destination)
-    finally:
-        # Whole or worthless: what was transferred to the end is of no use to another try.
-        part.unlink(missing_ok=True)
-        shutil.rmtree(unpacked, ignore_errors=True)
+    part = Part(destination.with_name(f".{destination.name}-{sha256_of(url.encode())[:8]}.zip.part"))
+    unpacked = part.path.with_suffix(".unpacked")
+    with part.alone():
+        transfer(url, part, connect_timeout_s)
+        try:
+            shutil.rmtree(unpacked, ignore_errors=True)  # of a fetch that was killed
+            _unpack(part.path, unpacked, url, _read_hashes(hashes))
+            report = check_corpus(unpacked, hashes)
+            if not report.ok:
+                raise CorpusError(_not_as_published(url, report))
+            unpacked.rename(destination)
+        finally:
+            # Whole or worthless: what was transferred to the end is of no use to another try.
+            part.remove()
+            shutil.rmtree(unpacked, ignore_errors=True)
     LOG.info("fetched and verified the corpus at %s", destination)
     return destination
 
@@ -148,118 +127,24 @@ def _read_hashes(path: Path) -> dict[str, str]:
     return hashes
 
 
-def _transfer(url: str, part: Path, timeouts_s: tuple[float, float]) -> None:
-    """Receive ``url`` into ``part``, going on with what is there, in a few attempts if it breaks off."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _receive(url, part, timeouts_s)
-        except NoNetworkError:
-            if attempt in (1, ATTEMPTS):
-                raise
-        except _BrokenOffError as error:
-            LOG.info("%s: the transfer broke off (%s), attempt %d of %d", url, error, attempt, ATTEMPTS)
-            if attempt == ATTEMPTS:
-                raise CorpusError(
-                    f"the transfer of {url} broke off {ATTEMPTS} times, the last time with: {error}. "
-                    f"What has arrived is kept in {part}: run it again to go on"
-                ) from error
-        time.sleep(PAUSE_S)
-    return None
-
-
-def _receive(url: str, part: Path, timeouts_s: tuple[float, float]) -> None:
-    import requests
-    from requests import exceptions as failures
-
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    try:
-        response = requests.get(url, headers=headers, stream=True, timeout=timeouts_s)
-    except failures.SSLError as error:
-        raise CorpusError(f"the certificate of {url} is not accepted: {error}") from error
-    except (failures.ConnectionError, failures.Timeout) as error:
-        raise NoNetworkError(f"{url} cannot be reached: {error}") from error
-    except failures.RequestException as error:
-        raise CorpusError(f"{url} cannot be fetched: {error}") from error
-    with response:
-        mode = _mode(response, part, have, url)
-        total = response.headers.get("Content-Length")
-        megabytes = math.ceil(int(total) / MEGABYTE) if total else None
-        try:
-            with part.open(mode) as file:
-                for _ in track(_received(response, file), "fetching the corpus", total=megabytes, unit="MB"):
-                    pass
-        except (failures.ChunkedEncodingError, failures.ConnectionError, failures.Timeout) as error:
-            raise _BrokenOffError(str(error)) from error
-
-
-def _mode(response: "Response", part: Path, have: int, url: str) -> str:
-    """Return how to open the part file for this answer: ``ab`` to go on after ``have`` bytes, ``wb`` to start over."""
-    if response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-        LOG.info("going on with the transfer after %.1f MB", have / MEGABYTE)
-        return "ab"
-    if response.status_code == 200:
-        if have:
-            LOG.info("the server cannot continue a transfer: starting over")
-        return "wb"
-    if response.status_code in (206, 416):
-        part.unlink()
-        raise _BrokenOffError(f"the server cannot go on after {have} bytes, so the next attempt starts over")
-    raise CorpusError(
-        f"{url} answered {response.status_code} {response.reason}: try later, or set CRY_PIPELINE_CORPUS to a copy"
-    )
-
-
-def _received(response: "Response", file: IO[bytes]) -> Iterator[None]:
-    """Write what arrives to ``file``, yielding once a megabyte."""
-    unsaid = 0
-    for chunk in response.iter_content(CHUNK_BYTES):
-        file.write(chunk)
-        unsaid += len(chunk)
-        while unsaid >= MEGABYTE:
-            unsaid -= MEGABYTE
-            yield
-
-
-def _unpack(archive: Path, folder: Path, url: str) -> Path:
-    """Unpack ``archive`` under ``folder`` and return its one top-level folder. Nothing is written outside.
+def _unpack(archive: Path, folder: Path, url: str, expected: Collection[str]) -> None:
+    """Unpack the files ``expected`` of ``archive`` to ``folder``; nothing else is ever written.
 
     Raises:
-        CorpusError: the archive is damaged, too large, or holds anything but plain files in one folder.
+        CorpusError: the archive is damaged, unsafe or too large, lacks one of them, or holds other audio.
     """
     try:
-        with zipfile.ZipFile(archive) as content:
-            members = content.infolist()
-            top = _check_members(members, url)
-            for member in members:
-                target = folder / member.filename
-                if member.is_dir():
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with content.open(member) as source, target.open("xb") as copy:
-                    shutil.copyfileobj(source, copy)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        FileExistsError,
-        NotADirectoryError,
-        NotImplementedError,
-    ) as error:
-        raise CorpusError(f"the archive from {url} is damaged ({error}): nothing was kept, try again") from error
-    return folder / top
+        with Archive(archive) as content:
+            extra = [
+                name for name in content.names - set(expected) if PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+            ]
+            report = CheckReport(tuple(sorted(set(expected) - set(content.names))), (), tuple(sorted(extra)))
+            if not report.ok:
+                raise CorpusError(_not_as_published(url, report))
+            content.unpack(expected, folder)
+    except ArchiveError as error:
+        raise CorpusError(f"the archive from {url} {error}: nothing was kept, try again") from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], url: str) -> str:
-    """Return the name of the one top-level folder; refuse what could write elsewhere or fill the disk."""
-    if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > MAX_BYTES:
-        raise CorpusError(f"the archive from {url} is far larger than the corpus: it was not unpacked")
-    for member in members:
-        path, kind = PurePosixPath(member.filename), stat.S_IFMT(member.external_attr >> 16)
-        leads_out = path.is_absolute() or ".." in path.parts or any(sign in member.filename for sign in "\\:")
-        if leads_out or kind not in (0, stat.S_IFREG, stat.S_IFDIR) or member.flag_bits & 1:
-            raise CorpusError(f"the archive from {url} is unsafe: it holds {member.filename!r}; it was not unpacked")
-    tops = {PurePosixPath(member.filename).parts[0] for member in members if member.filename}
-    if len(tops) != 1:
-        raise CorpusError(f"the archive from {url} holds {len(tops)} top-level entries instead of one folder")
-    return tops.pop()
+def _not_as_published(url: str, report: CheckReport) -> str:
+    return f"what {url} holds is not the corpus as published ({report.summary}): nothing was kept, try again"

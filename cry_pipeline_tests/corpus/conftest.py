@@ -1,6 +1,8 @@
 """Small corpora in the real one's layout, and the real one's manifest."""
 
+import hashlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,11 @@ import pandas as pd
 import pytest
 import soundfile
 
+from cry_pipeline.corpus import transfer
+from cry_pipeline.corpus.download import fetch_corpus
 from cry_pipeline.corpus.manifest import Manifest, build_manifest
 from cry_pipeline.corpus.sources import LAYOUT, Roots, take_inventory
+from cry_pipeline_tests.corpus.archive_server import FILES, Server, serving
 
 CLEANED, ANDROID, IOS = LAYOUT
 DONOR = "0d1ad73e-4c5e-45f3-85c4-9a3cb71e8856"
@@ -99,3 +104,28 @@ def filled(small: SmallCorpus) -> SmallCorpus:
         write(small.roots.corpus / path, bytes([number]))
     write(small.folder / "inbox" / "today" / "d.wav", b"inbox")
     return small
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of its own for each test, asked directly and without pauses between attempts."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(transfer, "PAUSE_S", 0.0)
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 500)
+    with serving() as state:
+        yield state
+
+
+@pytest.fixture
+def hashes(tmp_path: Path) -> Path:
+    """The list of hashes of FILES."""
+    lines = (f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in FILES.items())
+    path = tmp_path / "list.sha256"
+    path.write_text("".join(lines))
+    return path
+
+
+@pytest.fixture
+def fetch(server: Server, hashes: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Fetch from ``server`` to ``tmp_path/corpora/corpus``."""
+    return lambda: fetch_corpus(tmp_path / "corpora" / "corpus", url=server.url, hashes=hashes)
