@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,10 +29,13 @@ GENDERS = {"m": "male", "f": "female"}
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_FAULTS = 5
+MOST_KEYS, DEEPEST, LONGEST_NUMBER = 50, 8, 30
+"""Limits of a sidecar: keys of one object, objects and lists in each other, characters of a number."""
 CONVENTION = "<uuid>-<epoch>-<app version>-<m|f>-<age>-<reason>.<extension>"
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PARTS = re.compile(rf"({_UUID})-(\d+)-([^-]+)-([^-]+)-([^-]+)-([^-.]+)\.([a-z0-9]+)", re.ASCII | re.IGNORECASE)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 
 
@@ -166,27 +170,46 @@ def _read_json(content: bytes, where: str) -> dict[str, Any]:
     """Return what the JSON text says, in UTF-8, -16 or -32, with the mark in front that editors on Windows write.
 
     Refused is what readers disagree about, and would take for one thing or another without a word: a key that comes
-    twice, and numbers that JSON has not (NaN, Infinity).
+    twice, and numbers that JSON has not (NaN, Infinity). So is what no sidecar has, and only takes time: see MOST_KEYS.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
         if twice:
             raise ValueError(f"{twice[0]!r} comes more than once")
+        if len(pairs) > MOST_KEYS:
+            raise ValueError(f"it has {len(pairs)} keys, and {MOST_KEYS} are read")
         return dict(pairs)
 
     def refuse(number: str) -> float:
         raise ValueError(f"{number} is no number of JSON")
 
+    def short(number: str) -> str:
+        if len(number) > LONGEST_NUMBER:
+            raise ValueError(f"{number[:LONGEST_NUMBER]}… is a number of {len(number)} characters")
+        return number
+
     try:
-        told = json.loads(content, object_pairs_hook=once, parse_constant=refuse)
-    except RecursionError:
-        raise FilenameError(f"{where}: Invalid JSON: it is nested too deeply") from None
+        told = json.loads(
+            _shallow(content.decode(json.detect_encoding(content), "surrogatepass")),  # as json.loads does
+            object_pairs_hook=once,
+            parse_constant=refuse,
+            parse_int=lambda number: int(short(number)),
+            parse_float=lambda number: float(short(number)),
+        )
     except ValueError as error:
         raise FilenameError(f"{where}: Invalid JSON: {error}") from None
     if not isinstance(told, dict):
         raise FilenameError(f'{where}: expected one JSON object, {{"reason": …}}')
     return told
+
+
+def _shallow(text: str) -> str:
+    """Return a JSON text with few objects and lists in each other: its parser would go as deep as the stack."""
+    brackets = re.findall(r"[\[{\]}]", _STRING.sub("", text))
+    if max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0) > DEEPEST:
+        raise ValueError("it is nested too deeply")
+    return text
 
 
 def _validated(validate: Any, content: Any, where: str) -> Any:
