@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cry_pipeline.corpus.paths import printable
+from cry_pipeline.corpus.paths import printable, shown
 from cry_pipeline.corpus.reading import MAX_BYTES, kind_of
 from cry_pipeline.corpus.refusals import Refusal
 
@@ -126,7 +126,7 @@ def _unlisted(folder: Path, prefix: str, error: OSError, *, first: bool) -> Iter
     if not first and error.errno in ITS_OWN_FAULT:
         yield LeftAside(prefix, f"cannot be listed: {error.strerror}")
     elif first or not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise SourceError(f"{folder} cannot be listed ({error.strerror}): make or mount it") from error
+        raise SourceError(f"{shown(str(folder))} cannot be listed ({error.strerror}): make or mount it") from error
 
 
 def _found(entry: os.DirEntry[str], path: str, home: str, most: int, sidecar: Found | None = None) -> Found | LeftAside:

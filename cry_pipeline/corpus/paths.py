@@ -2,16 +2,20 @@
 
 Belongs here: the one way to write names that are no text. Does not: what names mean (filenames.py).
 
-A name on Linux is bytes. Those that are no UTF-8 fit into no table, and line ends, escapes and marks that turn the
-direction of text would let a name pass for another one where it is shown. Each byte of these is written as ``\\xNN``,
-and so is a backslash that would look like one of them, so that no two names become one.
+A name on Linux is bytes. Those that are no UTF-8 fit into no table, and line ends, escapes, marks that turn the
+direction of text, and what is not seen at all would let a name pass for another one where it is shown. Each byte of
+these is written as ``\\xNN``, and so is a backslash that would look like one of them, so that no two names become one.
 """
 
 import logging
 import re
 import traceback
 
-_UNFIT = "[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\udc80-\udcff]"
+_UNFIT = (
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\udc80-\udcff]"
+)
+"""Not the joiners U+200C and U+200D: Persian and Indian names, and some emoji, are written with them."""
 _UNFIT_OR_ALIKE = re.compile(_UNFIT + r"|\\(?=x[0-9a-f]{2})")
 _WRITTEN = re.compile(rb"\\x([0-9a-f]{2})")
 

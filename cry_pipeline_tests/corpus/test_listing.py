@@ -232,6 +232,8 @@ def test_file_written_just_now_is_looked_at_twice(filled, monkeypatch):
         (b"b\\xe9b.wav", r"b\x5cxe9b.wav"),
         (b"new\nline\x1b[31m.wav", r"new\x0aline\x1b[31m.wav"),
         ("\u202evaw.wav".encode(), r"\xe2\x80\xaevaw.wav"),
+        ("\u200e\u200bb\xad\ufeff.wav".encode(), r"\xe2\x80\x8e\xe2\x80\x8bb\xc2\xad\xef\xbb\xbf.wav"),
+        ("👩\u200d🍼 \u0646\u200c\u0645.wav".encode(), "👩\u200d🍼 \u0646\u200c\u0645.wav"),
         ("bébé 👶 \\ [red].wav".encode(), "bébé 👶 \\ [red].wav"),
     ],
 )
