@@ -3,12 +3,16 @@
 ``cry_pipeline.predict(path)`` asks the champion about one recording, ``predict_many(paths)`` about many.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
+from cry_pipeline.quoting import Quoted
 from cry_pipeline.version import __version__
 
 if TYPE_CHECKING:
     from cry_pipeline.inference.predict import predict, predict_many
+
+logging.getLogger(__name__).addFilter(Quoted())  # every module logs to this one, whoever writes it down
 
 __all__ = ["__version__", "predict", "predict_many"]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import print_table, settings
+from cry_pipeline.command.terminal import print_table, say, settings
 
 champion_app = typer.Typer(help="The exported model in use: what it is, what it was, and the way back.")
 
@@ -19,7 +19,8 @@ def champion_show() -> None:
     from cry_pipeline.inference.champions import current
 
     bundle = read_bundle(current(settings().models))
-    typer.echo(f"{bundle.folder}\n\n{(bundle.folder / CARD).read_text(encoding='utf-8')}")
+    say(f"{bundle.folder}\n")
+    say((bundle.folder / CARD).read_text(encoding="utf-8"), lines=True)
 
 
 @champion_app.command("history")
@@ -54,4 +55,4 @@ def champion_rollback(
     from cry_pipeline.inference.champions import roll_back
 
     event = roll_back(settings().models, to)
-    typer.echo(f"The champion is {event.digest[:16]} again, after {(event.previous or '')[:16]}.")
+    say(f"The champion is {event.digest[:16]} again, after {(event.previous or '')[:16]}.")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import log_to_terminal, settings, shown
+from cry_pipeline.command.terminal import log_to_terminal, say, settings
 
 corpus_app = typer.Typer(help="The recordings: fetch, generate or check a corpus.")
 
@@ -20,7 +20,7 @@ def corpus_get() -> None:
     log_to_terminal()
     from cry_pipeline.corpus.resolution import resolve_corpus
 
-    typer.echo(resolve_corpus(settings()).path)
+    say(resolve_corpus(settings()).path)
 
 
 @corpus_app.command("synth")
@@ -34,7 +34,7 @@ def corpus_synth(
     log_to_terminal()
     from cry_pipeline.corpus.synthetic.files import generate_corpus
 
-    typer.echo(generate_corpus(folder, donors=donors, seed=seed, effect=effect))
+    say(generate_corpus(folder, donors=donors, seed=seed, effect=effect))
 
 
 @corpus_app.command("check")
@@ -46,6 +46,6 @@ def corpus_check(
 
     where = settings()
     report = check_corpus(folder or where.corpus or where.corpora / "donateacry-corpus")
-    typer.echo(shown(report.summary, lines=True))
+    say(report.summary, lines=True)
     if not report.ok:
         raise typer.Exit(1)

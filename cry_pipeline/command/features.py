@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, megabytes, print_table, settings
+from cry_pipeline.command.terminal import catalog, megabytes, print_table, say, settings
 
 if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog, FeatureSetSpec
@@ -57,7 +57,7 @@ def features_show(
     spec = _feature_set(catalog(where.catalog), name)
     print_table([{"parameter": key, "value": str(value)} for key, value in spec.model_dump().items()])
     if plot is not None:
-        typer.echo(_plot_recording(where, spec, recording, plot))
+        say(_plot_recording(where, spec, recording, plot))
 
 
 def _feature_set(known: "Catalog", name: str) -> "FeatureSetSpec":

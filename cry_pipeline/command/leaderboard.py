@@ -5,9 +5,7 @@ Belongs here: a row in the terminal for each row of the report. Does not: eviden
 
 from typing import Any
 
-import typer
-
-from cry_pipeline.command.terminal import print_table, settings
+from cry_pipeline.command.terminal import print_table, say, settings
 
 
 def leaderboard() -> None:
@@ -18,7 +16,7 @@ def leaderboard() -> None:
     rows = [_leaderboard_row(row) for row in table.to_dict("records")]
     print_table(rows, title="SYNTHETIC DATA" if table["synthetic"].any() else None)
     for qualification in sorted(set(table["qualification"]) - {""}):
-        typer.echo(f"† {qualification}")
+        say(f"† {qualification}")
 
 
 def _leaderboard_row(row: dict[Any, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from cry_pipeline.command.maintain import maintain
 from cry_pipeline.command.predict import predict
 from cry_pipeline.command.run import run, ui
 from cry_pipeline.command.store import store_app
-from cry_pipeline.command.terminal import close_output, log_to_terminal, shown
+from cry_pipeline.command.terminal import close_output, log_to_terminal, show_traceback
+from cry_pipeline.quoting import shown
 from cry_pipeline.version import __version__
 
 INTERRUPTED, READER_LEFT = 130, 141
@@ -38,12 +39,25 @@ EXTRAS = {"predict": "", "champion": "", "run": "[pipeline]", "ui": "[pipeline]"
 """What a command needs beside the base; one that is not named needs ``[train]``."""
 
 
+_WrongUsage: Any = typer.BadParameter.__base__  # of the click that this typer brings or asks for
+
+
 class _Commands(TyperGroup):
     """Ends quietly where nobody reads any more; says what a stop keeps, and how to get a library that is missing."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except _WrongUsage as error:
+            error.message = shown(error.message)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _WrongUsage as error:
+            error.message = shown(error.message)
+            raise
         except KeyboardInterrupt:
             kept = KEPT.get(ctx.invoked_subcommand or "", "nothing was changed by half; the same command begins anew")
             typer.echo(f"\nStopped: {kept}.", err=True)
@@ -92,6 +106,7 @@ def main() -> None:
         sys.exit(READER_LEFT)
     except Exception as error:
         if debug:
+            sys.excepthook = show_traceback  # instead of typer's
             raise
         status = getattr(error, "exit_code", 1)
         said = shown(_sentence(error), lines=True)

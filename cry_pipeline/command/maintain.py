@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, log_to_terminal, megabytes, print_table, settings
+from cry_pipeline.command.terminal import catalog, log_to_terminal, megabytes, print_table, say, settings
 
 
 def maintain(
@@ -31,4 +31,4 @@ def maintain(
     if done:
         print_table([{"what": item.what, "size": megabytes(item.bytes)} for item in done])
     hint = "" if not done else ": done" if remove else ": would be done; do it with --remove"
-    typer.echo(f"{len(done)} items, {megabytes(sum(item.bytes for item in done))}{hint}.")
+    say(f"{len(done)} items, {megabytes(sum(item.bytes for item in done))}{hint}.")

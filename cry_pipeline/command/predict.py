@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import print_table, shown
+from cry_pipeline.command.terminal import print_table, say
 
 if TYPE_CHECKING:
     from cry_pipeline.inference.predict import Prediction
@@ -32,20 +32,20 @@ def predict(
 
     asked, listed = predictor(bundle), list_audio(paths)
     if listed.left_out:
-        typer.echo(f"Left out: {shown(listed.sentence)}.", err=True)
+        say(f"Left out: {listed.sentence}.", err=True)
     predictions = asked.predict_files(listed.files)
     if as_json:
         failed = 0
         for prediction in predictions:
             failed += prediction.error is not None
-            typer.echo(prediction.as_json())
+            say(prediction.as_json())
     else:
         answers = list(predictions)
         failed = sum(prediction.error is not None for prediction in answers)
         print_table([_row(prediction) for prediction in answers])
         for verdict in dict.fromkeys(prediction.verdict for prediction in answers if len(answers) == 1):
-            typer.echo(shown(verdict))
-        typer.echo(f"Bundle {answers[0].bundle}. Not for diagnosis.")
+            say(verdict)
+        say(f"Bundle {answers[0].bundle}. Not for diagnosis.")
     if failed:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import log_to_terminal, settings
+from cry_pipeline.command.terminal import log_to_terminal, say, settings
 
 
 def run(
@@ -42,11 +42,11 @@ def run(
 
     keep_freed_memory()
     count = materialize(build_definitions(where), where, select, study=study, wait_s=wait)
-    typer.echo(f"{count} assets materialized under {where.data}.")
+    say(f"{count} assets materialized under {where.data}.")
     for name in ("leaderboard", "feature_sets"):
         page = where.reports / f"{name}.html"
         if page.exists():
-            typer.echo(page.resolve().as_uri())
+            say(page.resolve().as_uri())
 
 
 def ui(

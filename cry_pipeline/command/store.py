@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, megabytes, print_table, settings
+from cry_pipeline.command.terminal import catalog, megabytes, print_table, say, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,9 +88,9 @@ def store_verify(names: Names = None) -> None:
         report = verify(store)
         faults += len(report.faults)
         verdict = f"{len(report.faults)} faults" if report.faults else "sound"
-        typer.echo(f"{name}: {report.parts} parts, {megabytes(report.bytes)}: {verdict}")
+        say(f"{name}: {report.parts} parts, {megabytes(report.bytes)}: {verdict}")
         for where, what in report.faults.items():
-            typer.echo(f"  {where}: {what}")
+            say(f"  {where}: {what}")
     if faults:
         raise typer.Exit(1)
 
@@ -102,7 +102,7 @@ def store_compact(names: Names = None) -> None:
 
     for name, store in _stores(names).items():
         report = compact(store)
-        typer.echo(f"{name}: {report.superseded} parts → {len(report.written)}, {megabytes(report.bytes)}")
+        say(f"{name}: {report.superseded} parts → {len(report.written)}, {megabytes(report.bytes)}")
 
 
 @store_app.command("gc")
@@ -142,7 +142,7 @@ def _print_garbage(garbage: "Mapping[str, Garbage]", *, removed: bool) -> None:
         print_table(rows)
     total = megabytes(sum(part.bytes for part in garbage.values()))
     hint = "" if not rows else ": removed" if removed else ": would be removed; do it with --remove"
-    typer.echo(f"{len(rows)} items, {total}{hint}.")
+    say(f"{len(rows)} items, {total}{hint}.")
 
 
 def _catalog() -> "Catalog":

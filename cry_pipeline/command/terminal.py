@@ -1,16 +1,21 @@
-"""What the commands of `cry-pipeline` share: settings, the catalog, tables, log lines, and text that may be shown.
+"""What the commands of `cry-pipeline` share: settings, the catalog, tables, lines, and log lines.
 
 Belongs here: what more than one file of commands needs. Does not: commands, and anything heavy at import.
 
 Names of files, and whatever quotes them, are data: a terminal and Rich must find nothing in them to obey.
 """
 
-import copy
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cry_pipeline.quoting import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,13 +54,15 @@ def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
     from rich.console import Console
 
     # A pipe or a file has no width to fit.
+    title = shown(title) if title else None
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    cells = [{column: shown(str(value)) for column, value in row.items()} for row in rows]
-    longest = {column: max(cell_len(text) for text in (column, *(row[column] for row in cells))) for column in rows[0]}
+    cells = [{shown(column): shown(str(value)) for column, value in row.items()} for row in rows]
+    longest = {column: max(cell_len(text) for text in (column, *(row[column] for row in cells))) for column in cells[0]}
     if sum(width if width <= LONG else FOLDED for width in longest.values()) + BETWEEN * len(longest) > console.width:
         _print_blocks(console, cells, title)
         return
-    _print_columns(console, cells, {column for column, value in rows[0].items() if _is_number(value)}, longest, title)
+    numbers = {shown(column) for column, value in rows[0].items() if _is_number(value)}
+    _print_columns(console, cells, numbers, longest, title)
 
 
 def _is_number(value: Any) -> bool:
@@ -94,23 +101,14 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def shown(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with all that is not to be seen escaped: control characters, bytes that are not UTF-8.
-
-    Args:
-        text: may quote what strangers wrote.
-        lines: whether it may have more than one; by default a new line is escaped, too.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in text)
+def say(text: object, *, lines: bool = False, err: bool = False) -> None:
+    """Write a line, which may quote what strangers wrote, to stdout, or stderr; or several ``lines``."""
+    typer.echo(shown(str(text), lines=lines), err=err)
 
 
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
+def show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write a traceback to stderr, as Python does by itself."""
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip(), lines=True, err=True)
 
 
 def log_to_terminal(level: int = logging.INFO) -> None:
@@ -118,7 +116,7 @@ def log_to_terminal(level: int = logging.INFO) -> None:
     log = logging.getLogger("cry_pipeline")
     if not any(isinstance(handler, _TerminalHandler) for handler in log.handlers):
         handler = _TerminalHandler()
-        handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
         # First, because Dagster's handler rewrites the record for those that come after it.
         log.handlers.insert(0, handler)
     log.setLevel(level)
@@ -134,16 +132,6 @@ class _TerminalHandler(logging.Handler):
             tqdm.write(self.format(record), file=sys.stderr)
         elif sys.stderr is not None:
             sys.stderr.write(self.format(record) + "\n")
-
-
-class _OneLine(logging.Formatter):
-    """Shows what a message quotes as data: see :func:`shown`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        if isinstance(record.args, tuple):
-            record = copy.copy(record)
-            record.args = tuple(a if isinstance(a, (int, float)) else shown(str(a)) for a in record.args or ())
-        return shown(super().format(record), lines=True)
 
 
 def close_output() -> None:

@@ -15,6 +15,7 @@ import dagster as dg
 from cry_pipeline.artefacts import leftovers, remove_leftovers
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration import dagster_home, retention
+from cry_pipeline.orchestration.reporting import points
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def maintenance_job(catalog: Catalog) -> dg.JobDefinition:
         done = maintain(House(catalog, workspace, context.instance, change=True))
         context.add_output_metadata(
             {
-                "done": dg.MetadataValue.md("\n".join(f"- {item.what}" for item in done[:200]) or "nothing"),
+                "done": points(item.what for item in done[:200]),
                 "items": len(done),
                 "megabytes": sum(item.bytes for item in done) / 1e6,
             }

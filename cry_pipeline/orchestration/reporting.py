@@ -1,15 +1,20 @@
 """How a materialization is told: versions, counts, tables and small plots, the same way for every asset.
 
 Belongs here: domain results -> Dagster metadata, and one line in the log. Does not: computing results.
+
+What quotes a name or an error goes into tables, text and JSON, which Dagster's pages show as they are: Markdown is for
+our own pictures, because a name in it could be a link or an image from anywhere.
 """
 
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+
+from cry_pipeline.quoting import shown
 
 LOG = logging.getLogger("cry_pipeline")
 OWNERS = ["team:cry-pipeline"]
@@ -62,6 +67,11 @@ def table(frame: pd.DataFrame) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=column_schema(frame))
 
 
+def points(sentences: Iterable[str]) -> dg.TableMetadataValue:
+    """Return ``sentences`` as a table in Dagster's metadata, one to a row."""
+    return table(pd.DataFrame({"what": list(sentences)}, dtype=object))
+
+
 def image(png: bytes) -> dg.MarkdownMetadataValue:
     """Return a PNG as an inline picture; raises ``ValueError`` for one that would bloat the event log."""
     if len(png) > PLOT_BYTES:
@@ -70,6 +80,8 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
-    if isinstance(value, (str, int, float, bool)) or value is None:
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, (int, float, bool)) or value is None:
         return value
     return value.item() if hasattr(value, "item") else str(value)

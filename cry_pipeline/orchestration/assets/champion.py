@@ -11,7 +11,7 @@ from cry_pipeline.orchestration.checks import told
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.current import trained
 from cry_pipeline.orchestration.found import find_evidence
-from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, points, table
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
             computed=int(decision.promoted),
             reused=int(not decision.promoted),
             promoted=decision.promoted,
-            why=dg.MetadataValue.md("\n".join(f"- {point}" for point in decision.why)),
+            why=points(decision.why),
             candidate=decision.candidate,
             bundle=dg.MetadataValue.path(str(champion_folder(workspace.settings.models, champion))),
             evidence=table(_about(candidates)),
