@@ -14,7 +14,10 @@ from cry_pipeline.digests import digest
 FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
 ProbeName = Literal["platform", "metadata"]
 ClassWeight = Literal["balanced", "none"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=120)]
+"""It becomes the name of files, to which some systems give 255 bytes."""
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""What the generators of NumPy, scikit-learn and torch all take, with room for what is added to it."""
 NEUTRAL = "neutral"
 
 

@@ -22,6 +22,8 @@ PACKAGED = Path(__file__).parent
 KINDS = PACKAGED.parent / "features" / "kinds"
 LONGEST_FOUND = 80
 """Characters of a wrong value that an error shows."""
+MOST_FAULTS = 50
+"""Faults that an error shows."""
 
 
 class CatalogError(ValueError):
@@ -37,7 +39,8 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     Raises:
         CatalogError: a file is missing or is not YAML, a key is there twice or unknown, a value is not allowed, or an
             experiment names something the catalog does not have. The faults of all files are reported at once, one
-            to a line; what refers from one file to another is looked at when each is right by itself.
+            to a line, the first :data:`MOST_FAULTS` of them; what refers from one file to another is looked at when
+            each is right by itself.
     """
     folder = folder or PACKAGED
     paths = {section: folder / f"{section}.yaml" for section in SECTIONS}
@@ -56,17 +59,23 @@ def load_catalog(folder: Path | None = None) -> Catalog:
         sections[section], invalid = _validated(entries, section, paths[section], expanded)
         faults += invalid
     if faults:
-        raise CatalogError("\n".join(faults))
+        raise _refusal(faults)
     try:
         catalog = Catalog(**sections)
     except ValidationError as error:
         said = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
-        raise CatalogError("\n".join(said).replace("Value error, ", "")) from None
+        raise _refusal([line.replace("Value error, ", "") for line in said]) from None
     faults = _references(catalog, paths["experiments"], expanded) + _champion(catalog, paths["champion"])
     faults += _extra_kinds(catalog, paths["feature_sets"])
     if faults:
-        raise CatalogError("\n".join(faults))
+        raise _refusal(faults)
     return catalog
+
+
+def _refusal(faults: list[str]) -> CatalogError:
+    lines = "\n".join(faults).splitlines()
+    more = [f"… and {len(lines) - MOST_FAULTS} more"] if len(lines) > MOST_FAULTS else []
+    return CatalogError("\n".join([*lines[:MOST_FAULTS], *more]))
 
 
 def _strangers(folder: Path) -> list[str]:

@@ -4,12 +4,18 @@ Belongs here: expanding them, and what their experiments are called. Does not: f
 (loading.py, specs.py).
 """
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 AXES = ("cohort", "model", "protocol", "feature_set")
 """In the order of a name. In the plural, and with a list, each makes an entry a matrix."""
+MOST_EXPERIMENTS = 2_000
+"""Each is three assets of the graph; the packaged catalog has 55."""
+LONGEST_FOUND = 80
+"""Characters of a wrong value that an error shows."""
 
 
 @dataclass
@@ -47,6 +53,12 @@ def expand(content: dict[str, Any]) -> Expanded:
         expanded.faults += faults
         if faults:
             continue
+        makes = math.prod(len(keys[f"{axis}s"]) for axis in listed)
+        if len(expanded.experiments) + makes > MOST_EXPERIMENTS:
+            expanded.faults.append(
+                f"{entry}: makes {makes} experiments; a catalog has at most {MOST_EXPERIMENTS}: shorten its lists"
+            )
+            continue
         values = [keys[f"{axis}s"] if axis in listed else [keys[axis]] for axis in AXES]
         rest = {key: value for key, value in keys.items() if key.removesuffix("s") not in AXES}
         for chosen in product(*values):
@@ -64,7 +76,9 @@ def _faults(entry: str, keys: dict[str, Any], listed: list[str]) -> list[str]:
         if axis in keys:
             faults.append(f"{entry}.{key}: {axis} is there, too; write one of them")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            faults.append(f"{entry}.{key}: expected a list of names, found {names!r}")
+            faults.append(f"{entry}.{key}: expected a list of names, found {names!r:.{LONGEST_FOUND}}")
+        elif twice := [name for name, times in Counter(names).items() if times > 1]:
+            faults.append(f"{entry}.{key}: {twice[0]!r:.{LONGEST_FOUND}} is there twice; leave one out")
     return faults
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cry_pipeline.catalog.base import FeatureKind, Name, Spec, neutral
+from cry_pipeline.catalog.base import FeatureKind, Name, Seed, Spec, neutral
 from cry_pipeline.catalog.mel_scale import empty_bands
 from cry_pipeline.catalog.models import ModelSpec, with_members
 from cry_pipeline.targets import Target
@@ -63,8 +63,8 @@ class ProtocolSpec(Spec):
 
     kind: ProtocolKind
     folds: int = Field(default=5, ge=1)
-    repeats: int = Field(default=1, ge=1)
-    seed: int = 0
+    repeats: int = Field(default=1, ge=1, le=1000)
+    seed: Seed = 0
     copies: int = Field(default=0, ge=0, description="augment_then_split: jittered copies beside each recording")
     oversample: bool = Field(default=False, description="augment_then_split: further copies of the rarer classes")
     before: date | None = Field(default=None, description="temporal: what was recorded before is trained on")
@@ -183,7 +183,7 @@ class ExperimentSpec(Spec):
     feature_set: Name
     model: Name
     protocol: Name
-    seed: int = 0
+    seed: Seed = 0
     tier: Tier = "default"
 
     @property

@@ -16,8 +16,18 @@ from typing import Any
 
 import yaml
 
+MOST_BYTES = 100_000
+"""Ten times the packaged catalog. YAML is read at some 100 kB a second."""
 MOST_NODES = 100_000
 """Entries of a file, each alias counted as what it stands for."""
+DEEPEST = 40
+"""A catalog nests four deep; some hundred levels down Python, and whoever reads on, runs out of stack."""
+TOO_DEEP = f"entries are nested more than {DEEPEST} deep"
+LARGEST = 2**53
+"""Up to here JSON and floats hold each whole number."""
+LONGEST_SHOWN = 80
+UNFIT = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, halves of characters, and what turns the direction of text: they would garble whatever shows them."""
 FALSE, TRUE = ("false", "False", "FALSE"), ("true", "True", "TRUE")
 NULL = ("", "~", "null", "Null", "NULL")
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
@@ -34,8 +44,8 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        YamlError: it cannot be read, is not YAML, gives a key twice at any depth, has keys that are not text, or
-            values of further types.
+        YamlError: it cannot be read, is no plain file, is too large or nested too deeply, is not YAML, gives a key
+            twice at any depth, has keys that are not text, or values of further types.
     """
     text = _text(path)
     try:
@@ -51,8 +61,6 @@ def read_yaml(path: Path) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError(f"{path}: not YAML: line {line}: a control character, {chr(error.character)!r}") from None
-    except RecursionError:
-        raise YamlError(f"{path}: entries are nested too deeply") from None
     if reading.faults:
         raise YamlError("\n".join(reading.faults))
     return content
@@ -62,7 +70,11 @@ def _text(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise YamlError(f"{path}: is not a file")
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise YamlError(f"{path}: has more than {MOST_BYTES} bytes, which no catalog has")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
@@ -76,6 +88,15 @@ class _Plain(yaml.SafeLoader):
     """Leaves every plain scalar as text but ``<<``: what it means is decided below."""
 
     yaml_implicit_resolvers = {"<": [(f"{_TAG}merge", re.compile("<<$"))]}  # noqa: RUF012 - as in the base
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Reading:
@@ -96,6 +117,9 @@ class _Reading:
         if self._size(node) > MOST_NODES:
             self._refuse(node, keys, f"aliases stand for more than {MOST_NODES} entries")
             return None
+        if len(self._open) > DEEPEST:  # through aliases of aliases; what is written so deep is not even composed
+            self._refuse(node, keys[:DEEPEST], TOO_DEEP)
+            return None
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
@@ -106,7 +130,9 @@ class _Reading:
                 return self._scalar(node, keys)
         finally:
             self._open.discard(id(node))
-        self._refuse(node, keys, f"the type {node.tag.replace(_TAG, '!!')} is not known here; leave it out")
+        self._refuse(
+            node, keys, f"the type {ascii(node.tag.replace(_TAG, '!!'))[1:-1]} is not known here; leave it out"
+        )
         return None
 
     def _mapping(self, node: yaml.MappingNode, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -130,9 +156,11 @@ class _Reading:
     def _key(self, node: yaml.Node, keys: tuple[str, ...]) -> str | None:
         if node.tag == f"{_TAG}merge":
             return "<<"
-        key = self._scalar(node, keys) if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}str" else None
-        if isinstance(key, str):
-            return key
+        if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}str" and not re.search(r"[\t\n]", node.value):
+            faults = len(self.faults)
+            key = self._scalar(node, keys)
+            if isinstance(key, str) or len(self.faults) > faults:
+                return key
         written = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a list or a mapping"
         self._refuse(node, keys, f"{written} is not a name: put it in quotes, or check its spelling")
         return None
@@ -154,23 +182,22 @@ class _Reading:
 
     def _scalar(self, node: yaml.ScalarNode, keys: tuple[str, ...]) -> Any:
         text = node.value
+        if unfit := UNFIT.search(text):
+            self._refuse(node, keys, f"holds {unfit[0]!r}, which is no character of a text")
+            return None
         if node.style is not None:  # in quotes, or a block of text
             return text
         if text in NULL:
             return None
         if text in TRUE or text in FALSE:
             return text in TRUE
-        try:
-            if INTEGER.match(text):
-                return int(text)
-        except ValueError:  # Python takes no more than 4,300 digits
-            self._refuse(node, keys, "is too large a number")
-            return None
         if not NUMBER.match(text):
             return text
-        if not math.isfinite(float(text)):
-            self._refuse(node, keys, f"{text} is too large a number")
-        return float(text)
+        number, whole = float(text), INTEGER.match(text)
+        if not math.isfinite(number) or (whole and abs(number) > LARGEST):
+            self._refuse(node, keys, f"{text:.{LONGEST_SHOWN}} is too large a number")
+            return None
+        return int(text) if whole else number
 
     def _size(self, node: yaml.Node) -> int:
         """Return how many entries ``node`` stands for."""

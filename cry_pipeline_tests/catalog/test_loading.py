@@ -106,6 +106,11 @@ def test_cold_or_hot_counts_as_discomfort():
         ("protocols", lambda c: c["temporal"].update(repeats=2), ["temporal", "splits once"]),
         ("experiments", lambda c: c.update(m=MATRIX | {"models": "majority"}), ["m.models: expected a list of names"]),
         ("experiments", lambda c: c.update(m=MATRIX | {"model": "majority"}), ["m.models: model is there, too"]),
+        ("experiments", lambda c: c.update(m=MATRIX | {"models": ["svm"] * 9}), ["m.models: 'svm' is there twice"]),
+        ("experiments", lambda c: c.update(m=MATRIX | {"seed": -1}), ["m.seed (as", "greater than or equal to 0"]),
+        ("experiments", lambda c: c.update(m=SINGLE | {"seed": 2**31}), ["m.seed", "less than 2147483648"]),
+        ("protocols", lambda c: c["clip_stratified"].update(repeats=2**40), ["clip_stratified.repeats", "1000"]),
+        ("models", lambda c: c.update({"a" * 121: c["majority"]}), ["at most 120 characters"]),
         ("experiments", lambda c: c.update(m={"models": ["majority"]}), ["m.cohort: is missing", "m.protocol: is"]),
         (
             "experiments",
@@ -176,6 +181,37 @@ def test_matrix_stands_for_all_its_combinations(folder: Path):
     }
     one = made["uploads_majority_clip_stratified_mel128_8k"]
     assert (one.model, one.feature_set, one.tier) == ("majority", "mel128_8k", "study")
+
+
+def test_a_matrix_is_counted_before_it_is_expanded(folder: Path):
+    names = [f"x{number}" for number in range(300)]
+    huge = {"cohorts": names, "models": names, "protocols": names, "feature_sets": names}
+    change(folder, "experiments", lambda c: c.update(m=huge))
+    with pytest.raises(CatalogError, match="m: makes 8100000000 experiments; a catalog has at most 2000: shorten"):
+        load_catalog(folder)
+
+
+def test_many_matrices_together_are_counted_too(folder: Path):
+    names = [f"x{number}" for number in range(40)]
+    many = {f"m{number}": MATRIX | {"models": names, "cohorts": names, "protocol": f"p{number}"} for number in range(3)}
+    for matrix in many.values():
+        del matrix["cohort"]
+    change(folder, "experiments", lambda c: c.update(many))
+    with pytest.raises(CatalogError) as error:
+        load_catalog(folder)
+    lines = str(error.value).splitlines()
+    assert [line.partition("yaml: ")[2] for line in lines if "makes" in line] == [
+        f"m{number}: makes 1600 experiments; a catalog has at most 2000: shorten its lists" for number in (1, 2)
+    ]
+
+
+def test_of_very_many_faults_the_first_are_shown(folder: Path):
+    change(folder, "models", lambda c: c.update({f"x{number}": {"kind": "oracle"} for number in range(60)}))
+    with pytest.raises(CatalogError) as error:
+        load_catalog(folder)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 51
+    assert lines[-1] == "… and 10 more"
 
 
 def test_tier_decides_no_number(folder: Path):

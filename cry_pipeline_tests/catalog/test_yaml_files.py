@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from cry_pipeline.catalog import CatalogError, load_catalog
 from cry_pipeline.catalog.loading import PACKAGED, SECTIONS
-from cry_pipeline.catalog.yaml_files import YamlError, read_yaml
+from cry_pipeline.catalog.yaml_files import MOST_BYTES, YamlError, read_yaml
 
 
 @pytest.fixture
@@ -74,7 +75,19 @@ def test_copied_entry_whose_name_was_forgotten_does_not_replace_the_first(folder
         ("a: *b", "undefined alias"),
         (b"a: 1\nb: \xff", "line 2 is not UTF-8"),
         ("a: 1".encode("utf-16"), "line 1 is not UTF-8"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 5000, "line 1: entries are nested more than 40 deep"),
+        ("".join(" " * depth + "a:\n" for depth in range(300)), "line 40: entries are nested more than 40 deep"),
+        ("a: &a0 [x]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 40)), "more than 40 deep"),
+        ("a: &a0 {x: 1}\n" + "".join(f"b{n}: &a{n} {{<<: *a{n - 1}}}\n" for n in range(1, 40)), "more than 40 deep"),
+        ("a: 1" + "0" * 16, f"line 1: a: 1{'0' * 16} is too large a number"),
+        ("a: -1" + "0" * 5000, f"line 1: a: -1{'0' * 78} is too large a number"),
+        ("a: '\u202egnp.exe'", r"line 1: a: holds '\\u202e', which is no character of a text"),
+        ('a: "\\e[31m"', r"line 1: a: holds '\\x1b', which is"),
+        ('a: "\\ud800"', r"line 1: a: holds '\\ud800', which is"),
+        ('a: {"\\e[31m": 1}', r"line 1: a: holds '\\x1b', which is"),
+        ('a: {"x\\ny": 1}', r"line 1: a: 'x\\ny' is not a name"),
+        ("a: !%1B x", r"the type !\\x1b is not known here"),
+        ("a: " + "x" * MOST_BYTES, "has more than 100000 bytes, which no catalog has"),
         ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
             f"{b}: &{b} [{', '.join(['*' + a] * 10)}]\n" for a, b in zip("abcde", "bcdef", strict=True)
         ), "aliases stand for more than 100000 entries"),
@@ -212,25 +225,41 @@ def test_misspelt_file_is_said_with_the_nearest_name(folder: Path) -> None:
     assert len(said.splitlines()) == 4
 
 
-def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_said(folder: Path) -> None:
-    for name in ("models.yaml", "cohorts.yaml"):
-        (folder / name).unlink()
-    (folder / "models.yaml").mkdir()
-    os.mkfifo(folder / "cohorts.yaml")
+def test_what_is_no_file_is_not_opened(folder: Path) -> None:
+    for section, make in (
+        ("models", Path.mkdir),
+        ("cohorts", os.mkfifo),
+        ("protocols", lambda path: path.symlink_to("/dev/zero")),
+    ):
+        path = folder / f"{section}.yaml"
+        path.unlink()
+        make(path)
     said = refused(folder)
-    assert "models.yaml: is not a file" in said
-    assert "cohorts.yaml: is not a file" in said
+    for section in ("models", "cohorts", "protocols"):
+        assert f"{section}.yaml: is not a file" in said
+
+
+def test_an_enormous_file_is_not_read(folder: Path) -> None:
+    os.truncate(folder / "models.yaml", 2**40)
+    assert "models.yaml: has more than 100000 bytes, which no catalog has" in refused(folder)
+
+
+def test_the_slowest_file_of_the_allowed_size_takes_seconds(tmp_path: Path) -> None:
+    entries = MOST_BYTES // 2 - 10
+    began = time.process_time()
+    assert read(tmp_path, f"a: [{'1,' * entries}]") == {"a": [1] * entries}
+    assert time.process_time() - began < 10
 
 
 def test_a_file_that_may_not_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.read_bytes
+    real = Path.open
 
-    def forbidden(path: Path) -> bytes:
+    def forbidden(path: Path, *how: Any) -> Any:
         if path.name == "models.yaml":
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, *how)
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(Path, "open", forbidden)
     assert "models.yaml: cannot be read (Permission denied)" in refused(folder)
 
 
