@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from cry_pipeline.corpus.audio import ASK_AGAIN, NO_LENGTH, DecodeError, TruncatedError
-from cry_pipeline.corpus.framing import Contents, adts, amr, is_adts, is_mp3, mp3, ogg, skip_id3
+from cry_pipeline.corpus.framing import Contents, adts, amr, bounded, is_adts, is_mp3, mp3, ogg, skip_id3
 
 NOT_KNOWN_BYTES = 0x7F00_0000
 """Who writes to a pipe states 0 or some number about 2 or 4 GiB, and cannot come back to mend it."""
@@ -77,7 +77,7 @@ def _chunked(data: bytes) -> Contents:
         return Contents(data)
     _refuse_second(data)
     has_samples, window, end = False, None, len(data)
-    for name, start, size in _chunks(data, form):
+    for name, start, size in bounded(_chunks(data, form)):
         if name == form.samples:
             if has_samples:
                 raise DecodeError("holds two chunks of samples: split it into two files")
@@ -93,6 +93,8 @@ def _chunked(data: bytes) -> Contents:
             end = start - 4 - form.size_bytes  # half a chunk of notes: without it, all that is heard is there
             break
         elif name == b"pakt" and form is _CAF and size >= 24:
+            if window:
+                raise DecodeError("holds two tables of packets")
             valid, priming = struct.unpack_from(">qi", data, start + 8)
             if valid > 0 and priming >= 0:
                 window = (priming, valid)
@@ -142,12 +144,8 @@ def _second(start: int) -> DecodeError:
 
 def _boxes(data: bytes) -> Contents:
     """Walk the outermost boxes of an MP4, 3GP or QuickTime file: those that hold samples or say what they are."""
-    position, seen = 0, set()
-    while position + 8 <= len(data):
-        size, name = struct.unpack_from(">I4s", data, position)
-        head = 8
-        if size == 1 and position + 16 <= len(data):
-            size, head = int.from_bytes(data[position + 8 : position + 16], "big"), 16
+    seen = set()
+    for position, head, size, name in bounded(_outermost(data)):
         if size == 0 and name == b"mdat":  # up to the file's end
             return Contents(data)
         if name == b"ftyp" and name in seen:
@@ -156,12 +154,24 @@ def _boxes(data: bytes) -> Contents:
             return Contents(data[:position], whole=True)  # what is left is no box, or half of one that says nothing
         _check_present(size - head, len(data) - position - head, f"of {name.decode('latin-1')!r} ")
         seen.add(name)
-        position += size
     return Contents(data, whole=True)
+
+
+def _outermost(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield position, bytes of the head, size and name of each box; whoever gets one without a size has to stop."""
+    position = 0
+    while position + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, position)
+        head = 8
+        if size == 1 and position + 16 <= len(data):
+            size, head = int.from_bytes(data[position + 8 : position + 16], "big"), 16
+        yield position, head, size, name
+        position += size
 
 
 EBML = b"\x1a\x45\xdf\xa3"
 SEGMENT = b"\x18\x53\x80\x67"
+MOST_VOIDS = 100
 
 
 def _matroska(data: bytes) -> Contents:
@@ -169,9 +179,10 @@ def _matroska(data: bytes) -> Contents:
     size, start = _ebml_size(data, 4)
     if size is None:
         return Contents(data)
-    position = start + size
+    position, before = start + size, 0
     while position < len(data) and not data.startswith(SEGMENT, position):
-        if not data.startswith((b"\xec", b"\xbf"), position):  # void, checksum
+        before += 1
+        if before > MOST_VOIDS or not data.startswith((b"\xec", b"\xbf"), position):  # void, checksum
             return Contents(data)
         size, start = _ebml_size(data, position + 1)
         if size is None:

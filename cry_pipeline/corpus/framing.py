@@ -8,9 +8,22 @@ A raw stream may be cut between two frames, and nobody can tell; within a frame 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cry_pipeline.corpus.amr import AMR, amr_frames
 from cry_pipeline.corpus.audio import ASK_AGAIN, DecodeError, TruncatedError
+
+T = TypeVar("T")
+MOST_PARTS = 500_000
+"""The longest recording in the shortest packets, 600 s of Opus in pages of 2.5 ms each, has 240,000."""
+
+
+def bounded(parts: Iterator[T]) -> Iterator[T]:
+    """Yield ``parts`` of a file; raises DecodeError where there are so many that it was made to keep readers busy."""
+    for number, part in enumerate(parts):
+        if number == MOST_PARTS:
+            raise DecodeError(f"consists of more than {MOST_PARTS} parts, which no recording does")
+        yield part
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ def ogg(data: bytes) -> Contents:
     """
     streams: dict[int, int] = {}  # number of the last page
     ended: set[int] = set()
-    for start, end in _ogg_pages(data):
+    for start, end in bounded(_ogg_pages(data)):
         flags, serial = data[start + 5], int.from_bytes(data[start + 14 : start + 18], "little")
         number = int.from_bytes(data[start + 18 : start + 22], "little")
         if flags & 2 and data.startswith(OGG_AUDIO, start + 27 + data[start + 26]):
@@ -80,7 +93,7 @@ def amr(data: bytes) -> Contents:
     codec = next((codec for codec in AMR.values() if data.startswith(codec.magic)), None)
     if codec is None:
         return Contents(data, counted=False)
-    for start, end, _ in amr_frames(data, codec, len(codec.magic)):
+    for start, end, _ in bounded(amr_frames(data, codec, len(codec.magic))):
         if data.startswith(b"#!AMR", start):
             raise DecodeError(f"holds a second recording at byte {start}: split it there")
         _check_last(end, len(data))
@@ -99,7 +112,7 @@ def is_mp3(data: bytes) -> bool:
 
 def adts(data: bytes) -> Contents:
     """Walk the frames of a raw AAC stream; TruncatedError where the last one is not whole."""
-    frames = list(_frames(data, _adts_frame))
+    frames = _frames(data, _adts_frame)
     return Contents(_trimmed(data, frames[-1][1], _adts_frame), whole=True, counted=False)
 
 
@@ -110,11 +123,11 @@ def mp3(data: bytes) -> Contents:
         TruncatedError: the last frame is not whole.
         DecodeError: there are more frames than stated: libav would stop there.
     """
-    frames = list(_frames(data, _mp3_frame))
+    frames = _frames(data, _mp3_frame)
     head = data[slice(*frames[0])]
     data = _trimmed(data, frames[-1][1], _mp3_frame)
     tag = max(head.find(b"Xing"), head.find(b"Info"))
-    if tag < 0 or not head[tag + 7] & 1:
+    if tag < 0 or len(head) < tag + 12 or not head[tag + 7] & 1:
         return Contents(data, counted=b"VBRI" in head)
     stated = int.from_bytes(head[tag + 8 : tag + 12], "big")
     if len(frames) > stated + 2:  # the first one is none, and not everybody leaves it out
@@ -122,31 +135,50 @@ def mp3(data: bytes) -> Contents:
     return Contents(data)
 
 
-def skip_id3(data: bytes, start: int = 0) -> int:
-    """Return where ID3v2 tags that begin at ``start`` end."""
-    while data.startswith(b"ID3", start) and start + 10 <= len(data):
-        high, middle, low, least = data[start + 6 : start + 10]
-        footer = 10 if data[start + 5] & 0x10 else 0
-        start += 10 + (high << 21 | middle << 14 | low << 7 | least) + footer
+MOST_TAGS = 100
+
+
+def skip_id3(data: bytes) -> int:
+    """Return where the ID3v2 tags at the beginning end, or the first :data:`MOST_TAGS` of them."""
+    start = 0
+    for _ in range(MOST_TAGS):
+        size = _id3_bytes(data, start)
+        if not size:
+            break
+        start += size
     return start
+
+
+def _id3_bytes(data: bytes, start: int) -> int:
+    """Return the bytes of the ID3v2 tag that begins at ``start``, 0 if none does."""
+    if not data.startswith(b"ID3", start) or start + 10 > len(data):
+        return 0
+    high, middle, low, least = data[start + 6 : start + 10]
+    footer = 10 if data[start + 5] & 0x10 else 0
+    return 10 + (high << 21 | middle << 14 | low << 7 | least) + footer
 
 
 def _head(data: bytes, start: int) -> bytes:
     return data[start : start + 7]
 
 
-def _frames(data: bytes, frame_bytes: Callable[[bytes], int]) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each frame, up to what is neither a frame nor a tag.
+def _frames(data: bytes, frame_bytes: Callable[[bytes], int]) -> list[tuple[int, int]]:
+    """Return start and end of each frame, up to what is neither a frame nor a tag.
 
     Raises:
         TruncatedError: the last frame is not whole.
     """
+    return [(start, start + size) for start, size in bounded(_frames_and_tags(data, frame_bytes)) if size]
+
+
+def _frames_and_tags(data: bytes, frame_bytes: Callable[[bytes], int]) -> Iterator[tuple[int, int]]:
+    """Yield start and bytes of each frame, and of each tag its start and 0."""
     start = skip_id3(data)
     while start < len(data):
         size = frame_bytes(_head(data, start))
         if size:
             _check_last(start + size, len(data))
-            yield start, start + size
+        yield start, size
         start += size or _tag_bytes(data, start) or len(data)
 
 
@@ -155,13 +187,17 @@ def _trimmed(data: bytes, end: int, frame_bytes: Callable[[bytes], int]) -> byte
 
     libav makes errors of what is left there, and takes the number of frames that an MP3 states for wrong.
     """
-    start = end
-    while (start := data.find(b"\xff", start)) >= 0:
+    for start in bounded(_found(data, b"\xff", end)):
         size = frame_bytes(_head(data, start))
         if size and frame_bytes(_head(data, start + size)):
             return data
-        start += 1
     return data[:end]
+
+
+def _found(data: bytes, mark: bytes, start: int) -> Iterator[int]:
+    while (start := data.find(mark, start)) >= 0:
+        yield start
+        start += 1
 
 
 def _tag_bytes(data: bytes, start: int) -> int:
@@ -170,7 +206,7 @@ def _tag_bytes(data: bytes, start: int) -> int:
         return 128
     if data.startswith(b"APETAGEX", start):
         return 32 + int.from_bytes(data[start + 12 : start + 16], "little")
-    return skip_id3(data, start) - start
+    return _id3_bytes(data, start)
 
 
 def _adts_frame(head: bytes) -> int:

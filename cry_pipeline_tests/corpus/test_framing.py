@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from cry_pipeline.corpus import framing
+from cry_pipeline.corpus.containers import inspect
 from cry_pipeline.corpus.decoding import DecodeError, TruncatedError, decode_bytes
+from cry_pipeline.corpus.framing import Contents
 from cry_pipeline_tests.corpus.audio_files import (
     AMR_SECOND,
     NO_DATA,
@@ -136,3 +139,56 @@ def test_vorbis_is_as_long_as_libsndfile_says():
     data = OGG["vorbis"]()
     expected, _ = soundfile.read(io.BytesIO(data))
     assert decode_bytes(data).samples.size == len(expected)
+
+
+ADTS = b"\xff\xf1\x50\x80\0\xff\xfc"
+"""An AAC frame of its head alone."""
+LOUD_MP3 = b"\xff\xf3\x14\0" + bytes(20)
+FMT = b"fmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0"
+TAG = b"ID3\3\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("head", "unit"),
+    [
+        (b"", ADTS),
+        (ADTS, b"\xff"),
+        (ADTS, TAG),
+        (ADTS, b"TAG" + bytes(125)),
+        (b"", LOUD_MP3),
+        (LOUD_MP3, b"\xff"),
+        (b"#!AMR\n", b"\x7c"),
+        (b"", b"OggS\0\0" + bytes(20) + b"\0"),
+        (b"RIFF\0\0\0\0WAVE" + FMT, b"LIST\0\0\0\0"),
+        (b"FORM\0\0\0\0AIFF", b"ANNO\0\0\0\0"),
+        (b"caff\0\1\0\0desc" + bytes(7) + b"\x20" + bytes(32), b"free" + bytes(8)),
+        (b"\0\0\0\x08ftyp", b"\0\0\0\x08free"),
+        (b"\0\0\0\x08ftyp", b"\0\0\0\1free\0\0\0\0\0\0\0\x10"),
+    ],
+    ids=["aac", "aac, marks", "aac, id3", "aac, tags", "mp3", "mp3, marks", "amr", "ogg", "wav", "aiff", "caf", "mp4",
+         "mp4, long"],
+)  # fmt: skip
+def test_a_file_of_millions_of_tiny_parts_is_refused(head: bytes, unit: bytes, monkeypatch: pytest.MonkeyPatch):
+    """200 MB of them would take half a minute, and gigabytes of memory for the list of them."""
+    monkeypatch.setattr(framing, "MOST_PARTS", 999)
+    with pytest.raises(DecodeError, match="consists of more than 999 parts, which no recording does"):
+        inspect(head + 1000 * unit)
+
+
+@pytest.mark.parametrize(
+    "made", [1000 * TAG + ADTS, b"\x1a\x45\xdf\xa3\x80" + 1000 * b"\xec\x80"], ids=["id3", "voids"]
+)
+def test_what_stands_in_front_is_not_walked_for_ever(made: bytes):
+    assert inspect(made) == Contents(made, counted=inspect(made).counted)
+    assert not inspect(made).whole
+
+
+def test_two_tables_of_packets_are_refused():
+    """Each would cost a copy of the file."""
+    table = b"pakt" + (24).to_bytes(8, "big") + bytes(15) + b"\1" + bytes(8)
+    with pytest.raises(DecodeError, match="holds two tables of packets"):
+        inspect(b"caff\0\1\0\0desc" + (32).to_bytes(8, "big") + bytes(32) + 2 * table)
+
+
+def test_an_mp3_whose_frame_ends_within_its_header_of_frames_is_read():
+    assert inspect(LOUD_MP3[:20] + b"Xing" + LOUD_MP3).data
