@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from cry_pipeline import keys
+from cry_pipeline.corpus.paths import unprintable
 from cry_pipeline.corpus.reading import hash_regular, identity
 from cry_pipeline.tables import FILLED, Schema, sha256, text
 
@@ -76,7 +77,7 @@ class KeptHashes:
         key = _key(folder, path, status)
         content = self._known.get(key)
         if content is None:
-            content = hash_regular(file, status)
+            content = hash_regular(file, status, unprintable(folder))
             self.computed += 1
         if settled(status):
             self._seen[key] = content

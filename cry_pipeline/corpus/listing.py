@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cry_pipeline.corpus.paths import printable, shown
-from cry_pipeline.corpus.reading import MAX_BYTES, kind_of
+from cry_pipeline.corpus.reading import MAX_BYTES, is_within, kind_of
 from cry_pipeline.corpus.refusals import Refusal
 
 UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
 """What browsers, rsync and scp clients add to a name until the file is whole."""
-SIDECAR = ".json"
+SIDECAR, ORPHAN = ".json", "tells of no file beside it"
 SIDECAR_MAX_BYTES = 1 << 16
 """A sidecar has at most eight short values: a few hundred bytes."""
 ITS_OWN_FAULT = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP})
@@ -89,7 +89,7 @@ def list_files(folder: Path, base: Path, *, sidecars: bool) -> Iterator[Found | 
                 yield _found(entry, path, home, MAX_BYTES, _beside(sidecar, prefix, home))
         for entry in entries:
             if _is_sidecar(entry) and entry not in taken:
-                yield LeftAside(prefix + printable(entry.name), "tells of no file beside it")
+                yield LeftAside(prefix + printable(entry.name), ORPHAN)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -137,7 +137,7 @@ def _found(entry: os.DirEntry[str], path: str, home: str, most: int, sidecar: Fo
     except OSError as error:
         return _no_status(entry, path, error, sidecar)
     kind, refusal = kind_of(status), None
-    if is_link and not _within(os.path.realpath(file), home):
+    if is_link and not is_within(os.path.realpath(file), home):
         refusal = Refusal("link", "It is a link that leads out of its folder: put the file itself there.")
     elif is_link and kind == "a folder":
         refusal = Refusal("link", "It is a link to a folder: put the files themselves there.")
@@ -158,7 +158,3 @@ def _no_status(entry: os.DirEntry[str], path: str, error: OSError, sidecar: Foun
     elif error.errno == errno.ELOOP:
         refusal = Refusal("link", "It is a link that leads in a circle.")
     return Found(path, Path(entry.path), None, refusal, sidecar)
-
-
-def _within(path: str, home: str) -> bool:
-    return path == home or path.startswith(home.rstrip(os.sep) + os.sep)

@@ -53,17 +53,18 @@ def read_regular(path: Path, most_bytes: int = MAX_BYTES) -> bytes:
     return content
 
 
-def hash_regular(path: Path, seen: os.stat_result) -> str:
+def hash_regular(path: Path, seen: os.stat_result, home: str) -> str:
     """Return the sha256, as 64 hex digits, of a plain file that was ``seen`` to be of this size and time.
 
     Raises:
-        ChangedError: before or after it is read it is another than was seen.
+        ChangedError: before or after it is read it is another than was seen, or it does not lie in ``home``, a path
+            without links: a folder that was listed may have become a link.
         NotAFileError: it is no plain file any more.
         OSError: it cannot be read.
     """
     sha256 = hashlib.sha256()
     with _opened(path) as file:
-        if identity(os.fstat(file.fileno())) != identity(seen):
+        if identity(os.fstat(file.fileno())) != identity(seen) or not _lies_in(home, file.fileno(), path):
             raise ChangedError(f"{path} has changed since it was listed")
         left = seen.st_size
         while left and (chunk := file.read(min(CHUNK_BYTES, left))):
@@ -77,6 +78,21 @@ def hash_regular(path: Path, seen: os.stat_result) -> str:
 def identity(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return what changes when a file's content does: size, mtime, ctime (which nobody can set back), inode."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def is_within(path: str, home: str) -> bool:
+    """Return whether a path is ``home`` or below it; both without links."""
+    return path == home or path.startswith(home.rstrip(os.sep) + os.sep)
+
+
+def _lies_in(home: str, descriptor: int, path: Path) -> bool:
+    try:
+        place = str(
+            Path(f"/proc/self/fd/{descriptor}").readlink()
+        )  # of what is open, whatever its path leads to by now
+    except OSError:  # another system than Linux
+        place = os.path.realpath(path)
+    return is_within(place, home)
 
 
 def _opened(path: Path) -> BinaryIO:

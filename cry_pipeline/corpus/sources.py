@@ -209,7 +209,7 @@ def _row(candidate: _Candidate, hashes: KeptHashes) -> dict[str, Any]:
         try:
             sha256 = hashes.of(candidate.home, entry.path, entry.file, entry.status)
             if sidecar is not None:
-                told, refusal = _sidecar(sidecar)
+                told, refusal = _sidecar(sidecar, unprintable(candidate.home))
         except (ChangedError, FileNotFoundError):
             raise
         except OSError as error:
@@ -228,13 +228,13 @@ def _row(candidate: _Candidate, hashes: KeptHashes) -> dict[str, Any]:
     }
 
 
-def _sidecar(beside: Found) -> tuple[str | None, Refusal | None]:
+def _sidecar(beside: Found, home: str) -> tuple[str | None, Refusal | None]:
     """Return the sha256 of a sidecar, or why the file that it tells of is refused."""
     if beside.status is None or beside.refusal is not None:
         why = beside.refusal.detail if beside.refusal is not None else "It is no file."
         return None, Refusal("odd_name", f"Its sidecar {beside.path} is of no use. {why}")
     try:
-        return hash_regular(beside.file, beside.status), None
+        return hash_regular(beside.file, beside.status, home), None
     except (ChangedError, FileNotFoundError):
         raise
     except OSError as error:

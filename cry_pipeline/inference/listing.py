@@ -1,18 +1,18 @@
 """Which files of the folders that somebody names are asked about, and which are not.
 
-Belongs here: walking them. Does not: files that are named themselves, which are always asked about, and their content
-(predict.py). Nothing is opened, so that no pipe or device is waited for.
+Belongs here: choosing. Does not: walking (corpus/listing.py), files that are named themselves, which are always asked
+about, and their content (predict.py). Nothing is opened, so that no pipe or device is waited for.
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
+from cry_pipeline.corpus.listing import ORPHAN, Found, LeftAside, SourceError, list_files
 
 NO_SUFFIX = "without a suffix of audio; named by itself, a file is tried"
-HIDDEN, LINK = "hidden", "a link to a folder"
+LINK = "a link to a folder, or out of the one that is named"
 SHOWN = 5
 """Names given for each reason."""
 
@@ -35,7 +35,8 @@ class Listed:
 def list_audio(paths: Iterable[Path]) -> Listed:
     """Return ``paths`` with each folder replaced by what is in it and below and has a suffix of audio.
 
-    Links to files, pipes and the like are among the files: to ask about one says why it cannot be used.
+    Pipes and the like, and links to nothing, are among the files: to ask about one says why it cannot be used. Links
+    that lead out of the folder are not: who names a folder has not named what lies elsewhere.
 
     Raises:
         FileNotFoundError: only folders are named, and they hold no audio file.
@@ -45,7 +46,7 @@ def list_audio(paths: Iterable[Path]) -> Listed:
         if not _is_folder(path):
             listed.files.append(path)
             continue
-        inside = sorted(_walk(path, listed))
+        inside = sorted(_inside(path, listed))
         listed.files += inside
         if not inside:
             without.append(path)
@@ -58,28 +59,25 @@ def list_audio(paths: Iterable[Path]) -> Listed:
     return listed
 
 
-def _walk(folder: Path, listed: Listed) -> Iterable[Path]:
+def _inside(folder: Path, listed: Listed) -> Iterable[Path]:
     """Yield the files of ``folder``, and note what is left out."""
-
-    def leave_out(path: Path, why: str) -> None:
-        listed.left_out.setdefault(why, []).append(path)
-
-    def unlisted(error: OSError) -> None:
-        leave_out(Path(error.filename), f"cannot be listed: {error.strerror}")
-
-    for parent, folders, files in os.walk(folder, onerror=unlisted):
-        for name in list(folders):
-            path = Path(parent, name)
-            if name.startswith(".") or path.is_symlink():
-                leave_out(path, HIDDEN if name.startswith(".") else LINK)
-                folders.remove(name)
-        for path in (Path(parent, name) for name in files):
-            if path.name.startswith("."):
-                leave_out(path, HIDDEN)
-            elif path.suffix.lower() not in AUDIO_SUFFIXES:
-                leave_out(path, NO_SUFFIX)
+    try:
+        for entry in list_files(folder, folder, sidecars=False):
+            why = _why_left_out(entry)
+            if why is None and isinstance(entry, Found):
+                yield entry.file
             else:
-                yield path
+                listed.left_out.setdefault(str(why), []).append(Path(entry.path))
+    except SourceError as error:
+        listed.left_out.setdefault(str(error), []).append(folder)
+
+
+def _why_left_out(entry: Found | LeftAside) -> str | None:
+    if isinstance(entry, LeftAside):
+        return NO_SUFFIX if entry.why == ORPHAN else entry.why
+    if entry.refusal is not None and entry.refusal.reason == "link" and entry.file.exists():
+        return LINK
+    return None if entry.file.suffix.lower() in AUDIO_SUFFIXES else NO_SUFFIX
 
 
 def _is_folder(path: Path) -> bool:

@@ -66,7 +66,7 @@ def test_pipe_put_in_a_files_place_after_it_was_listed_is_not_waited_for(filled,
     with monkeypatch.context() as patched:
         patched.setattr(Path, "stat", lambda _: regular)
         with pytest.raises(NotAFileError, match=r"d\.wav is a pipe"):
-            hash_regular(file, regular)
+            hash_regular(file, regular, str(filled.folder))
 
 
 @pytest.mark.parametrize(("size", "word"), [(MAX_BYTES, None), (MAX_BYTES + 1, "too_large"), (12 << 30, "too_large")])
@@ -74,7 +74,7 @@ def test_file_that_no_recording_is_as_large_as_is_refused_unread(filled, monkeyp
     huge = filled.folder / "inbox" / "video.mp4"
     with huge.open("wb") as file:
         file.truncate(size)  # all hole: no disk is needed
-    monkeypatch.setattr(hashes, "hash_regular", lambda file, _: hashlib.sha256(file.name.encode()).hexdigest())
+    monkeypatch.setattr(hashes, "hash_regular", lambda file, *_: hashlib.sha256(file.name.encode()).hexdigest())
     assert refused(filled) == ({} if word is None else {"video.mp4": word})
     assert inventory(filled).set_index("path").loc["video.mp4", "bytes"] == size
 
@@ -82,10 +82,10 @@ def test_file_that_no_recording_is_as_large_as_is_refused_unread(filled, monkeyp
 def test_file_that_nobody_may_read_is_refused_and_the_others_are_listed(filled, monkeypatch):
     really = hashes.hash_regular
 
-    def read(file: Path, seen: os.stat_result) -> str:
+    def read(file: Path, *seen: object) -> str:
         if file.name == "d.wav":
             raise PermissionError(errno.EACCES, "Permission denied", str(file))
-        return really(file, seen)
+        return really(file, *seen)
 
     monkeypatch.setattr(hashes, "hash_regular", read)
     assert refused(filled) == {"today/d.wav": "unreadable"}
@@ -197,11 +197,11 @@ def test_sidecar_that_cannot_be_read_refuses_its_file_and_no_other(filled, tmp_p
 def test_file_that_grows_while_it_is_read_is_left_aside_and_taken_when_it_is_whole(filled, monkeypatch):
     file, really = filled.folder / "inbox" / "today" / "d.wav", hashes.hash_regular
 
-    def grow(path: Path, seen: os.stat_result) -> str:
+    def grow(path: Path, *seen: object) -> str:
         if path == file:
             with file.open("ab") as growing:
                 growing.write(b"more")
-        return really(path, seen)
+        return really(path, *seen)
 
     with monkeypatch.context() as patched:
         patched.setattr(hashes, "hash_regular", grow)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def folder(tmp_path: Path) -> Path:
     (root / "e.wav").symlink_to(root / "nowhere")
     (root / "linked").symlink_to(root / "below")
     (root / "around").symlink_to(root)
+    (tmp_path / "elsewhere.wav").touch()
+    (root / "out.wav").symlink_to(tmp_path / "elsewhere.wav")
     os.mkfifo(root / "k.wav")
     return root
 
@@ -32,7 +35,7 @@ def test_every_entry_is_asked_about_or_said_to_be_left_out(folder: Path) -> None
         "a.wav", "below/deep/g.m4a", "e.wav", "f.3GP", "k.wav",
     ]  # fmt: skip
     assert listed.sentence == (
-        "2 a link to a folder (around, linked); 2 hidden (.git, .h.wav); "
+        "3 a link to a folder, or out of the one that is named (around, linked, out.wav); 2 hidden (.git, .h.wav); "
         "5 without a suffix of audio; named by itself, a file is tried (a.wav.json, b.wma, c.awb, d.WAVE, i)"
     )
 
@@ -75,4 +78,27 @@ def test_a_folder_that_cannot_be_listed_is_said(folder: Path, monkeypatch: pytes
 def test_python_is_told_by_the_log(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="cry_pipeline"):
         assert len(audio_files([folder])) == 5
-    assert caplog.messages[0].startswith("left out: 2 a link")
+    assert caplog.messages[0].startswith("left out: 3 a link")
+
+
+@pytest.mark.parametrize("name", ["d" * 200, "n"])
+def test_folders_that_are_nested_however_deep_stop_nothing(name: str, tmp_path: Path) -> None:
+    """Deeper than Python's stack, or than a path may be long."""
+    (tmp_path / "a.wav").touch()
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1100 if name == "n" else 40):
+            os.mkdir(name)  # noqa: PTH102  # no path is as long
+            os.chdir(name)
+            os.close(os.open("b.wav", os.O_CREAT))
+    finally:
+        os.fchdir(here)
+        os.close(here)
+    listed = list_audio([tmp_path])
+    subprocess.run(["rm", "-r", name], cwd=tmp_path, check=True)  # Python's own would go as deep as its stack
+    assert tmp_path / "a.wav" in listed.files
+    if name == "n":
+        assert (len(listed.files), listed.left_out) == (1101, {})
+    else:
+        assert set(listed.left_out) == {"cannot be listed: File name too long"}
