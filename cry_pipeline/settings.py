@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         default_factory=_default_workers, ge=1, description="Threads that decode audio, processes that train folds."
     )
     batch_recordings: int = Field(default=32, ge=1, description="Recordings decoded and transformed at a time.")
+    decoder_cage: Literal["require", "best", "off"] = Field(
+        default="best",
+        description="What holds the decoder of strangers' files: all of the cage, what the system has of it, nothing.",
+    )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
         default="auto",
         description="Where networks are trained; auto: on a CUDA GPU if there is one, else on the CPU, also on a Mac.",

@@ -38,6 +38,24 @@ class TruncatedError(DecodeError):
     reason = "truncated"
 
 
+class DecoderCrashedError(DecodeError):
+    """A file makes the decoder crash."""
+
+    reason = "decoder_crashed"
+
+
+class DecoderTimeoutError(DecodeError):
+    """A file takes the decoder longer than it may take."""
+
+    reason = "decoder_timeout"
+
+
+class DecoderMemoryError(DecodeError):
+    """A file takes the decoder more memory than it may have."""
+
+    reason = "decoder_memory"
+
+
 @dataclass(frozen=True)
 class Audio:
     """Decoded audio: float32 mono ``samples`` ``[samples]`` in [-1, 1], the mean of the file's ``channels``."""

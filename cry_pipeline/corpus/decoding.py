@@ -1,8 +1,9 @@
 """An audio file → mono samples, whole or not at all.
 
-Belongs here: who reads what, and resampling. Does not: judging what is heard (quality.py), which files to read
-(sources.py), what a file states of its length (containers.py, framing.py), reading plain PCM (pcm.py) and anything
-else (libav.py), and mixing channels (mono.py).
+Belongs here: in which process a file is decoded, and resampling. Does not: decoding (uncaged.py), judging what is heard
+(quality.py), and which files to read (sources.py).
+
+Plain WAV is read here, in memory-safe Python; all else in a cage (cage/), unless CRY_PIPELINE_DECODER_CAGE is off.
 
 A file of which bytes are missing is refused, and so is a stream that yields another number of samples than it states.
 The tolerance is the unit in which the length is stated and, for lossy codecs, which pad the last frame and prime the
@@ -20,15 +21,10 @@ from cry_pipeline.corpus.audio import (
     DecodeError,
     NotAudioError,
     TruncatedError,
-    check_length,
-    check_shape,
-    check_size,
 )
-from cry_pipeline.corpus.containers import inspect
-from cry_pipeline.corpus.libav import decode_with_libav
-from cry_pipeline.corpus.mono import Mono
-from cry_pipeline.corpus.pcm import read_pcm
+from cry_pipeline.corpus.cage.pool import shared
 from cry_pipeline.corpus.reading import read_regular
+from cry_pipeline.corpus.uncaged import decode_plain, decode_uncaged
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -71,24 +67,16 @@ def decode_bytes(data: bytes) -> Audio:
         NotAudioError: there is no audio stream.
         TruncatedError: bytes are missing.
         DecodeError: it cannot be read, states no duration or another one than it has, is longer or larger than any
-            recording of a voice (audio.py), or its samples are not what is heard (mono.py). Nothing else is raised.
+            recording of a voice (audio.py), or its samples are not what is heard (mono.py); it makes the decoder crash,
+            or takes it too long or too much memory.
+        CageError: the cage that the settings ask for cannot be had.
+        CageStoppedError: decoders were stopped meanwhile (cage/pool.py).
     """
-    check_size(len(data))
-    contents = inspect(data)
-    return _plain(contents.data) or decode_with_libav(contents)
-
-
-def _plain(data: bytes) -> Audio | None:
-    """Return the audio of a plain PCM WAV, equal to libav's; None for anything else."""
-    pcm = read_pcm(data)
-    if pcm is None:
-        return None
-    count, channels = pcm.samples.shape
-    check_shape(pcm.sample_rate_hz, channels)
-    check_length(count, pcm.sample_rate_hz, channels)
-    mono = Mono()
-    mono.add(pcm.samples.T)
-    return Audio(mono.samples(), pcm.sample_rate_hz, pcm.codec, channels)
+    plain = decode_plain(data)
+    if plain is not None:
+        return plain
+    pool = shared()
+    return decode_uncaged(data) if pool.level == "off" else pool.decode(data)
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

@@ -44,6 +44,7 @@ def decode_with_libav(contents: Contents) -> Audio:
 
     Raises:
         DecodeError: as ``decoding.decode_bytes``, whatever libav or PyAV raise.
+        MemoryError: there is not enough of it.
     """
     import av
     from av.error import ArgumentError
@@ -52,11 +53,11 @@ def decode_with_libav(contents: Contents) -> Audio:
     try:
         with av.open(io.BytesIO(contents.data), "r", options=options, **_tags_of_any_encoding()) as container:
             return _decode_first(container, contents)
-    except DecodeError:
+    except (DecodeError, MemoryError):
         raise
     except ArgumentError as error:
         raise DecodeError(f"is in none of the containers that are read: {CONTAINERS}") from error
-    except Exception as error:  # PyAV raises whatever befits: IndexError, MemoryError, … of a damaged file
+    except Exception as error:  # PyAV raises whatever befits: IndexError, AssertionError, … of a damaged file
         raise DecodeError(f"cannot be read by libav: {_words(error)}") from error
 
 
@@ -84,6 +85,7 @@ def _decode_first(container: "InputContainer", contents: Contents) -> Audio:
     context = stream.codec_context
     if context is None:  # whatever PyAV's types say
         raise DecodeError("holds sound of a codec that is not known here: convert it, for example to WAV")
+    context.thread_count = 1  # others would be started in the cage, which has none
     stated = _stated(container, stream, contents)
     if context.sample_rate:
         check_shape(context.sample_rate, context.channels)
@@ -155,6 +157,8 @@ def _decode(frames: Iterator["av.AudioFrame"]) -> _Decoded:
             if fifo.samples >= PIECE:
                 _mix(fifo, mono)
     except FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
         broken = _words(error)
     if first is None or not total:
         raise DecodeError(f"yields no sample{_because(broken)}")

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cry_pipeline import keys
+from cry_pipeline.corpus.cage.pool import in_force
 from cry_pipeline.corpus.contradictions import find_contradictions
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
 from cry_pipeline.corpus.filenames import FilenameError, RecordingName, describe
@@ -42,7 +43,7 @@ class Manifest:
 
     ``probed`` files were decoded and ``reused`` ones taken from the cache; ``digest`` says from which inventory
     and by which code the tables were made, and which files had changed since. ``contradictions`` are sentences on
-    labels that do not agree: see contradictions.py.
+    labels that do not agree: see contradictions.py. ``decoder_cage`` says what held the decoder.
     """
 
     recordings: pd.DataFrame
@@ -51,6 +52,7 @@ class Manifest:
     reused: int
     digest: str
     contradictions: tuple[str, ...] = ()
+    decoder_cage: str = ""
 
 
 def manifest_spec() -> dict[str, Any]:
@@ -76,7 +78,8 @@ def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: 
     A file is refused for the first of these that applies: what the inventory says of it, ``empty``, ``not_audio`` (by
     its extension, or no audio stream), ``odd_name`` (or a malformed sidecar), ``duplicate`` (of an earlier file, the
     corpus before the inbox, then by path), ``changed`` (since the inventory), ``undecodable``, ``truncated``,
-    ``defect`` (of this code, or of a library), ``too_short`` (under :data:`MIN_DURATION_S`). No file raises.
+    ``decoder_crashed``, ``decoder_timeout``, ``decoder_memory`` (by the cage that it is decoded in), ``defect`` (of
+    this code, or of a library), ``too_short`` (under :data:`MIN_DURATION_S`). No file raises.
 
     Raises:
         ManifestError: a file would be in neither table, or in both.
@@ -104,13 +107,15 @@ def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: 
     for sentence in said:
         LOG.warning("%s", sentence)
     digest = manifest_digest(inventory, changed)
-    return Manifest(*tables, probed=probed, reused=len(files) - probed, digest=digest, contradictions=said)
+    reused = len(files) - probed
+    return Manifest(*tables, probed=probed, reused=reused, digest=digest, contradictions=said, decoder_cage=in_force())
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write ``recordings.parquet`` and ``quarantine.parquet`` to ``folder``, each atomically and with provenance."""
-    RECORDINGS.write(folder / "recordings.parquet", manifest.recordings, manifest.digest)
-    QUARANTINE.write(folder / "quarantine.parquet", manifest.quarantine, manifest.digest)
+    cage = manifest.decoder_cage
+    RECORDINGS.write(folder / "recordings.parquet", manifest.recordings, manifest.digest, decoder_cage=cage)
+    QUARANTINE.write(folder / "quarantine.parquet", manifest.quarantine, manifest.digest, decoder_cage=cage)
 
 
 def read_recordings(path: Path) -> pd.DataFrame:

@@ -17,6 +17,9 @@ import numpy as np
 import pandas as pd
 
 from cry_pipeline import keys
+from cry_pipeline.corpus.audio import DecoderCrashedError, DecoderMemoryError, DecoderTimeoutError
+from cry_pipeline.corpus.cage.decoder import CageError
+from cry_pipeline.corpus.cage.pool import stop as stop_decoders
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes
 from cry_pipeline.corpus.paths import log_failure, shown
 from cry_pipeline.corpus.quality import FLOOR_DBFS, Quality, measure
@@ -29,9 +32,13 @@ from cry_pipeline.tables import FILLED, Schema, integer, number, sha256, text
 LOG = logging.getLogger("cry_pipeline")
 
 PROBES = "probes.parquet"
-NO_MEMORY = Refusal("defect", "Reading it needs more memory than there is.")
+NO_MEMORY = Refusal(DecoderMemoryError.reason, "Reading it needs more memory than there is.")
 CHANGED = Refusal("changed", "The file has changed since the inventory was taken; the next one takes it in.")
 SAVED_EVERY_S = 30.0
+HELD = (DecoderCrashedError.reason, DecoderTimeoutError.reason, DecoderMemoryError.reason)
+"""Refusals of what would have ended, held up or filled the pipeline's own process."""
+PASSING = (CHANGED.reason, DecoderTimeoutError.reason, DecoderMemoryError.reason)
+"""Refusals that another look at the same bytes may not come to: the machine may have been busy, or full."""
 READ_AT_ONCE_BYTES = 2 * MAX_BYTES
 """How much of files may be in memory at once, however many threads there are."""
 
@@ -92,7 +99,11 @@ def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tup
     again where it is damaged or of another revision. What was computed is kept even if the work is cut short.
 
     Whatever a file does to its probe, it is refused and the others go on: ``changed`` where it is gone or has other
-    bytes, ``defect`` (with the traceback in the log) where reading it ends in an error that nobody thought of.
+    bytes, ``defect`` (with the traceback in the log) where reading it ends in an error that nobody thought of,
+    ``decoder_crashed``, ``decoder_timeout`` or ``decoder_memory`` where only the cage kept it from worse.
+
+    Raises:
+        CageError: the decoder cannot be had as the settings ask for, or was stopped.
     """
     known = _read_cache(cache / PROBES)
     missing = [item for item in files.items() if item[0] not in known]
@@ -101,11 +112,15 @@ def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tup
     try:
         with ThreadPoolExecutor(workers) as pool:
             probed = pool.map(lambda item: (item[0], _probe(item[0], item[1], room)), missing)
-            for sha256, outcome in track(probed, "probing", total=len(missing)):
-                fresh[sha256] = outcome
-                if time.monotonic() - saved > SAVED_EVERY_S:
-                    _keep(cache, known, fresh)
-                    saved = time.monotonic()
+            try:
+                for sha256, outcome in track(probed, "probing", total=len(missing)):
+                    fresh[sha256] = outcome
+                    if time.monotonic() - saved > SAVED_EVERY_S:
+                        _keep(cache, known, fresh)
+                        saved = time.monotonic()
+            except BaseException:
+                stop_decoders()  # or the threads would wait for them, and this for the threads
+                raise
     finally:
         _keep(cache, known, fresh)
     return {sha256: fresh.get(sha256) or known[sha256] for sha256 in files}, len(fresh)
@@ -138,7 +153,11 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
     except OSError as error:
         LOG.info("%s cannot be read any more: %s", shown(str(path)), shown(str(error)))
         return CHANGED
+    except CageError:
+        raise
     except DecodeError as error:
+        if error.reason in HELD:
+            LOG.warning("%s %s", shown(str(path)), error)
         return Refusal(error.reason, f"The file {error}.")
     except MemoryError:
         log_failure(LOG, f"{path} needs more memory than there is")
@@ -150,7 +169,7 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
 
 def _keep(cache: Path, known: Mapping[str, Probe | Refusal], fresh: Mapping[str, Probe | Refusal]) -> None:
     """Keep what the next look at the same bytes would come to, too."""
-    lasting = {sha256: outcome for sha256, outcome in fresh.items() if outcome not in (CHANGED, NO_MEMORY)}
+    lasting = {sha256: outcome for sha256, outcome in fresh.items() if getattr(outcome, "reason", None) not in PASSING}
     if lasting:
         _write_cache(cache / PROBES, {**known, **lasting})
 

@@ -20,6 +20,9 @@ REFUSALS = (
     "changed",
     "undecodable",
     "truncated",
+    "decoder_crashed",
+    "decoder_timeout",
+    "decoder_memory",
     "defect",
     "too_short",
 )

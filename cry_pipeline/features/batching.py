@@ -16,8 +16,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_threads(work: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int) -> Iterator[R]:
-    """Yield ``work(item)`` in the order of ``items``, done by ``workers`` threads, at most ``ahead`` in advance."""
+def in_threads(
+    work: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    ahead: int,
+    give_up: Callable[[], None] = lambda: None,
+) -> Iterator[R]:
+    """Yield ``work(item)`` in the order of ``items``, done by ``workers`` threads, at most ``ahead`` in advance.
+
+    Where nobody wants more, ``give_up`` is called before the threads are waited for: it may end what they wait for.
+    """
     with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
         results = deque()
         try:
@@ -27,9 +37,11 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], *, workers: int, ahea
                     yield results.popleft().result()
             while results:
                 yield results.popleft().result()
-        finally:
+        except BaseException:
             for result in results:
                 result.cancel()
+            give_up()
+            raise
 
 
 def grouped(items: Iterable[T], size: Callable[[T], int], *, most: int, largest: int) -> Iterator[list[T]]:

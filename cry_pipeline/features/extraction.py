@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from cry_pipeline.corpus.cage.pool import stop as stop_decoders
 from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
 from cry_pipeline.features.computing import FeatureSetComputer, Values
@@ -156,7 +157,7 @@ def _loaded(
         return load(files[recording_id], roots, rates)
 
     name = ", ".join(feature_set.store.digest[:8] for feature_set in sets if feature_set.missing)
-    loaded = in_threads(loaded_of, files, workers=workers, ahead=ahead)
+    loaded = in_threads(loaded_of, files, workers=workers, ahead=ahead, give_up=stop_decoders)
     return _without_failed(track(loaded, f"features {name}", total=len(files)), sets)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cry_pipeline.corpus.cage.decoder import CageError
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes, resample
 from cry_pipeline.corpus.paths import log_failure
 from cry_pipeline.corpus.probing import samples_digest
@@ -58,12 +59,17 @@ def load(recording: Recording, roots: "Roots", rates_hz: Iterable[int]) -> Loade
     """Return the samples of ``recording`` at each of ``rates_hz``.
 
     Whatever one file does to the decoder, it is that recording's fault and raises nothing.
+
+    Raises:
+        CageError: the decoder cannot be had as the settings ask for, or was stopped.
     """
     try:
         samples, rate_hz = _decoded(recording, roots)
         return Loaded(recording.recording_id, {rate: resample(samples, rate_hz, rate) for rate in rates_hz})
     except _UnusableError as error:
         return Loaded(recording.recording_id, {}, f"{recording.path} {error}")
+    except CageError:
+        raise
     except Exception as error:
         log_failure(LOG, f"recording {recording.recording_id}, {recording.path}")
         return Loaded(recording.recording_id, {}, f"{recording.path} cannot be decoded: {error!r}; the log has more")

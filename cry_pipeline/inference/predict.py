@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cry_pipeline.corpus.cage.decoder import CageError
 from cry_pipeline.corpus.decoding import Audio, DecodeError, decode_bytes, resample
 from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.inference.bundle import Bundle, TargetFiles, read_bundle
@@ -93,7 +94,11 @@ class Predictor:
         return Prediction(str(path), cry, reasons, abstained, verdict, self.name)
 
     def predict_files(self, paths: Iterable[Path]) -> Iterator[Prediction]:
-        """Yield what the bundle says of each file, or why it cannot be used, its ``error``: none stops the others."""
+        """Yield what the bundle says of each file, or why it cannot be used, its ``error``: none stops the others.
+
+        Raises:
+            CageError: the decoder cannot be had as the settings ask for.
+        """
         for path in paths:
             try:
                 prediction = self.predict(path)
@@ -101,6 +106,8 @@ class Predictor:
                 prediction = self._failed(path, str(error))
             except OSError as error:
                 prediction = self._failed(path, _unread(path, error))
+            except CageError:
+                raise
             except Exception as error:
                 LOG.debug("%s", path, exc_info=True)
                 prediction = self._failed(path, f"{path} cannot be used: {type(error).__name__}: {error}")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cry_pipeline.features.store.store import FeatureStore
     from cry_pipeline.training.runs import TrainingSettings
 
+OF_THE_PROCESS = ("catalog", "decoder_cage")
+"""Settings that a process reads from its own environment: its assets are made of the one, and the other guards it."""
+
 
 class Workspace(dg.ConfigurableResource):
     """One installation: where data live, how much of the machine to use. See `cry_pipeline.settings.Settings`."""
@@ -37,12 +40,12 @@ class Workspace(dg.ConfigurableResource):
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the workspace that ``settings`` describe."""
-        return cls(**settings.model_dump(mode="json", exclude={"catalog"}))
+        return cls(**settings.model_dump(mode="json", exclude=set(OF_THE_PROCESS)))
 
     @property
     def settings(self) -> Settings:
         """The same as settings, for domain functions."""
-        fields = {name: getattr(self, name) for name in Settings.model_fields if name != "catalog"}
+        fields = {name: getattr(self, name) for name in Settings.model_fields if name not in OF_THE_PROCESS}
         return Settings(**fields, catalog=None)
 
     def training(self) -> "TrainingSettings":

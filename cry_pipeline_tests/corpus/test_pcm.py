@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cry_pipeline.corpus import decoding
+from cry_pipeline.corpus import decoding, uncaged
 from cry_pipeline.corpus.containers import inspect
 from cry_pipeline.corpus.decoding import (
     Audio,
@@ -16,6 +16,7 @@ from cry_pipeline.corpus.decoding import (
     decode_bytes,
 )
 from cry_pipeline.corpus.libav import decode_with_libav
+from cry_pipeline.corpus.uncaged import decode_plain
 from cry_pipeline_tests.corpus.audio_files import wav
 from cry_pipeline_tests.corpus.conftest import tone
 
@@ -48,7 +49,7 @@ def test_plain_wav_is_bit_for_bit_what_libav_makes_of_it(samples, channels, subt
     sound = np.random.default_rng(seed).uniform(-loudest, loudest, (samples, channels))
     data = wav(sound, rate_hz, subtype=subtype)
     assert outcome(decode_bytes, data) == outcome(by_libav, data)
-    plain = outcome(decoding._plain, data)  # of few samples two channels may cancel each other
+    plain = outcome(decode_plain, data)  # of few samples two channels may cancel each other
     assert (plain is None) == (subtype in ("PCM_24", "ULAW"))  # the fast path is taken
 
 
@@ -64,7 +65,7 @@ def test_damaged_header_never_reads_otherwise_than_by_libav(subtype, channels, p
     data = bytearray(wav(np.random.default_rng(0).uniform(-1, 1, (200, channels)), subtype=subtype))
     data[place] = value
     damaged = bytes(data[:-cut] if cut else data)
-    plain = outcome(decoding._plain, damaged)
+    plain = outcome(decode_plain, damaged)
     assert plain is None or outcome(decode_bytes, damaged) == outcome(by_libav, damaged)
 
 
@@ -80,7 +81,8 @@ def test_chunks_around_the_samples_change_nothing(note: bytes, size: int):
 
 
 def test_plain_wav_needs_no_libav(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(decoding, "decode_with_libav", pytest.fail)
+    monkeypatch.setattr(decoding, "shared", pytest.fail)
+    monkeypatch.setattr(uncaged, "decode_with_libav", pytest.fail)
     assert decode_bytes(wav(tone())).samples.size == tone().size
 
 
@@ -90,4 +92,4 @@ def test_cleaned_recordings_are_bit_for_bit_what_libav_makes_of_them(corpus):
     assert len(files) == 457
     for file in files[::5]:
         data = file.read_bytes()
-        assert outcome(decoding._plain, data) == outcome(by_libav, data)
+        assert outcome(decode_plain, data) == outcome(by_libav, data)

@@ -1,6 +1,7 @@
 """Bytes from strangers: whatever they are, they give audio or a reason, and nothing but them is read."""
 
 import ctypes
+import errno
 import os
 import socket
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import MemoryError as LibavMemoryError  # pyright: ignore[reportAttributeAccessIssue]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cry_pipeline.corpus import audio as limits
 from cry_pipeline.corpus import libav
+from cry_pipeline.corpus.audio import DecoderMemoryError
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES, Audio, DecodeError, decode, decode_bytes
 from cry_pipeline.corpus.reading import TooLargeError
+from cry_pipeline.corpus.uncaged import decode_uncaged
 from cry_pipeline_tests.corpus.audio_files import AMR_SECOND, aac, amr, amr_3gp, encoded, flac, wav
 from cry_pipeline_tests.corpus.conftest import tone
 
@@ -101,7 +105,7 @@ def test_even_a_demuxer_that_opens_files_could_open_none(kind: str, other: Path,
         server.setblocking(False)
         text = playlists(other.name, f"http://127.0.0.1:{server.getsockname()[1]}/other.wav")[kind]
         with pytest.raises(DecodeError):
-            decode_bytes(text.encode())
+            decode_uncaged(text.encode())
         with pytest.raises(BlockingIOError):
             server.accept()
 
@@ -119,7 +123,7 @@ def test_a_codec_that_nobody_knows_is_said():
         decode_bytes(data[:20] + b"\x34\x12" + data[22:])
 
 
-@pytest.mark.parametrize("raised", [IndexError("list index"), MemoryError(), ValueError("odd"), AssertionError()])
+@pytest.mark.parametrize("raised", [IndexError("list index"), ValueError("odd"), AssertionError()])
 def test_whatever_pyav_raises_is_a_reason(raised: Exception, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: object, **__: object) -> None:
         raise raised
@@ -127,8 +131,23 @@ def test_whatever_pyav_raises_is_a_reason(raised: Exception, monkeypatch: pytest
     data = flac()
     monkeypatch.setattr(av, "open", fail)
     with pytest.raises(DecodeError, match="cannot be read by libav: ") as error:
-        decode_bytes(data)
+        decode_uncaged(data)
     assert error.value.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), LibavMemoryError(errno.ENOMEM, "Cannot allocate memory")])
+def test_want_of_memory_is_a_reason_of_its_own(raised: Exception, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    data = flac()
+    monkeypatch.setattr(av, "open", fail)
+    with pytest.raises(DecoderMemoryError, match="needs more memory than there is"):
+        decode_uncaged(data)
+    monkeypatch.undo()
+    monkeypatch.setattr(libav, "_frames", fail)
+    with pytest.raises(DecoderMemoryError, match="needs more memory than there is"):
+        decode_uncaged(data)
 
 
 def stereo(sound: np.ndarray) -> np.ndarray:
@@ -187,7 +206,7 @@ def test_a_small_file_of_enormous_sound_is_refused_before_it_is_decoded(monkeypa
     total = int.from_bytes(data[21:26], "big") - 1000 + 599 * 192_000
     monkeypatch.setattr(libav, "_decode", pytest.fail)
     with pytest.raises(DecodeError, match=r"has 920 million values \(8 channels of 599 s at 192000 Hz\)"):
-        decode_bytes(data[:21] + total.to_bytes(5, "big") + data[26:])
+        decode_uncaged(data[:21] + total.to_bytes(5, "big") + data[26:])
 
 
 @pytest.mark.parametrize("make", [lambda: wav(stereo(tone(3.0))), lambda: aac(3.0, channels=2)], ids=["wav", "aac"])
@@ -195,7 +214,7 @@ def test_enormous_sound_that_is_not_stated_is_refused_while_it_is_decoded(make, 
     data = make()
     monkeypatch.setattr(limits, "MAX_VALUES", 2 * 24_000 - 1)
     with pytest.raises(DecodeError, match="million values"):
-        decode_bytes(data)
+        decode_uncaged(data)
 
 
 def test_a_file_larger_than_any_recording_is_not_read(tmp_path: Path):

@@ -88,6 +88,7 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         rows=made.recordings,
         plots={"reasons and durations": recordings_overview(made.recordings)} if made.probed and counted else None,
         contradictions=list(made.contradictions[:100]),
+        decoder_cage=made.decoder_cage,
         reasons=table(counts.agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))),
     )
     refused = made.quarantine.groupby("reason", as_index=False)
