@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from cry_pipeline.command.champion import champion_app
 from cry_pipeline.command.corpus import corpus_app
+from cry_pipeline.command.doctor import doctor
 from cry_pipeline.command.features import features_app
 from cry_pipeline.command.leaderboard import leaderboard
 from cry_pipeline.command.maintain import maintain
@@ -35,7 +36,10 @@ KEPT = {
     "store": "the store is as whole as before; the same command goes on from there",
 }
 """What a command that was stopped leaves behind, and how to go on."""
-EXTRAS = {"predict": "", "champion": "", "run": "[pipeline]", "ui": "[pipeline]", "maintain": "[pipeline]"}
+EXTRAS: dict[str, str] = {
+    **dict.fromkeys(("predict", "champion", "doctor"), ""),
+    **dict.fromkeys(("run", "ui", "maintain"), "[pipeline]"),
+}
 """What a command needs beside the base; one that is not named needs ``[train]``."""
 
 
@@ -149,7 +153,7 @@ def _common(
     del debug, version  # main() and _show_version have seen to them
 
 
-for command in (run, ui, leaderboard, predict, maintain):
+for command in (run, ui, leaderboard, predict, maintain, doctor):
     app.command()(command)
 for name, group in (
     ("corpus", corpus_app),
