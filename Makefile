@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 # One environment, two stages: what the pipeline needs, and with it what its developers need.
 PIPELINE := $(VENV)/.installed-pipeline
 DEV := $(VENV)/.installed-dev
+LOCK := cry_pipeline/deploy/constraints.txt
 ON_LOWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds evaluation training inference reports)
 ON_NEWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds evaluation reports orchestration command guards deploy) $(wildcard cry_pipeline_tests/test_*.py)
+TOOL := $(BIN)/python -m uv tool run --quiet --python $(BIN)/python --constraints $(LOCK)
+# Ids of vulnerabilities that do not touch what is used of a distribution; each with its reason, in a line above.
+IGNORED :=
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run study ui test test-base test-lowest test-newest faults bench check format lock clean
+.PHONY: help install install-dev run study ui test test-base test-lowest test-newest faults bench check format lock audit licences sbom clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +23,7 @@ install: $(PIPELINE) ## Create .venv with the locked dependencies of `make run`
 
 install-dev: $(DEV) ## The same with the tools that tests and checks need
 
-$(PIPELINE) $(DEV): pyproject.toml cry_pipeline/deploy/constraints.txt cry_pipeline/deploy/install.py
+$(PIPELINE) $(DEV): pyproject.toml $(LOCK) cry_pipeline/deploy/install.py
 	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV) --extra $(@:$(VENV)/.installed-%=%)
 	@touch $(PIPELINE) $@
 
@@ -65,9 +69,21 @@ format: $(DEV) ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: $(DEV) ## Resolve the dependencies anew into cry_pipeline/deploy/constraints.txt
-	@$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
-		--no-annotate --no-header --no-emit-index-url --no-emit-find-links -o cry_pipeline/deploy/constraints.txt
+lock: $(DEV) ## Resolve the dependencies anew, with the hashes of all their files
+	@$(BIN)/python -m uv pip compile pyproject.toml --extra dev --group audit --group build --universal \
+		--python-version 3.11 --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--no-emit-find-links -o $(LOCK)
+
+audit: $(DEV) ## Ask the registry for known vulnerabilities of the locked versions
+	@$(TOOL) pip-audit --strict --disable-pip --require-hashes --requirement $(LOCK) $(addprefix --ignore-vuln ,$(IGNORED))
+
+licences: $(DEV) ## List what the locked dependencies may be used under, in licences.csv beside the lock
+	@$(BIN)/python -m cry_pipeline_tests.deploy.test_licences
+
+sbom: $(DEV) ## List what is installed, as CycloneDX in dist/
+	@mkdir -p dist
+	@$(TOOL) --from cyclonedx-bom cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/cry-pipeline.cdx.json $(BIN)/python
 
 clean: ## Remove the environment; data stay
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest

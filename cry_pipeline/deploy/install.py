@@ -4,6 +4,9 @@
 torch, whose build for it may be several GB; it exits with 3 where there is none. ``--lowest`` takes the lowest
 versions that pyproject.toml allows instead of the locked ones.
 
+Every file that is fetched is checked against its hashes in the lock. It has none of builds of torch that the registry
+does not have.
+
 Belongs here: what `make` needs before anything is installed, hence only the standard library and syntax
 that an old Python can read far enough to be told so. Does not: anything the installed package does.
 """
@@ -11,6 +14,7 @@ that an old Python can read far enough to be told so. Does not: anything the ins
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -18,10 +22,13 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONSTRAINTS = Path(__file__).resolve().parent / "constraints.txt"
+BUILD = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers")
+"""What runs when the package is made; of other packages wheels are taken, which run nothing."""
 OLDEST = (3, 11)
 NONE_FOUND = 3
 NEVER = 'torch ; python_version < "3"\n'
@@ -64,33 +71,68 @@ def install(folder: Path, extra: str, *, without_torch: bool = False, lowest: bo
     pip = [str(python), "-m", "pip"]
     package = ["--editable", f"{REPOSITORY}[{extra}]"]
     print(f"Installing {'the lowest allowed' if lowest else 'the locked'} dependencies into {folder} …", flush=True)
-    if has_uv(python, pip):
-        uv = [str(python), "-m", "uv", "pip", "install", "--quiet"]
-        environment = os.environ | pip_settings_for_uv(pip) | {"VIRTUAL_ENV": str(folder.resolve())}
-        build = [] if without_torch else torch_build(uv, environment)
-        with tempfile.TemporaryDirectory() as scratch:
-            rules = Path(scratch, "rules.txt")
+    with tempfile.TemporaryDirectory() as scratch:
+        rules, build_rules = Path(scratch, "rules.txt"), Path(scratch, "build.txt")
+        build_rules.write_text(requirements(lock(), BUILD))
+        if has_uv(python, pip, Path(scratch)):
+            uv = [str(python), "-m", "uv", "pip", "install", "--quiet", "--build-constraint", str(build_rules)]
+            environment = os.environ | pip_settings_for_uv(pip) | {"VIRTUAL_ENV": str(folder.resolve())}
+            build = [] if without_torch else torch_build(uv, environment)
+            options = ["--constraint", str(rules)]
+            known = lock()
             if without_torch:
-                rules.write_text(NEVER)
-                options = ["--constraint", str(CONSTRAINTS), "--override", str(rules)]
+                (never := Path(scratch, "never.txt")).write_text(NEVER)
+                options += ["--override", str(never)]
             elif lowest:
                 # Of torch the locked version, and that first: of its builds, CUDA's counts as lower than the CPU's.
-                rules.write_text(locked("torch"))
-                options = ["--constraint", str(rules), "--resolution", "lowest-direct"]
-                subprocess.run([*uv, *build, locked("torch").strip()], check=True, env=environment)
-            else:
-                options = ["--constraint", str(CONSTRAINTS)]
+                known = {line: [] for line in known if line.startswith("torch==")}
+                options += ["--resolution", "lowest-direct"]
+                subprocess.run([*uv, *build, locked("torch")], check=True, env=environment)
+            elif {"UV_TORCH_BACKEND", "UV_FIND_LINKS"} & environment.keys() or build:
+                known[locked("torch")] = []
+            rules.write_text(requirements(known))
             subprocess.run([*uv, *build, *options, *package], check=True, env=environment)
-    elif without_torch or lowest:
-        sys.exit("This needs uv, which cannot be installed here; `make test` can do without.")
-    else:
-        print("uv cannot be installed here: installing with pip, which takes some minutes.", flush=True)
-        subprocess.run([*pip, "install", "--quiet", "--constraint", str(CONSTRAINTS), *package], check=True)
+        elif without_torch or lowest:
+            sys.exit("This needs uv, which cannot be installed here; `make test` can do without.")
+        else:
+            print("uv cannot be installed here: installing with pip, which takes some minutes.", flush=True)
+            install_with_pip(pip, package, Path(scratch))
+
+
+def install_with_pip(pip: list[str], package: list[str], scratch: Path) -> None:
+    """Install ``package`` with what it needs by pip, which checks hashes only where all that it is asked for has some.
+
+    So pip is asked what it would take, then told to take that with the hashes of the lock, and the package last.
+    """
+    rules, report, checked = scratch / "rules.txt", scratch / "report.json", scratch / "checked.txt"
+    rules.write_text(requirements({line: [] for line in lock()}))
+    quiet = [*pip, "install", "--quiet"]
+    ask = [*quiet, "--constraint", str(rules), "--dry-run", "--report", str(report), *package]
+    subprocess.run(ask, check=True)
+    items = [item["metadata"] for item in json.loads(report.read_text())["install"]]
+    wanted = {re.sub("[-_.]+", "-", item["name"]).lower() for item in items}
+    if unknown := wanted - {line.partition("==")[0] for line in lock()} - {"cry-pipeline"}:
+        sys.exit(f"The lock does not name {', '.join(sorted(unknown))}: run `make lock` where uv can be had.")
+    checked.write_text(requirements(lock(), wanted - {"torch"}))
+    subprocess.run([*quiet, "--no-deps", "--require-hashes", "--requirement", str(checked)], check=True)
+    subprocess.run([*quiet, "--constraint", str(rules), *package], check=True)
+
+
+def lock() -> dict[str, list[str]]:
+    """Return the lock: each requirement, ``name==version`` and perhaps a marker, and the hashes of its files."""
+    lines = CONSTRAINTS.read_text().replace("\\\n", "").splitlines()
+    return {line.split(" --hash=")[0].strip(): re.findall(r"--hash=(\S+)", line) for line in lines}
+
+
+def requirements(known: dict[str, list[str]], names: Iterable[str] | None = None) -> str:
+    """Return ``known``, all of it or that of ``names``, as a file of requirements."""
+    chosen = [line for line in known if names is None or line.partition("==")[0] in names]
+    return "".join(" ".join([line, *(f"--hash={value}" for value in known[line])]) + "\n" for line in chosen)
 
 
 def locked(name: str) -> str:
-    """Return the line of the lock that names the version of ``name``."""
-    return next(line for line in CONSTRAINTS.read_text().splitlines(keepends=True) if line.startswith(f"{name}=="))
+    """Return the requirement of the lock that names the version of ``name``."""
+    return next(line for line in lock() if line.startswith(f"{name}=="))
 
 
 def torch_build(uv: list[str], environment: dict[str, str]) -> list[str]:
@@ -105,7 +147,7 @@ def torch_build(uv: list[str], environment: dict[str, str]) -> list[str]:
     """
     if "UV_TORCH_BACKEND" in environment or not sys.platform.startswith("linux") or has_nvidia_gpu():
         return []
-    ask = [*uv, "--dry-run", "--no-deps", "--reinstall-package", "torch", *CPU_BUILD, locked("torch").strip()]
+    ask = [*uv, "--dry-run", "--no-deps", "--reinstall-package", "torch", *CPU_BUILD, locked("torch")]
     impatient = {"UV_HTTP_TIMEOUT": str(PATIENCE_S), "UV_HTTP_CONNECT_TIMEOUT": str(PATIENCE_S), "UV_HTTP_RETRIES": "0"}
     try:
         answer = subprocess.run(ask, env=environment | impatient, capture_output=True, timeout=4 * PATIENCE_S)
@@ -171,12 +213,17 @@ def make_environment(folder: Path, python: Path | None = None) -> None:
         )
 
 
-def has_uv(python: Path, pip: list[str]) -> bool:
+def has_uv(python: Path, pip: list[str], scratch: Path) -> bool:
     """Return whether the environment has uv, fetching it where it can be had: it installs ten times faster."""
     if subprocess.run([str(python), "-m", "uv", "--version"], capture_output=True).returncode == 0:
         return True
-    fetch = [*pip, "install", "--quiet", "--constraint", str(CONSTRAINTS), "uv"]
-    return subprocess.run(fetch, stderr=subprocess.DEVNULL).returncode == 0
+    rules = scratch / "uv.txt"
+    rules.write_text(requirements(lock(), ["uv"]))
+    fetch = [*pip, "install", "--quiet", "--require-hashes", "--requirement", str(rules)]
+    answer = subprocess.run(fetch, stderr=subprocess.PIPE, text=True)
+    if "DO NOT MATCH THE HASHES" in answer.stderr:
+        sys.exit(f"The registry's uv is not the locked one. Nothing was installed.\n{answer.stderr}")
+    return answer.returncode == 0
 
 
 def pip_settings_for_uv(pip: list[str]) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """The set-up honours what pip is told, and says what it lacks."""
 
+import hashlib
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from cry_pipeline.deploy import install
-from cry_pipeline_tests.conftest import WITHOUT_TORCH
 
 
 @pytest.fixture
@@ -61,26 +63,83 @@ def test_environment_that_cannot_be_made_leaves_nothing_behind(monkeypatch, tmp_
     assert not (tmp_path / "env").exists()
 
 
-def test_lock_names_every_dependency_once_and_no_address():
-    lines = install.CONSTRAINTS.read_text().splitlines()
-    assert sum(line.startswith("torch==") for line in lines) == 1
-    assert not any("://" in line or line.startswith("-") for line in lines)
-    unmarked = [line.split("==")[0] for line in lines if ";" not in line]
-    assert len(unmarked) == len(set(unmarked))
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """A folder with the wheel of a distribution that no registry has."""
+    wheel = make_wheel(tmp_path / "wheels", "cry-made-up", "1.0")
+    assert wheel.exists()
+    return wheel.parent
 
 
-def test_installed_packages_are_the_locked_ones():
-    """The environment the tests run in is the one a newcomer gets."""
-    from importlib.metadata import version
+@pytest.mark.parametrize("right", [True, False])
+def test_file_with_another_hash_than_the_locked_one_is_not_installed(wheels: Path, tmp_path: Path, right: bool):
+    """uv checks the hashes of constraints, too, and not only those of requirements."""
+    (file,) = wheels.iterdir()
+    rules = tmp_path / "rules.txt"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if right else "0" * 64
+    rules.write_text(install.requirements({"cry-made-up==1.0": [f"sha256:{sha256}"]}))
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-cache", "--no-config", "--target", "there"]
+    command = [*uv, "--no-index", "--find-links", str(wheels), "--constraint", str(rules), "cry-made-up"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=kept)
+    assert (answer.returncode == 0) is right
+    assert ("Hash mismatch" in answer.stderr) is not right
+    assert any((tmp_path / "there").glob("cry_made_up*")) is right
 
-    locked = dict(
-        line.split(" ;")[0].split("==")
-        for line in install.CONSTRAINTS.read_text().splitlines()
-        if "; python" not in line
-    )
-    torch = [] if WITHOUT_TORCH else ["torch"]
-    for name in ("dagster", "pandas", "pytorch-lightning", "scikit-learn", *torch):
-        assert version(name).split("+")[0] == locked[name], name
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What pip and uv would have been asked to do, with the contents of the files that they would have read."""
+    commands: list[str] = []
+
+    def note(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        for report in (command[at + 1] for at, word in enumerate(command) if word == "--report"):
+            found = [{"metadata": {"name": name}} for name in ("cry-pipeline", "torch", "NumPy", "typing_extensions")]
+            Path(report).write_text(json.dumps({"install": found}))
+        files = [Path(word) for word in command if word.endswith(".txt")]
+        commands.append("\n".join([" ".join(command), *(file.read_text() for file in files)]))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(install.subprocess, "run", note)
+    for name in ("UV_FIND_LINKS", "UV_TORCH_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    return commands
+
+
+def test_hashes_of_torch_are_left_out_only_where_another_build_may_be_taken(asked, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(install, "torch_build", lambda *_: [])
+    install.install(tmp_path, "dev")
+    assert re.search(r"^torch==\S+ --hash", asked[-1], re.MULTILINE)
+    for change in (
+        lambda: monkeypatch.setenv("UV_FIND_LINKS", "/wheels"),
+        lambda: (monkeypatch.delenv("UV_FIND_LINKS"), monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")),
+        lambda: (monkeypatch.delenv("UV_TORCH_BACKEND"), monkeypatch.setattr(install, "torch_build", lambda *_: ["x"])),
+    ):
+        change()
+        install.install(tmp_path, "dev")
+        assert re.search(r"^torch==\S+$", asked[-1], re.MULTILINE)
+        assert re.search(r"^torchmetrics==\S+ --hash", asked[-1], re.MULTILINE)
+
+
+def test_pip_is_told_the_hashes_of_all_but_torch_and_the_package(asked, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(install, "has_uv", lambda *_: False)
+    install.install(tmp_path, "dev")
+    ask, checked, rest = asked
+    assert "--dry-run" in ask
+    assert "--hash" not in ask + rest
+    assert "--require-hashes" in checked
+    names = set(re.findall(r"^([\w-]+)==.* --hash=sha256", checked, re.MULTILINE))
+    assert names == {"numpy", "typing-extensions"}
+    assert "--editable" in rest
+
+
+def test_uv_that_is_not_the_locked_one_ends_the_installation(monkeypatch, tmp_path: Path):
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM …")
+
+    monkeypatch.setattr(install.subprocess, "run", answer)
+    with pytest.raises(SystemExit, match=r"not the locked one\. Nothing was installed"):
+        install.has_uv(tmp_path, ["pip"], tmp_path)
 
 
 def test_newest_python_is_the_highest_that_is_found_and_newer_than_the_one_in_use(tmp_path: Path):
@@ -124,22 +183,29 @@ def ask_index(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
     return decide
 
 
+def make_wheel(folder: Path, name: str, version: str) -> Path:
+    """Make an empty wheel in ``folder``; return its path."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    path = folder / f"{stem}-py3-none-any.whl"
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in {
+            "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "RECORD": "",
+        }.items():
+            wheel.writestr(f"{stem}.dist-info/{file}", text)
+    return path
+
+
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return what makes an index offer one version of torch, and its address."""
     served = tmp_path / "served"
-    (served / "torch").mkdir(parents=True)
     handler = partial(SimpleHTTPRequestHandler, directory=str(served))
 
     def offer(version: str) -> str:
-        name = f"torch-{version}-py3-none-any.whl"
-        with zipfile.ZipFile(served / "torch" / name, "w") as wheel:
-            for file, text in {
-                "METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n",
-                "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                "RECORD": "",
-            }.items():
-                wheel.writestr(f"torch-{version}.dist-info/{file}", text)
+        name = make_wheel(served / "torch", "torch", version).name
         (served / "torch" / "index.html").write_text(f'<a href="{name.replace("+", "%2B")}">{name}</a>')
         return f"http://127.0.0.1:{server.server_port}/"
 
@@ -150,7 +216,7 @@ def index(tmp_path: Path) -> Iterator[Callable[[str], str]]:
 
 
 def test_cpu_build_is_taken_where_its_index_offers_the_locked_version(ask_index, index, capsys):
-    locked = install.locked("torch").strip().partition("==")[2]
+    locked = install.locked("torch").partition("==")[2]
     address = index(f"{locked}+cpu")
     assert ask_index(address) == ["--default-index", address]
     assert capsys.readouterr().out == "No NVIDIA GPU here: taking the CPU build of torch.\n"
