@@ -14,7 +14,7 @@ IGNORED :=
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run study ui test test-base test-lowest test-newest faults bench check format lock audit licences sbom clean
+.PHONY: help install install-dev run study ui test test-base test-lowest test-newest faults fuzz bench check format lock audit licences sbom clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-newest: ## Run the tests that need no torch, and the base, on the newest ot
 faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
 	@$(BIN)/pytest -m daemon cry_pipeline_tests/orchestration
+
+fuzz: $(DEV) ## Read 100,000 damaged files and names, then what coverage leads to; about an hour
+	@$(BIN)/python -m cry_pipeline_tests.fuzz
 
 bench: $(DEV) ## Measure speed and memory as ratios within one run; some minutes
 	@$(BIN)/python -m cry_pipeline_tests.benchmarks
