@@ -81,14 +81,23 @@ class Part:
         Raises:
             CorpusError: another process holds it.
         """
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError as error:
-            raise CorpusError(f"another process is fetching to {self.path.parent}: wait until it has ended") from error
-        finally:
-            os.close(folder)
+        path = self.path.with_suffix(".lock")
+        with path.open("a") as lock:
+            if not locked(lock, path):
+                raise CorpusError(f"another process is fetching to {path.parent}: wait until it has ended")
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+
+def locked(file: IO[str], path: Path) -> bool:
+    """Lock ``file`` if it is free and still the one at ``path``: who held it may have removed it meanwhile."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def transfer(url: str, part: Part, connect_timeout_s: float) -> None:

@@ -264,3 +264,14 @@ def test_a_server_that_never_answers_is_given_up_on(
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/archive.zip"
         with pytest.raises(NoNetworkError, match="timed out"):
             fetch_corpus(tmp_path / "corpus", url=url, hashes=hashes)
+
+
+def test_a_lock_that_its_holder_has_removed_meanwhile_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    with path.open("a") as lock:
+        path.unlink()
+        assert not transfer.locked(lock, path)
+        path.touch()
+        assert not transfer.locked(lock, path)
+    with path.open("a") as lock:
+        assert transfer.locked(lock, path)
