@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cry_pipeline.command import stopping
 from cry_pipeline.command.champion import champion_app
 from cry_pipeline.command.corpus import corpus_app
 from cry_pipeline.command.doctor import doctor
@@ -30,6 +31,7 @@ INTERRUPTED, READER_LEFT = 130, 141
 """Exit codes, as shells give them: 128 and the number of the signal."""
 KEPT = {
     "run": "what was finished is kept; run the same command again to go on",
+    "ui": "web server, daemon and their runs have ended, what was finished is kept; the same command goes on",
     "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; run the same command again to go on",
     "predict": "the answers given so far are valid; the same command starts from the beginning",
     "maintain": "what was removed was not needed, all else is whole; run the same command again to go on",
@@ -46,8 +48,14 @@ EXTRAS: dict[str, str] = {
 _WrongUsage: Any = typer.BadParameter.__base__  # of the click that this typer brings or asks for
 
 
+class StoppedError(RuntimeError):
+    """Somebody asked the command to end before it was done."""
+
+    exit_code = INTERRUPTED
+
+
 class _Commands(TyperGroup):
-    """Ends quietly where nobody reads any more; says what a stop keeps, and how to get a library that is missing."""
+    """Ends quietly where nobody reads any more; says that it was stopped, and how to get a library that is missing."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -55,6 +63,8 @@ class _Commands(TyperGroup):
         except _WrongUsage as error:
             error.message = shown(error.message)
             raise
+        except KeyboardInterrupt:  # typer would end without a word
+            raise StoppedError from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -63,9 +73,7 @@ class _Commands(TyperGroup):
             error.message = shown(error.message)
             raise
         except KeyboardInterrupt:
-            kept = KEPT.get(ctx.invoked_subcommand or "", "nothing was changed by half; the same command begins anew")
-            typer.echo(f"\nStopped: {kept}.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise StoppedError from None
         except BrokenPipeError:
             close_output()
             raise typer.Exit(READER_LEFT) from None
@@ -99,25 +107,41 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     if debug:
         log_to_terminal(logging.DEBUG)
-    try:
+    command = next(iter(arguments), "")
+    kept = f"Stopped: {KEPT.get(command, 'nothing was changed by half; the same command begins anew')}."
+    with stopping.heeded(lambda: _say_stopped(kept)):
         try:
-            app(arguments, prog_name="cry-pipeline")
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except BrokenPipeError:
-        close_output()
-        sys.exit(READER_LEFT)
-    except Exception as error:
-        if debug:
-            sys.excepthook = show_traceback  # instead of typer's
-            raise
-        status = getattr(error, "exit_code", 1)
-        said = shown(_sentence(error), lines=True)
-        typer.secho(said if status == INTERRUPTED else f"error: {said}", fg="red", err=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            close_output()  # or Python would try once more, and say so
-        sys.exit(status)
+            try:
+                app(arguments, prog_name="cry-pipeline")
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+        except BrokenPipeError:
+            close_output()
+            sys.exit(READER_LEFT)
+        except Exception as error:
+            if debug:
+                sys.excepthook = show_traceback  # instead of typer's
+                raise
+            sys.exit(_say(error, kept))
+
+
+def _say_stopped(sentence: str) -> None:
+    typer.secho(f"\n{sentence}", fg="red", err=True)
+
+
+def _say(error: Exception, kept: str) -> int:
+    """Say why the command ends; return its exit code."""
+    stopped = hasattr(error, "exit_code")
+    # A process that was told to end, too, may be missed before the signal to this one is heard of.
+    code = stopping.exit_code(wait_s=1.0 if stopped else 0.0)
+    if stopped or code is not None:
+        _say_stopped(str(error) or kept if stopped else kept)
+        return code or INTERRUPTED
+    typer.secho(f"error: {shown(_sentence(error), lines=True)}", fg="red", err=True)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        close_output()  # or Python would try once more, and say so
+    return 1
 
 
 def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:

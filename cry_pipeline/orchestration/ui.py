@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from cry_pipeline.orchestration.dead_runs import mark_dead_runs
 from cry_pipeline.orchestration.instance import open_instance
@@ -20,15 +19,15 @@ from cry_pipeline.orchestration.lock import hold
 from cry_pipeline.settings import Settings
 
 PR_SET_PDEATHSIG = 1
-PATIENCE_S = 60.0
-"""How long a run has to end when asked to."""
+PATIENCE_S = 2.0
+"""How long services and runs have to end when asked to."""
 
 
 def serve(settings: Settings, host: str, port: int) -> int:
-    """Serve the UI and let the daemon work until asked to end; return the exit code.
+    """Serve the UI and let the daemon work until they end, or KeyboardInterrupt is raised; return their exit code.
 
     A second one on the same data would ask for everything twice. Runs of before whose process has died are marked as
-    failed first. On Ctrl-C, or SIGTERM, all processes that were started end; so they do when this one is killed.
+    failed first. All processes that were started end with this one, however it does.
 
     Raises:
         BusyError: the UI of this data folder is running already.
@@ -42,31 +41,25 @@ def serve(settings: Settings, host: str, port: int) -> int:
         command = [str(dagster), "dev", "-m", "cry_pipeline.definitions", "-h", host, "-p", str(port)]
         # A group of their own, so that whatever they start can be ended with them.
         with subprocess.Popen(command, start_new_session=True, preexec_fn=_told_when_parent_dies()) as services:  # noqa: S603
-            return _until_ended(services)
+            try:
+                return services.wait()
+            finally:
+                _end_group(services)
 
 
-def _until_ended(services: subprocess.Popen[bytes]) -> int:
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        services.send_signal(signal.SIGINT)
+def _end_group(services: subprocess.Popen[bytes]) -> None:
+    """Ask the services, and what is left of their group, such as a run, to end; kill what has not soon.
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return services.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _end_group(services.pid)
-
-
-def _end_group(group: int) -> None:
-    """Ask what is left of a group of processes, such as a run, to end; kill what has not after a while."""
+    Runs bear it, and :func:`serve` will call them failed.
+    """
     until = time.monotonic() + PATIENCE_S
     with suppress(ProcessLookupError):  # nothing is left
-        os.killpg(group, signal.SIGINT)
+        os.killpg(services.pid, signal.SIGTERM)  # to Dagster the same as Ctrl-C, and quiet while it is being loaded
         while time.monotonic() < until:
-            time.sleep(0.2)
-            os.killpg(group, 0)
-        os.killpg(group, signal.SIGKILL)
+            time.sleep(0.1)
+            services.poll()  # or it would be there until somebody asks after it
+            os.killpg(services.pid, 0)
+        os.killpg(services.pid, signal.SIGKILL)
 
 
 def _told_when_parent_dies() -> Callable[[], None] | None:
