@@ -87,7 +87,7 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], processes: int) -> 
     # through shared memory, which in a container is 64 MB by default.
     packed = np.frombuffer(pickle.dumps(work), dtype=np.uint8)
     try:
-        with parallel_config(backend="loky", initializer=_end_with, initargs=(os.getpid(),)):
+        with parallel_config(backend="loky", initializer=end_with, initargs=(os.getpid(),)):
             parallel = Parallel(processes, return_as="generator_unordered")
         with _children_deaf_to_ctrl_c():
             done = parallel(delayed(_do)(packed, task) for task in tasks)
@@ -111,11 +111,11 @@ def _children_deaf_to_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process soon after ``parent``, whose child it is, has ended.
 
-    A killed process tells nobody. joblib's processes would go on with their task, and then wait for the next one for
-    ever, with all the memory that they hold.
+    A killed process tells nobody. Its children would go on with their task, and joblib's then wait for the next one
+    for ever, with all the memory that they hold.
     """
 
     def watch() -> None:

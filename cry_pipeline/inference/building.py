@@ -36,15 +36,17 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
         ExportError: the graph differs from torch, or a run is of models that cannot be exported.
         CandidateError: the fold models of a run do not fit together.
     """
+    from cry_pipeline.inference.export import exports_ended
+
     operating: dict[Target, dict[str, float]] = {
         target: operating_point(candidate) for target, candidate in candidates.items()
     }
-    with ThreadPoolExecutor() as threads:  # each waits for the process that exports
+    with ThreadPoolExecutor() as threads, exports_ended():  # each waits for the process that exports
         writing = {
             target: threads.submit(_write_target, candidate, folder / target, operating[target])
             for target, candidate in candidates.items()
         }
-    differences = {target: written.result() for target, written in writing.items()}
+        differences = {target: written.result() for target, written in writing.items()}
     card = model_card(candidates, operating, bundle_digest(candidates))
     (folder / files.CARD).write_text(card, encoding="utf-8")
     experiments = {target: candidate.experiment for target, candidate in candidates.items()}

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -30,9 +31,11 @@ from cry_pipeline.corpus.decoding import MAX_DURATION_S
 from cry_pipeline.features.computing import FeatureTransform
 from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, TOLERANCE, open_graph, run_graph
 from cry_pipeline.inference.scorers import ExportError, Heard, bounded, scorer_of
+from cry_pipeline.side_by_side import end_with
 from cry_pipeline.training.models import FittedModel
 
 OPSET = 20
+_exporting: "WeakSet[subprocess.Popen[str]]" = WeakSet()
 
 
 class FoldEnsemble(nn.Module):
@@ -92,11 +95,25 @@ def export_run(request: Request) -> float:
     # One thread: tracing is Python's work, and a check's sums stay in one order.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", __name__, json.dumps(request._asdict())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:  # noqa: S603
+        _exporting.add(process)
+        said, complained = process.communicate()
+    if process.returncode:
+        last = (complained.strip().splitlines() or ["it said nothing"])[-1]
         raise ExportError(f"{request.path} could not be exported: {last}")
-    return float(done.stdout.strip().splitlines()[-1])
+    return float(said.strip().splitlines()[-1])
+
+
+@contextmanager
+def exports_ended() -> Iterator[None]:
+    """End the exports of other threads where this is left with an error, as Ctrl-C is; they would be waited for."""
+    try:
+        yield
+    except BaseException:
+        for process in tuple(_exporting):
+            process.kill()
+        raise
 
 
 def _export_requested(request: Request) -> float:
@@ -183,4 +200,5 @@ def _quiet() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    end_with(os.getppid())
     sys.stdout.write(f"{_export_requested(Request(**json.loads(sys.argv[1])))!r}\n")
