@@ -29,6 +29,8 @@ from cry_pipeline.digests import sha256_of
 LOG = logging.getLogger("cry_pipeline")
 
 MIN_DURATION_S = 1.0
+SAID = 100
+"""Contradictions that are logged one by one: anybody can put any number of twins into the inbox."""
 NEVER_KEPT = frozenset({"lonely", "scared", "unknown"})
 """Reasons that the curators dropped unheard: no cleaned copy does not mean that they heard no cry."""
 
@@ -104,8 +106,10 @@ def build_manifest(inventory: pd.DataFrame, roots: Roots, cache: Path, workers: 
     changed = [f"{row['root']}/{row['path']}" for row in quarantine if row["reason"] == CHANGED.reason]
     twins = [f"{row['path']}: {row['detail']}" for row in quarantine if row.get("contradicts")]
     said = (*find_contradictions(tables[0]), *twins)
-    for sentence in said:
+    for sentence in said[:SAID]:
         LOG.warning("%s", sentence)
+    if len(said) > SAID:
+        LOG.warning("and %d more contradictions of labels", len(said) - SAID)
     digest = manifest_digest(inventory, changed)
     reused = len(files) - probed
     return Manifest(*tables, probed=probed, reused=reused, digest=digest, contradictions=said, decoder_cage=in_force())

@@ -1,5 +1,6 @@
 """Labels that do not agree are said, and change nothing."""
 
+from cry_pipeline.corpus import manifest
 from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, DONOR, android, tone
 
 
@@ -45,3 +46,13 @@ def test_one_donation_or_one_sound_under_two_reasons_is_said(small):
     donation, sound = small.build().contradictions
     assert donation.startswith("2 recordings of one donation are named hungry and tired: ")
     assert sound.startswith("2 recordings of one sound are named burping and hungry: ")
+
+
+def test_of_any_number_of_contradictions_the_first_are_logged(small, caplog, monkeypatch):
+    monkeypatch.setattr(manifest, "SAID", 2)
+    for number in range(4):
+        small.write(f"inbox/{number}/{android(1_430_000_000_000, ('hu', 'ti', 'bu', 'dc')[number])}.wav", tone())
+    built = small.build()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(built.contradictions) == 3
+    assert said == [*built.contradictions[:2], "and 1 more contradictions of labels"]
