@@ -4,6 +4,7 @@ Belongs here: the texts, and what none of them may come out as. Does not: where 
 """
 
 import os
+import re
 import unicodedata
 
 HOSTILE = {
@@ -45,6 +46,12 @@ HOSTILE = {
     "mathematics": r"$\frac{a}$.wav",
     "very long": "a" * 5000 + ".wav",
 }
+
+
+def names_of_files() -> list[str]:
+    """Return the hostile texts as far as a file can be called by them."""
+    names = [re.sub(r"[/\0\ud800]", "", text)[:150] for text in HOSTILE.values()]
+    return [f"{name.removesuffix('.wav')}.wav" for name in names]
 
 
 def unseen(text: str) -> set[str]:

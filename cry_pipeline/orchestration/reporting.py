@@ -18,8 +18,8 @@ from cry_pipeline.quoting import shown
 
 LOG = logging.getLogger("cry_pipeline")
 OWNERS = ["team:cry-pipeline"]
-PLOT_BYTES = 60_000
-"""Largest plot in an asset's metadata: Dagster's event log is never pruned."""
+PLOT_BYTES, CELL = 60_000, 500
+"""Largest plot, and characters of a table's cell, in an asset's metadata: Dagster's event log is never pruned."""
 
 
 def materialized(
@@ -81,7 +81,8 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
 
 def _cell(value: Any) -> str | int | float | bool | None:
     if isinstance(value, str):
-        return shown(value)
+        text = shown(value)
+        return text if len(text) <= CELL else f"{text[:CELL]} …"
     if isinstance(value, (int, float, bool)) or value is None:
         return value
     return value.item() if hasattr(value, "item") else str(value)

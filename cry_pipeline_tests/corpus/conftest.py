@@ -62,7 +62,8 @@ class SmallCorpus:
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         samples = tone(hz=300 + self._written) if samples is None else samples
-        soundfile.write(file, samples, RATE_HZ, format="WAV", subtype="PCM_16")
+        with file.open("wb") as opened:  # by itself it takes no name that is no UTF-8
+            soundfile.write(opened, samples, RATE_HZ, format="WAV", subtype="PCM_16")
         age(file)
         return file
 

@@ -184,7 +184,7 @@ def test_names_that_look_alike_are_files_of_their_own(small: SmallCorpus) -> Non
         pytest.skip("this file system takes some of them for one")
     assert listed["path"].nunique() == listed["sha256"].nunique() == len(names)
     for row in listed.itertuples():
-        assert small.roots.locate("inbox", row.path).read_bytes() in {name.encode() for name in names}
+        assert small.roots.locate("inbox", str(row.path)).read_bytes() in {name.encode() for name in names}
 
 
 def test_folder_whose_name_is_no_utf_8_is_walked(small: SmallCorpus) -> None:
