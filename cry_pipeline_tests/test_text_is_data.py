@@ -192,7 +192,7 @@ def test_errors_of_a_command(kind: type[Exception], ended, out, monkeypatch: pyt
 def test_debug_shows_a_traceback_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cry_pipeline.inference.champions.current", lambda _: int("\x1b[2J"))
     monkeypatch.setattr(sys, "argv", ["cry-pipeline", "--debug", "champion", "show"])
-    monkeypatch.setattr(sys, "excepthook", None)
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     with pytest.raises(ValueError, match="invalid literal"):
         cli.main()
     assert sys.excepthook is terminal.show_traceback

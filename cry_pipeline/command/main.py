@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _say_stopped(sentence: str) -> None:
-    typer.secho(f"\n{sentence}", fg="red", err=True)
+    typer.secho(f"\n{shown(sentence, lines=True)}", fg="red", err=True)
 
 
 def _say(error: Exception, kept: str) -> int:
