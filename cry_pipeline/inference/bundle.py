@@ -192,7 +192,7 @@ def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
 def _render(manifest: Mapping[str, Any]) -> str:
     """Return the manifest's one text form, with the sha256 of itself, so that a change of any byte shows."""
     canonical = json.dumps(manifest, sort_keys=True, ensure_ascii=False)
-    complete = {**manifest, "sha256": sha256_of(canonical.encode())}
+    complete = {**manifest, "sha256": sha256_of(canonical.encode(errors="backslashreplace"))}
     return json.dumps(complete, indent=1, ensure_ascii=False) + "\n"
 
 

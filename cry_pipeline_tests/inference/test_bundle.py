@@ -92,3 +92,10 @@ def test_card_shows_other_models_on_unseen_donors_the_best_first(candidate: Call
     rows = [line.split(" | ")[0] for line in card.splitlines() if "| donor_grouped |" in line]
     assert rows == ["| stronger", "| **network**, in this bundle", "| weaker"]
     assert "leaking" not in card
+
+
+@pytest.mark.parametrize("inside", [r'"\ud800"', "[" * 900 + "]" * 900, "[" * 300 + "]" * 300, "[" * 99_999], ids=len)
+def test_a_manifest_that_could_not_have_been_written_is_an_error(inside: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(f'{{"format": 1, "digest": "0", "files": {{}}, "about": {inside}}}')
+    with pytest.raises(BundleError, match=r"manifest\.json (cannot be read|is not what was written)"):
+        read_bundle(tmp_path)
