@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cry_pipeline.corpus.decoding import AUDIO_SUFFIXES
+from cry_pipeline.corpus.listing import Found, list_files
 from cry_pipeline.corpus.transfer import CorpusError, NoNetworkError, Part, transfer
 from cry_pipeline.corpus.unpacking import Archive, ArchiveError
 from cry_pipeline.digests import sha256_of, sha256_of_file
@@ -62,14 +63,21 @@ class CheckReport:
 def check_corpus(folder: Path, hashes: Path = HASHES) -> CheckReport:
     """Compare the files under ``folder`` with ``hashes``, a file as ``sha256sum`` writes it; only reads.
 
+    What is no plain file, or a link that leads out of ``folder``, differs unread.
+
     Raises:
         CorpusError: a line of ``hashes`` is not ``<sha256>  <path>``.
+        SourceError: there is no such folder, or it cannot be listed.
     """
     expected = _read_hashes(hashes)
-    present = {path for path in expected if (folder / path).is_file()}
-    differing = [path for path in present if sha256_of_file(folder / path) != expected[path]]
-    audio = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES}
-    missing, extra = expected.keys() - present, audio - expected.keys()
+    found = {item.path: item for item in list_files(folder, folder, sidecars=False) if isinstance(item, Found)}
+    audio = {path for path, item in found.items() if item.file.suffix.lower() in AUDIO_SUFFIXES}
+    differing = [
+        path
+        for path in expected.keys() & found.keys()
+        if found[path].refusal is not None or sha256_of_file(found[path].file) != expected[path]
+    ]
+    missing, extra = expected.keys() - found.keys(), audio - expected.keys()
     return CheckReport(tuple(sorted(missing)), tuple(sorted(differing)), tuple(sorted(extra)))
 
 

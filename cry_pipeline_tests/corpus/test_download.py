@@ -1,12 +1,15 @@
 """A fetched corpus is whole and as published, or is not there."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cry_pipeline.corpus import download
 from cry_pipeline.corpus.download import HASHES, CorpusError, check_corpus
+from cry_pipeline.corpus.listing import SourceError
 from cry_pipeline_tests.corpus.archive_server import FILES, TOP, Server, archive, nothing_is_left, part_of
 
 
@@ -115,6 +118,28 @@ def test_a_check_says_what_is_missing_differs_and_is_extra(tmp_path: Path, hashe
     assert report.extra == ("mine.WAV",)
     assert report.summary.startswith("3 missing: README.md, donateacry-android-upload-bucket/a.3gp, ")
     assert report.summary.endswith("; 1 differing: donateacry-ios-upload-bucket/b.caf; 1 extra: mine.WAV")
+
+
+def test_a_check_opens_plain_files_of_the_folder_alone(
+    tmp_path: Path, hashes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read = tmp_path / "corpus", []
+    monkeypatch.setattr(download, "sha256_of_file", lambda path: read.append(path.name))
+    for path in FILES:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    first, second, third, last = sorted(FILES)
+    os.mkfifo(folder / first)
+    (tmp_path / "elsewhere").touch()
+    (folder / second).symlink_to(tmp_path / "elsewhere")
+    (folder / third).symlink_to("nowhere")
+    (folder / last).touch()
+    (folder / "out.wav").symlink_to("/dev/zero")
+    report = check_corpus(folder, hashes)
+    assert report.differing == tuple(sorted(FILES))
+    assert report.extra == ("out.wav",)
+    assert read == [Path(last).name]
+    with pytest.raises(SourceError, match="cannot be listed"):
+        check_corpus(tmp_path / "nowhere", hashes)
 
 
 @pytest.mark.corpus
