@@ -240,6 +240,19 @@ def test_names_of_files_from_folder_to_tables_log_and_answers(tmp_path: Path, ou
     assert unseen(out()) == {"\n"}
 
 
+def test_answers_about_files_by_hostile_names(tmp_path: Path, ended) -> None:
+    small, names = SmallCorpus(tmp_path), names_of_files()
+    small.write(f"inbox/{names[0]}")
+    for name in names[1:]:
+        write(tmp_path / "inbox" / name, b"no sound")
+    asked = ["predict", "--bundle", str(Path(__file__).parent / "data" / "bundle_format_1"), str(tmp_path / "inbox")]
+    said = ended(*asked)
+    assert unseen(said) <= {"\n"}
+    assert not [name for name in names if shown(name) not in said]
+    lines = [line for line in ended(*asked, "--json").splitlines() if line.startswith("{")]
+    assert {Path(json.loads(line)["path"]).name for line in lines} == set(names)
+
+
 def test_folder_that_cannot_be_listed_is_named_in_plain_text(tmp_path: Path) -> None:
     for name in names_of_files():
         with pytest.raises(SourceError) as error:
