@@ -42,30 +42,37 @@ EXPERIMENTS = {"cleaned_majority_donor_grouped", "curation_lfeb_attention_lstm_d
 FEATURE_SET = "mel64_8k"
 
 
-def least_catalog(folder: Path) -> Path:
-    """Write a catalog of one feature set, a baseline, and a network that trains side by side for some seconds."""
+def least_catalog(folder: Path, experiments: set[str], champion: str | None) -> Path:
+    """Write a catalog of one feature set and ``experiments``: a network trains side by side for some seconds."""
     shrunk_catalog(folder)
-    for section, kept in (("experiments", EXPERIMENTS), ("feature_sets", {FEATURE_SET})):
+    for section, kept in (("experiments", experiments), ("feature_sets", {FEATURE_SET})):
         path = folder / f"{section}.yaml"
         entries = {name: entry for name, entry in yaml.safe_load(path.read_text()).items() if name in kept}
         assert entries.keys() == kept
         path.write_text(yaml.safe_dump(entries))
-    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": []}))  # none of these can be exported in no time
+    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": [champion] if champion else []}))
     return folder
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place_at(folder: Path, experiments: set[str], champion: str | None = None) -> Place:
+    """Make an installation below ``folder``."""
     settings = Settings(
-        data=tmp_path / "data",
-        corpus=generate_corpus(tmp_path / "corpus", **TINY),
-        catalog=least_catalog(tmp_path / "catalog"),
+        data=folder / "data",
+        corpus=generate_corpus(folder / "corpus", **TINY),
+        catalog=least_catalog(folder / "catalog", experiments, champion),
         workers=2,
         batch_recordings=8,
         accelerator="cpu",
     )
-    given = settings.model_dump(mode="json", include={"data", "corpus", "catalog", "workers", "accelerator"})
+    given = settings.model_dump(
+        mode="json", include={"data", "corpus", "catalog", "workers", "batch_recordings", "accelerator"}
+    )
     return Place(settings, os.environ | {f"CRY_PIPELINE_{name.upper()}": str(value) for name, value in given.items()})
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return place_at(tmp_path, EXPERIMENTS)  # none of these can be exported in no time
 
 
 @pytest.fixture
