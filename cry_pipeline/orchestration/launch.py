@@ -3,7 +3,13 @@
 Belongs here: what `cry-pipeline run` does. Does not: the command line itself (command/main.py).
 """
 
+import errno
+import os
+import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG, MAX_RUNTIME_SECONDS_TAG
@@ -19,6 +25,11 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's events go to the instance; the terminal gets what the pipeline itself says."""
 
 
+UNWRITABLE = ("database or disk is full", "disk I/O error", "readonly database", "unable to open database file")
+"""What SQLite says, beneath whatever names Dagster's libraries give to it."""
+LEAST_FREE_BYTES = 1 << 20
+
+
 class RunFailedError(RuntimeError):
     """Some assets could not be materialized; the message names them and the first cause of each."""
 
@@ -28,6 +39,28 @@ class RunInterruptedError(RuntimeError):
 
     exit_code = 130
     """What a shell says of a command that Ctrl-C ended."""
+
+
+class RecordsError(RuntimeError):
+    """Dagster's records cannot be written; the message says where, why, and what to do."""
+
+
+@contextmanager
+def records_kept(home: Path) -> Iterator[None]:
+    """Say in a sentence what keeps SQLite from writing Dagster's records below ``home``.
+
+    Raises:
+        RecordsError: the disk is full, or nothing may be written there.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = next((words for words in UNWRITABLE if words in str(error)), None)
+        if said is None:
+            raise
+        full = shutil.disk_usage(home).free < LEAST_FREE_BYTES
+        why = "no space is left for Dagster's records: make room" if full else f"Dagster's records: {said}: mend that"
+        raise RecordsError(f"{home}: {why}, and run the same command again. What was finished is kept.") from error
 
 
 def materialize(
@@ -55,6 +88,7 @@ def materialize(
         RunInterruptedError: the run was stopped, by Ctrl-C or from the UI.
         ValueError: the selection names no asset, or none but those of the study while ``study`` is False.
         RunFailedError: an asset or a blocking check failed.
+        RecordsError: Dagster's records cannot be written.
     """
     # Dagster warns of a beta parameter that its own selection syntax uses.
     warnings.filterwarnings("ignore", "Parameter `include_sources`")
@@ -66,14 +100,24 @@ def materialize(
     what = " ".join(["`cry-pipeline run`", *(["--study"] if study else []), *([selection] if selection else [])])
     # Nobody asks again for a run that a person started; they see how it ended.
     tags = {**process_tag(), MAX_RETRIES_TAG: "0", MAX_RUNTIME_SECONDS_TAG: str(LONGEST_STUDY_H * 3600)}
-    with write_alone(settings.data, what, wait_s=wait_s), open_instance(settings, in_terminal=True) as instance:
+    with (
+        write_alone(settings.data, what, wait_s=wait_s),
+        records_kept(settings.dagster_home),
+        open_instance(settings, in_terminal=True) as instance,
+    ):
         mark_dead_runs(instance)
         result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False, tags=tags)
         _raise_interrupted(result, instance)
     failures = [event for event in result.all_events if event.is_step_failure]
     if failures:
-        raise RunFailedError("\n".join(_say(event) for event in failures))
+        raise RunFailedError("\n".join([*map(_say, failures), *_way_out(failures, settings.data)]))
     return len(result.get_asset_materialization_events())
+
+
+def _way_out(failures: list[dg.DagsterEvent], data: Path) -> list[str]:
+    if not any(words in _say(event) for event in failures for words in (os.strerror(errno.ENOSPC), UNWRITABLE[0])):
+        return []
+    return [f"Make room in {data} and run the same command again: what was finished is kept."]
 
 
 def _raise_interrupted(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:
