@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-PATIENCE_S = 3.5
+PATIENCE_S = 3.0
 """How long the work has to end by itself. The processes that it started notice within another second."""
 SAME_S = 0.5
 """A signal so soon after another is the same one, sent to the process and to its group, as ``timeout`` does."""
