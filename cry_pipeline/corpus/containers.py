@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 from cry_pipeline.corpus.audio import ASK_AGAIN, NO_LENGTH, DecodeError, TruncatedError
 from cry_pipeline.corpus.framing import Contents, adts, amr, bounded, is_adts, is_mp3, mp3, ogg, skip_id3
 
+MOST_INDEX_BYTES = 20_000_000
+"""Of an MP4's index, with a picture and words in it; that of the longest recording has 0.3 MB."""
 NOT_KNOWN_BYTES = 0x7F00_0000
 """Who writes to a pipe states 0 or some number about 2 or 4 GiB, and cannot come back to mend it."""
 
@@ -150,6 +152,8 @@ def _boxes(data: bytes) -> Contents:
             return Contents(data)
         if name == b"ftyp" and name in seen:
             raise _second(position)
+        if name == b"moov" and size > MOST_INDEX_BYTES:
+            raise DecodeError(f"has an index of {size / 1e6:,.0f} MB, which no recording has")
         if size < head or (position + size > len(data) and {b"moov", b"mdat"} <= seen and name != b"mdat"):
             return Contents(data[:position], whole=True)  # what is left is no box, or half of one that says nothing
         _check_present(size - head, len(data) - position - head, f"of {name.decode('latin-1')!r} ")
@@ -189,12 +193,24 @@ def _matroska(data: bytes) -> Contents:
             return Contents(data)
         position = start + size
     size, start = _ebml_size(data, position + 4)
+    for _ in bounded(_elements(data, start)):
+        pass
     if size is None:  # a stream that was recorded as it came
         return Contents(data)
     _check_present(size, len(data) - start)
     if data.startswith(EBML, start + size):
         raise _second(start + size)
     return Contents(data[: start + size], whole=True, counted=False)  # its duration is that of its longest stream
+
+
+def _elements(data: bytes, position: int) -> Iterator[int]:
+    """Yield where each element behind ``position`` begins, up to one whose size is not known."""
+    while position < len(data) and data[position]:
+        yield position
+        size, start = _ebml_size(data, position + 9 - data[position].bit_length())
+        if size is None:
+            return
+        position = start + size
 
 
 def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cry_pipeline.corpus import framing
+from cry_pipeline.corpus import containers, framing
 from cry_pipeline.corpus.containers import inspect
 from cry_pipeline.corpus.decoding import DecodeError, TruncatedError, decode_bytes
 from cry_pipeline.corpus.framing import Contents
@@ -163,10 +163,12 @@ TAG = b"ID3\3\0\0\0\0\0\0"
         (b"FORM\0\0\0\0AIFF", b"ANNO\0\0\0\0"),
         (b"caff\0\1\0\0desc" + bytes(7) + b"\x20" + bytes(32), b"free" + bytes(8)),
         (b"\0\0\0\x08ftyp", b"\0\0\0\x08free"),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7, b"\x12\x54\xc3\x67\x80"),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + bytes(5) + b"\x40\0", b"\xec\x80"),
         (b"\0\0\0\x08ftyp", b"\0\0\0\1free\0\0\0\0\0\0\0\x10"),
     ],
     ids=["aac", "aac, marks", "aac, id3", "aac, tags", "mp3", "mp3, marks", "amr", "ogg", "wav", "aiff", "caf", "mp4",
-         "mp4, long"],
+         "mkv, live", "mkv", "mp4, long"],
 )  # fmt: skip
 def test_a_file_of_millions_of_tiny_parts_is_refused(head: bytes, unit: bytes, monkeypatch: pytest.MonkeyPatch):
     """200 MB of them would take half a minute, and gigabytes of memory for the list of them."""
@@ -181,6 +183,15 @@ def test_a_file_of_millions_of_tiny_parts_is_refused(head: bytes, unit: bytes, m
 def test_what_stands_in_front_is_not_walked_for_ever(made: bytes):
     assert inspect(made) == Contents(made, counted=inspect(made).counted)
     assert not inspect(made).whole
+
+
+def test_an_index_larger_than_any_recordings_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """libav would take half a minute for 200 MB of empty boxes."""
+    monkeypatch.setattr(containers, "MOST_INDEX_BYTES", 2_000_000)
+    moov = (2_000_008).to_bytes(4, "big") + b"moov" + b"\0\0\0\x08free" * 250_000
+    with pytest.raises(DecodeError, match="has an index of 2 MB, which no recording has"):
+        inspect(b"\0\0\0\x08ftyp" + moov)
+    assert inspect(b"\0\0\0\x08ftyp" + moov.replace(b"moov", b"free")).whole
 
 
 def test_two_tables_of_packets_are_refused():

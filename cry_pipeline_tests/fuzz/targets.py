@@ -187,10 +187,10 @@ def _bundle(made: dict[str, Seeds] = {}) -> Seeds:  # noqa: B006 - made once
 
 
 TARGETS = {
-    "containers": Target(seeds.containers, read_container, 50),
+    "containers": Target(seeds.containers, read_container, 56),
     "names": Target(seeds.names, read_name, 10),
     "sidecars": Target(seeds.sidecars, read_sidecar, 10),
-    "catalog": Target(seeds.catalog, read_catalog, 10),
+    "catalog": Target(seeds.catalog, read_catalog, 4),
     "tables": Target(seeds.tables, read_table, 5),
     "sealed": Target(seeds.sealed_json, read_sealed, 5),
     "checkpoints": Target(seeds.checkpoints, read_model, 5),
