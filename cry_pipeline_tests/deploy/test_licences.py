@@ -47,7 +47,7 @@ SPDX = {
     "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",
     "Python Software Foundation License": "PSF-2.0",
 }
-SILENT = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
+SILENT = {"atheris": "Apache-2.0", "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
 """Those that name no licence, and what their project page says."""
 NEWEST = "3.14"
 

@@ -1,7 +1,7 @@
 """``python -m cry_pipeline_tests.fuzz.guided PARSER SEEDS``: inputs made to reach new lines of our own parsers.
 
 Belongs here: the parsers whose lines are counted, and running atheris over each in a process of its own. Does not:
-inputs made by chance (campaign.py). atheris has wheels for few versions of Python: where there is none, that is said.
+inputs made by chance (campaign.py). Where atheris has no wheel, that is said.
 """
 
 import importlib.util
@@ -104,7 +104,7 @@ def available() -> bool:
 def run(findings: Path, seconds: int) -> list[str]:
     """Give each parser ``seconds``, and return what broke a rule and how to do it again; says what was done."""
     if not available():
-        sys.stdout.write("guided by coverage: left out, atheris is not installed here (it is for Python before 3.12)\n")
+        sys.stdout.write("guided by coverage: left out, atheris is not installed (wheels: Linux on x86_64)\n")
         return []
     findings.mkdir(parents=True, exist_ok=True)
     found = []
