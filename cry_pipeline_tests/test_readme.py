@@ -25,6 +25,7 @@ import yaml
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.command.main import app, main
 from cry_pipeline.corpus.filenames import describe
+from cry_pipeline.corpus.refusals import REFUSALS
 from cry_pipeline.features import kinds
 from cry_pipeline.features.store import failures, parts
 from cry_pipeline.inference import bundle
@@ -178,6 +179,11 @@ def _anchors(page: Path) -> set[str]:
 def test_readme_leads_to_every_page() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text]
+
+
+def test_datasheet_names_every_reason_of_a_refusal() -> None:
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    assert not [reason for reason in REFUSALS if f"`{reason}`" not in text]
 
 
 def test_page_on_architecture_names_every_room() -> None:

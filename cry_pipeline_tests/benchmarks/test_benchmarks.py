@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cry_pipeline.features.computing import FeatureTransform
-from cry_pipeline_tests.benchmarks import librosas, storing, training
+from cry_pipeline_tests.benchmarks import caging, librosas, storing, training
 from cry_pipeline_tests.benchmarks.__main__ import recordings
 from cry_pipeline_tests.benchmarks.computing import NATIVE, SPEECH, manifest
 from cry_pipeline_tests.benchmarks.measuring import best_of, limit, machine, ratio, table
@@ -55,6 +55,12 @@ def test_storage_measures_run_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.
     figures = [*storing.commits(tmp_path, 1), *storing.reads(tmp_path), *storing.growth(paths, tmp_path, 20)]
     assert any(figure.what.startswith("durable commit") for figure in figures)
     assert any("nothing to do" in figure.what for figure in figures)
+
+
+def test_measures_of_the_cage_run_on_a_few_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caging, "UPLOADS", 2)
+    monkeypatch.setattr(caging.pool, "_shared", None)
+    assert any("in the cage over outside" in figure.what for figure in caging.measures(None, tmp_path))
 
 
 def test_a_manifest_repeats_its_files_under_other_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
