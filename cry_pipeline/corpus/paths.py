@@ -7,9 +7,7 @@ direction of text, and what is not seen at all would let a name pass for another
 these is written as ``\\xNN``, and so is a backslash that would look like one of them, so that no two names become one.
 """
 
-import logging
 import re
-import traceback
 
 _UNFIT = (
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -33,12 +31,6 @@ def unprintable(text: str) -> str:
 def shown(text: str) -> str:
     """Return any text, of printable paths and strangers' words, without what no table can hold or would garble it."""
     return re.sub(_UNFIT, _in_hex, text.encode("utf-8", "backslashreplace").decode())
-
-
-def log_failure(log: logging.Logger, words: str) -> None:
-    """Log ``words`` and the traceback of the exception that is being handled; both may quote what a stranger wrote."""
-    said = "\n".join(map(shown, traceback.format_exc().splitlines()))
-    log.error("%s\n%s", shown(words), said)
 
 
 def _in_hex(unfit: re.Match[str]) -> str:

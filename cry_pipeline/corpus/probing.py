@@ -21,7 +21,6 @@ from cry_pipeline.corpus.audio import DecoderCrashedError, DecoderMemoryError, D
 from cry_pipeline.corpus.cage.decoder import CageError
 from cry_pipeline.corpus.cage.pool import stop as stop_decoders
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes
-from cry_pipeline.corpus.paths import log_failure, shown
 from cry_pipeline.corpus.quality import FLOOR_DBFS, Quality, measure
 from cry_pipeline.corpus.reading import MAX_BYTES, read_regular
 from cry_pipeline.corpus.refusals import REFUSALS, Refusal
@@ -151,19 +150,19 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
             data = read_regular(path)
             return _measured(data) if sha256_of(data) == sha256 else CHANGED
     except OSError as error:
-        LOG.info("%s cannot be read any more: %s", shown(str(path)), shown(str(error)))
+        LOG.info("%s cannot be read any more: %s", path, error)
         return CHANGED
     except CageError:
         raise
     except DecodeError as error:
         if error.reason in HELD:
-            LOG.warning("%s %s", shown(str(path)), error)
+            LOG.warning("%s %s", path, error)
         return Refusal(error.reason, f"The file {error}.")
     except MemoryError:
-        log_failure(LOG, f"{path} needs more memory than there is")
+        LOG.exception("%s needs more memory than there is", path)
         return NO_MEMORY
     except Exception as error:  # whatever one file does, the others go on
-        log_failure(LOG, f"{path} makes its probe fail")
+        LOG.exception("%s makes its probe fail", path)
         return Refusal("defect", f"Reading it fails with {type(error).__name__}: {error}. The log says where.")
 
 

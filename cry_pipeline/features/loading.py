@@ -12,7 +12,6 @@ import numpy as np
 
 from cry_pipeline.corpus.cage.decoder import CageError
 from cry_pipeline.corpus.decoding import DecodeError, decode_bytes, resample
-from cry_pipeline.corpus.paths import log_failure
 from cry_pipeline.corpus.probing import samples_digest
 from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.sources import SourceError
@@ -71,7 +70,7 @@ def load(recording: Recording, roots: "Roots", rates_hz: Iterable[int]) -> Loade
     except CageError:
         raise
     except Exception as error:
-        log_failure(LOG, f"recording {recording.recording_id}, {recording.path}")
+        LOG.exception("recording %s, %s", recording.recording_id, recording.path)
         return Loaded(recording.recording_id, {}, f"{recording.path} cannot be decoded: {error!r}; the log has more")
 
 
