@@ -8,12 +8,14 @@ the digest that it was made under, too. Nothing lies beside it that a second wri
 could bring out of step: whichever of two writers comes last, its file says of itself what it is.
 """
 
+import errno
 import hashlib
 import io
 import json
 import logging
 import os
 import re
+import stat
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -45,6 +47,13 @@ class MissingFileError(DamagedFileError, FileNotFoundError):
     """There is no such file."""
 
 
+class NotAFileError(IsADirectoryError):
+    """A folder, a pipe or a device has the name of a file; the message says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EISDIR, "this is no file, and one belongs here: move it away, and run again", str(path))
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place: readers see old or new, never half.
 
@@ -56,6 +65,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(temporary)
         sync(temporary)
+        if path.is_dir():
+            raise NotAFileError(path)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -190,6 +201,32 @@ def provenance(path: Path) -> dict[str, Any]:
     return about
 
 
+def read_plain(path: Path) -> bytes:
+    """Return the bytes of a plain file; of what else may have its name, nothing is read or waited for.
+
+    Raises:
+        NotAFileError: it is none.
+        OSError: it is not there, or cannot be read.
+    """
+    with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Return the descriptor of a plain file, opened with ``flags``; raises as :func:`read_plain`."""
+    try:
+        # Without O_NONBLOCK, opening a pipe waits until somebody opens its other end.
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENXIO) or (flags & os.O_CREAT and path.is_symlink()):
+            raise NotAFileError(path) from error
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise NotAFileError(path)
+
+
 def sync(path: Path) -> None:
     """Bring a file's bytes, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -222,9 +259,11 @@ def _write_sealed(path: Path, data: bytes) -> None:
 
 def _read(path: Path, way_out: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except FileNotFoundError as error:
         raise MissingFileError(f"there is no {path}: {way_out}") from error
+    except NotAFileError as error:
+        raise DamagedFileError(f"{path} is no file, and one belongs there: move it away, then {way_out}") from error
 
 
 def _intact(data: bytes) -> bool:
@@ -249,9 +288,11 @@ def _said(data: bytes) -> dict[str, Any] | None:
 
 def _current(path: Path, digest: str) -> bytes | None:
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
     except FileNotFoundError:
         return None
+    except NotAFileError:  # writing it says what to do, unless a file can take its place
+        data = b""
     if not _intact(data):
         LOG.warning("%s is not what was written: it is made again", path)
         return None

@@ -15,6 +15,7 @@ import pytest
 from cry_pipeline.artefacts import (
     DamagedFileError,
     MissingFileError,
+    NotAFileError,
     current_table,
     is_current,
     leftovers,
@@ -173,6 +174,34 @@ def test_page_is_current_by_key_and_by_bytes(page):
     for damaged in [*flips(whole), whole[:-9], b""]:
         page.write_bytes(damaged)
         assert not is_current(page, "digest -- 1")
+
+
+@pytest.mark.parametrize("stands", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_is_never_read_nor_waited_for(note, stands):
+    note.unlink()
+    stands(note)
+    with pytest.raises(DamagedFileError, match=r"note\.json.*then evaluate again|there is no .*: evaluate again"):
+        read_json(note, "then evaluate again" if note.exists() else "evaluate again")
+    assert not is_current(note, "digest-1")
+    assert current_table(note, "digest-1") is None
+
+
+def test_a_file_takes_the_place_of_a_pipe_or_a_link_but_not_of_a_folder(tmp_path):
+    path = tmp_path / "note.json"
+    os.mkfifo(path)
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}
+    path.unlink()
+    path.symlink_to("nowhere")
+    write_json(path, {"a": 2})
+    assert read_json(path) == {"a": 2}
+    path.unlink()
+    path.mkdir()
+    (path / "of somebody").touch()
+    with pytest.raises(NotAFileError, match="no file, and one belongs here: move it away"):
+        write_json(path, {"a": 3})
+    assert [each.name for each in path.iterdir()] == ["of somebody"]
+    assert [each.name for each in tmp_path.iterdir()] == ["note.json"]
 
 
 def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path):

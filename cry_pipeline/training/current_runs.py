@@ -76,12 +76,15 @@ def current_run(experiment: str, runs: Path) -> RunReference:
     """
     path = runs / experiment / FILE
     try:
-        return RunReference.model_validate(read_json(path))
+        run = RunReference.model_validate(read_json(path))
     except MissingFileError:
         raise NotTrainedError(f"{experiment} has not been trained yet: materialize runs/{experiment}.") from None
     except (DamagedFileError, ValidationError) as error:
         LOG.warning("%s does not say which run there is (%s)", path, error)
         raise NotTrainedError(f"{path} is damaged: materialize runs/{experiment} again.") from None
+    if run.experiment != experiment:
+        raise NotTrainedError(f"{path} is of {run.experiment}: materialize runs/{experiment} again.")
+    return run
 
 
 def run_of_now(

@@ -4,6 +4,7 @@ Belongs here: writing, checking and reading ``fold-<repeat>-<fold>/``. Does not:
 """
 
 import csv
+import io
 import logging
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from cry_pipeline.artefacts import read_json, sync, write_json
+from cry_pipeline.artefacts import read_json, read_plain, sync, write_json
 from cry_pipeline.digests import sha256_of
 from cry_pipeline.training.models import Epoch, FittedModel
 
@@ -42,7 +43,7 @@ def write_fold(folder: Path, fitted: FittedModel, predictions: pd.DataFrame, pro
         fitted.save(new / CHECKPOINT)
         _write_history(new / HISTORY, fitted.history)
         predictions.to_parquet(new / PREDICTIONS, index=False)
-        files = {name: _describe(new / name) for name in (CHECKPOINT, HISTORY, PREDICTIONS)}
+        files = {name: _describe(read_plain(new / name)) for name in (CHECKPOINT, HISTORY, PREDICTIONS)}
         write_json(new / PROVENANCE, {**provenance, "files": files})
         for path in (*(new / name for name in files), new):
             sync(path)
@@ -65,11 +66,15 @@ def read_fold(folder: Path, digest: str) -> pd.DataFrame:
         raise DamagedFoldError(f"{folder / PROVENANCE} is of run {provenance.get('digest')}, not of {digest}")
     try:
         for name in (CHECKPOINT, HISTORY, PREDICTIONS):
-            if provenance["files"][name] != _describe(folder / name):
+            if provenance["files"][name] != _describe(content := read_plain(folder / name)):
                 raise DamagedFoldError(f"{folder / name} differs from what was written")
-        return pd.read_parquet(folder / PREDICTIONS)
+        predictions = pd.read_parquet(io.BytesIO(content))
+        places = predictions[["repeat", "fold"]].drop_duplicates().to_numpy().tolist()
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedFoldError(f"{folder} cannot be read: {type(error).__name__}: {error}") from error
+    if [f"fold-{repeat}-{fold}" for repeat, fold in places] != [folder.name]:
+        raise DamagedFoldError(f"{folder} holds predictions of the folds (repeat, fold) {places}")
+    return predictions
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 def reusable(folder: Path, digest: str) -> pd.DataFrame | None:
     """Return the predictions of a fold trained before; None where there is none. A damaged one is said and removed."""
-    if not folder.exists():
+    if not folder.exists() and not folder.is_symlink():  # a link that leads nowhere is in the way
         return None
     try:
         return read_fold(folder, digest)
@@ -102,6 +107,5 @@ def _write_history(path: Path, history: Sequence[Epoch]) -> None:
         writer.writerows(history)
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
+def _describe(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": sha256_of(content)}

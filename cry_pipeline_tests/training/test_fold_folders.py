@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from cry_pipeline.training.models import Epoch, FitSettings
 from cry_pipeline.training.value_models import FittedValues
 from cry_pipeline_tests.training.made_up import CLASSES
 
+PREDICTIONS = pd.DataFrame({"recording_id": ["a"], "repeat": [0], "fold": [0], "p_x": [1.0]})
 FILES = ["checkpoint.safetensors", "history.csv", "predictions.parquet", "provenance.json"]
 
 
@@ -28,7 +31,7 @@ def fitted(folds: pd.DataFrame) -> FittedValues:
 @pytest.fixture
 def fold(tmp_path: Path, fitted: FittedValues) -> Path:
     folder = tmp_path / "fold-0-0"
-    write_fold(folder, fitted, pd.DataFrame({"recording_id": ["a"], "p_x": [1.0]}), {"digest": "d"})
+    write_fold(folder, fitted, PREDICTIONS, {"digest": "d"})
     return folder
 
 
@@ -65,6 +68,25 @@ def test_a_fold_of_another_digest_is_not_read(fold: Path) -> None:
         read_fold(fold, "e")
 
 
+def test_another_fold_of_the_same_run_in_its_place_is_not_taken_for_it(fold: Path) -> None:
+    shutil.copytree(fold, fold.with_name("fold-0-1"))
+    with pytest.raises(DamagedFoldError, match=r"fold-0-1 holds predictions of the folds .*\[\[0, 0\]\]"):
+        read_fold(fold.with_name("fold-0-1"), "d")
+    assert reusable(fold.with_name("fold-0-1"), "d") is None
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "provenance.json", ""])
+def test_a_pipe_or_a_link_to_nowhere_is_damage_and_nothing_waits_for_it(fold: Path, name: str) -> None:
+    if name:
+        (fold / name).unlink()
+        os.mkfifo(fold / name)
+    else:
+        shutil.rmtree(fold)
+        fold.symlink_to("nowhere")
+    assert reusable(fold, "d") is None
+    assert not fold.is_symlink()
+
+
 @pytest.mark.parametrize("provenance", ["[]", '{"digest": "d"}', '{"digest": "d", "files": 3}'])
 def test_a_provenance_without_checksums_is_damage(fold: Path, provenance: str) -> None:
     (fold / "provenance.json").write_text(provenance)
@@ -86,7 +108,7 @@ def test_a_fold_that_fails_half_way_leaves_nothing(
 
 def test_of_two_processes_that_train_the_same_fold_the_first_ones_files_stay(fold: Path, fitted: FittedValues) -> None:
     before = (fold / "provenance.json").read_bytes()
-    write_fold(fold, fitted, pd.DataFrame({"recording_id": ["b"]}), {"digest": "d", "note": "second"})
+    write_fold(fold, fitted, PREDICTIONS.assign(recording_id="b"), {"digest": "d", "note": "second"})
     assert (fold / "provenance.json").read_bytes() == before
     assert json.loads(before)["digest"] == "d"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cry_pipeline.artefacts import make_folder, sync
+from cry_pipeline.artefacts import make_folder, read_plain, sync
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.storage import INDEX, PARTS, QUARANTINE, READERS_S, TEMPORARY
 
@@ -54,7 +54,7 @@ class FolderStorage:
 
     def read(self, path: str) -> bytes:
         """Return a file's content."""
-        return (self.root / path).read_bytes()
+        return read_plain(self.root / path)
 
     def replace(self, path: str, content: bytes) -> None:
         """Put ``content`` at ``path`` by way of ``tmp/``, in one rename."""

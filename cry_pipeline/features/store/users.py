@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from cry_pipeline.artefacts import SEALED, read_json
+from cry_pipeline.artefacts import SEALED, read_json, read_plain
 from cry_pipeline.features.store.rows import FeatureStoreError
 
 
@@ -29,11 +29,11 @@ def feature_uses(runs: Path) -> list[FeatureUse]:
     parts: dict[tuple[str, str], set[str]] = {}
     for path in sorted(runs.glob("*/*/*/provenance.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(read_plain(path))
             if SEALED in record:  # those of earlier versions are not
                 record = read_json(path)
             feature_set, seen = record["made_from"]["inputs"]["features"], record["feature_parts"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FeatureStoreError(
                 f"{path} cannot be read ({error!r}), so it is not known which features its run needs; delete the"
                 " folder it lies in, or materialize the run again"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cry_pipeline import artefacts
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import feature_set_digest
 from cry_pipeline.features.store.checking import verify
@@ -236,14 +237,14 @@ def test_part_that_only_this_process_cannot_read_is_not_set_aside(
 ) -> None:
     rows = make_rows(a=3)
     store.write(rows)
-    whole = Path.open
+    whole = artefacts.open_plain
 
-    def refuse(path: Path, *arguments, **options):
+    def refuse(path: Path, flags: int) -> int:
         if path.name == file:
             raise OSError(24, "Too many open files", str(path))
-        return whole(path, *arguments, **options)
+        return whole(path, flags)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(artefacts, "open_plain", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         verify(store)
     monkeypatch.undo()
