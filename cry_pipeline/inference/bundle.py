@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cry_pipeline.artefacts import sync
+from cry_pipeline.artefacts import read_plain, sync
 from cry_pipeline.digests import sha256_of
 from cry_pipeline.targets import QUESTIONS, Target
 
@@ -29,6 +29,8 @@ FEATURES, LABELS, CALIBRATION, EVIDENCE, PROVENANCE = (
     f"{name}.json" for name in ("feature_spec", "labels", "calibration", "evidence", "provenance")
 )
 WAY_OUT = "export the champion again with `cry-pipeline run`, or go back with `cry-pipeline champion rollback`"
+MAX_BYTES = 2**32
+"""Of all files together, which are read into memory; an ensemble of five ResNet-50 has a fourth of that."""
 FORMAT = 1
 """Raised when a change of the files means that older code cannot read them."""
 
@@ -129,6 +131,15 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest["digest"], targets)
 
 
+def digest_of(folder: Path) -> str:
+    """Return the digest that the manifest in ``folder`` states; the other files are not looked at.
+
+    Raises:
+        BundleError: there is no bundle, or its manifest was changed.
+    """
+    return _read_manifest(folder)["digest"]
+
+
 def verify(folder: Path) -> str:
     """Return the digest of the bundle in ``folder`` after checking every byte; raises as :func:`read_bundle`."""
     return read_bundle(folder).digest
@@ -153,12 +164,13 @@ def _target(folder: Path, target: Target, contents: Mapping[str, bytes]) -> Targ
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path).decode()
         manifest = json.loads(text)
         kind, digest, files = manifest["format"], manifest["digest"], manifest["files"]
+        stated = {name: (int(about["bytes"]), str(about["sha256"])) for name, about in files.items()}
     except FileNotFoundError:
         raise BundleError(f"{folder} holds no bundle, there is no {MANIFEST}: {WAY_OUT}") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {WAY_OUT}") from error
     if kind != FORMAT:
         newer = isinstance(kind, int) and kind > FORMAT
@@ -167,7 +179,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{path} is of format {kind!r}{made_by}; this version reads {FORMAT}: {what_to_do}")
     if text != _render({name: value for name, value in manifest.items() if name != "sha256"}):
         raise BundleError(f"{path} is not what was written: {WAY_OUT}")
-    return {"digest": digest, "files": files}
+    if (total := sum(size for size, _ in stated.values())) > MAX_BYTES:
+        raise BundleError(f"{folder} states {total} bytes; a bundle has at most {MAX_BYTES}: {WAY_OUT}")
+    return {"digest": str(digest), "files": files}
 
 
 def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
@@ -181,7 +195,7 @@ def _verified(folder: Path, files: Mapping[str, Any]) -> dict[str, bytes]:
         try:
             size = path.stat().st_size
             if size == described["bytes"]:  # before it is read: it may be of any size
-                contents[name] = path.read_bytes()
+                contents[name] = read_plain(path)
         except OSError as error:
             raise BundleError(f"{path} cannot be read ({error.strerror}): {WAY_OUT}") from error
         if name not in contents or _describe(contents[name]) != described:

@@ -11,6 +11,7 @@ waits for the other, so that no switch is lost.
 import fcntl
 import json
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +22,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cry_pipeline.artefacts import DamagedFileError, make_folder, read_json, write_json
-from cry_pipeline.inference.bundle import BundleError, verify
+from cry_pipeline.artefacts import DamagedFileError, make_folder, open_plain, read_json, read_plain, write_json
+from cry_pipeline.inference.bundle import WAY_OUT, BundleError, digest_of, verify
 from cry_pipeline.targets import Target
 
 LOG = logging.getLogger("cry_pipeline")
@@ -87,8 +88,8 @@ def _content(path: Path) -> Any:
         return read_json(path, "see below")
     except DamagedFileError as error:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError):
+            content = json.loads(read_plain(path))
+        except (OSError, ValueError, RecursionError):
             raise error from None
         if isinstance(content, dict) and content.keys() == {"champion", "history"}:
             return content
@@ -100,13 +101,22 @@ def current(models: Path) -> Path:
 
     Raises:
         ChampionError: there is none.
+        BundleError: another bundle lies in its place, or none.
     """
     events = history(models)
     if not events:
         raise ChampionError(
             f"there is no champion under {models} yet: make one with `cry-pipeline run`, or name a bundle with --bundle"
         )
-    return champion_folder(models, events[-1].digest)
+    return _bundle_of(models, events[-1].digest)
+
+
+def _bundle_of(models: Path, digest: str) -> Path:
+    """Return the folder of the bundle of ``digest``, which holds that one, and not another sound one."""
+    folder = champion_folder(models, digest)
+    if (found := digest_of(folder)) != digest:
+        raise BundleError(f"{folder} holds the bundle {found[:16]}, not {digest[:16]}: {WAY_OUT}")
+    return folder
 
 
 def switch(models: Path, event: Event, *, only_from_previous: bool = False) -> bool:
@@ -139,7 +149,7 @@ def _append(models: Path, events: list[Event], event: Event) -> None:
 def _alone(models: Path) -> Iterator[None]:
     """Hold the lock under which the history is read and written again; it ends with the process, however it ends."""
     make_folder(models)
-    with (models / LOCK).open("a") as lock:
+    with os.fdopen(open_plain(models / LOCK, os.O_RDWR | os.O_CREAT), "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -184,7 +194,7 @@ def _way_back(models: Path, events: list[Event], to: str | None) -> Event:
             known = ", ".join(sorted({event.digest[:16] for event in events} - {now[:16]})) or "none"
             raise ChampionError(f"{to!r} names {len(matches)} earlier champions; there are {known}")
         target = matches[0]
-    verify(champion_folder(models, target))
+    verify(_bundle_of(models, target))
     runs = next(event.runs for event in reversed(events) if event.digest == target)
     why = [f"rolled back from {now[:16]}"]
     return Event(at=_now(), event=ROLLED_BACK, digest=target, previous=now, runs=runs, why=why)

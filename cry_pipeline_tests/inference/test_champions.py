@@ -1,15 +1,19 @@
 """Who is the champion survives many hands, kills and damage; bundles of before are read."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cry_pipeline.artefacts import NotAFileError
 from cry_pipeline.inference import champions
-from cry_pipeline.inference.bundle import BundleError, read_bundle, write_manifest
+from cry_pipeline.inference.bundle import BundleError, _render, read_bundle, write_manifest
 from cry_pipeline.inference.champions import (
     ChampionError,
     champion_folder,
@@ -85,7 +89,7 @@ def test_what_was_compared_with_another_champion_is_not_switched_to(models: Path
     assert not switch(models, late, only_from_previous=True)
     assert [event.digest[0] for event in history(models)] == ["a", "b"]
     assert switch(models, late.model_copy(update={"previous": "b" * 64}), only_from_previous=True)
-    assert current(models) == champion_folder(models, "c" * 64)
+    assert history(models)[-1].digest == "c" * 64
 
 
 def test_the_way_back_is_from_the_champion_of_now(models: Path) -> None:
@@ -133,6 +137,44 @@ def test_a_pointer_of_before_files_had_checksums_is_read_and_sealed_by_the_next_
     promoted(models, "c")
     assert "sealed" in json.loads(path.read_text())
     assert len(history(models)) == 3
+
+
+def test_another_sound_bundle_in_the_champions_place_is_not_taken_for_it(models: Path) -> None:
+    earlier, now = (champion_folder(models, digest * 64) for digest in "ab")
+    shutil.rmtree(now)
+    shutil.copytree(earlier, now)
+    read_bundle(now)
+    with pytest.raises(BundleError, match=r"b{16} holds the bundle a{16}, not b{16}: export the champion again"):
+        current(models)
+    shutil.rmtree(earlier)
+    write_bundle(earlier, "c" * 64)
+    with pytest.raises(BundleError, match=r"a{16} holds the bundle c{16}, not a{16}"):
+        roll_back(models)
+
+
+@pytest.mark.parametrize("stands", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_the_place_of_pointer_lock_or_manifest_is_said(
+    models: Path, stands: Callable[[Path], None]
+) -> None:
+    for name, use, error in (
+        (".champion.lock", roll_back, NotAFileError),
+        ("champions/bbbbbbbbbbbbbbbb/manifest.json", current, BundleError),
+        ("champion.json", history, ChampionError),
+    ):
+        (models / name).unlink()
+        stands(models / name)
+        with pytest.raises(error, match="no file, and one belongs"):
+            use(models)
+
+
+@pytest.mark.parametrize(
+    "files", [3, [], {"a": 3}, {"a": {}}, {"a": {"bytes": "x"}}, {"a": {"bytes": 2**40, "sha256": ""}}]
+)
+def test_a_manifest_of_a_stranger_that_states_nonsense_is_refused(models: Path, files: Any) -> None:
+    path = current(models) / "manifest.json"
+    path.write_text(_render({"format": 1, "digest": "b" * 64, "files": files}))
+    with pytest.raises(BundleError, match=r"cannot be read|at most|is missing|is not in the manifest"):
+        read_bundle(path.parent)
 
 
 def test_a_bundle_of_an_earlier_version_is_read(models: Path) -> None:
