@@ -74,7 +74,7 @@ class Predictor:
     def __init__(self, folder: Path) -> None:
         self.bundle: Bundle = read_bundle(folder)
         self.name = self.bundle.digest[:16]
-        self._graphs = {target: open_graph(part.model) for target, part in self.bundle.targets.items()}
+        self._graphs = {target: open_graph(part.model, folder / target) for target, part in self.bundle.targets.items()}
 
     def predict(self, path: Path) -> Prediction:
         """Return what the bundle says of the file at ``path``.
