@@ -4,12 +4,15 @@ Belongs here: the file format. Does not: which tensors a model has (each model s
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cry_pipeline.artefacts import open_plain
 
 HEADER = "cry_pipeline"
 """The one metadata key: safetensors writes several keys in no fixed order, and equal models are equal bytes."""
@@ -50,11 +53,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     try:
+        os.close(open_plain(path, os.O_RDONLY))  # or safetensors would wait for the other end of a pipe
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return Checkpoint(header["kind"], tuple(header["classes"]), header["spec"], tensors)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        return Checkpoint(str(header["kind"]), tuple(header["classes"]), header["spec"], tensors)
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not a readable checkpoint ({type(error).__name__}: {error}); train the fold again."
         ) from error

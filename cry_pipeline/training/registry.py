@@ -84,11 +84,17 @@ def load_model(path: Path) -> tuple[FittedModel, tuple[str, ...]]:
     """Read a fold's ``checkpoint.safetensors``; return the model and its classes in the order of its columns.
 
     Raises:
-        CheckpointError: the file is damaged, or of a kind that is not registered.
+        CheckpointError: the file is damaged, of a kind that is not registered, or of another version.
     """
     from cry_pipeline.training.checkpoints import CheckpointError, read_checkpoint
 
     checkpoint = read_checkpoint(path)
     if checkpoint.kind not in MODELS:
         raise CheckpointError(f"{path} is of kind {checkpoint.kind!r}; registered are {', '.join(sorted(MODELS))}.")
-    return implementation(checkpoint.kind).restore(checkpoint), checkpoint.classes
+    try:
+        return implementation(checkpoint.kind).restore(checkpoint), checkpoint.classes
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is not what this version reads ({type(error).__name__}: {error}): train the fold again, or use "
+            "the version that wrote it."
+        ) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cry_pipeline.artefacts import write_atomically
+from cry_pipeline.artefacts import read_plain, write_atomically
 from cry_pipeline.catalog.networks import NetworkSpec, ResNet50AttentionSpec
 from cry_pipeline.digests import sha256_of
 
@@ -44,7 +44,7 @@ class StartingWeights:
         if self.path is None:
             raise ResolutionError("Random weights are in no file.")
         try:
-            content = self.path.read_bytes()
+            content = read_plain(self.path)
         except OSError as error:
             raise ResolutionError(f"{self.path}, which the run started from, cannot be read: {error}") from error
         if sha256_of(content) != self.sha256:
@@ -136,7 +136,7 @@ def imagenet() -> StartingWeights:
     path = Path(torch.hub.get_dir()) / "checkpoints" / IMAGENET.rpartition("/")[2]
     try:
         if path.exists():
-            return StartingWeights(_checked(path.read_bytes(), path), path)
+            return StartingWeights(_checked(read_plain(path), path), path)
         return _fetched(path)
     except (OSError, requests.RequestException, ResolutionError) as error:
         LOG.warning("ImageNet's weights cannot be had (%s); this run starts from random ones, and says so.", error)

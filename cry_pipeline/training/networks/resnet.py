@@ -8,6 +8,7 @@ those of torchvision's and timm's ``resnet50``, so that either's weights load.
 """
 
 import io
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -99,8 +100,12 @@ class ResNet50Attention(Network):
             )
         if weights.path is None:
             return f"{RANDOM}: ImageNet's weights could not be had"
-        given = torch.load(io.BytesIO(weights.read()), map_location="cpu", weights_only=True)
-        self.trunk.load_state_dict({name: value for name, value in given.items() if not name.startswith("fc.")})
+        try:
+            given = torch.load(io.BytesIO(weights.read()), map_location="cpu", weights_only=True)
+            self.trunk.load_state_dict({name: value for name, value in given.items() if not name.startswith("fc.")})
+        except (RuntimeError, UnpicklingError, AttributeError, EOFError) as error:  # it would run code, or is none
+            first = str(error).partition("\n")[0]
+            raise ResolutionError(f"{weights.path} holds more than weights, or others ({first}): delete it.") from error
         return f"ImageNet: {IMAGENET}, sha256 {weights.sha256}"
 
     def forward(self, images: Tensor, lengths: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The trunk is ResNet-50, padding is not seen, and where ImageNet's weights came from is told."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,39 @@ def test_weights_that_can_be_had_fill_the_trunk(tmp_path: Path) -> None:
     network = ResNet50Attention(2, SPEC.model_copy(update={"weights": "imagenet"}))
     assert network.start(StartingWeights(sha256, tmp_path / "weights.pth")).endswith(f"sha256 {sha256}")
     assert all((value == 2).all() for value in network.trunk.state_dict().values())
+
+
+class _Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("content", ["code", "code beside weights", "no dictionary", "cut", "others"])
+def test_a_file_of_weights_that_holds_code_or_no_weights_is_refused_and_nothing_of_it_is_run(
+    tmp_path: Path, content: str
+) -> None:
+    """Even if its sha256 were right: somebody may have written both."""
+    payload, weights = _Payload(tmp_path / "it ran"), tmp_path / "weights.pth"
+    made = {
+        "code": payload,
+        "code beside weights": {**ResNet50(3).state_dict(), "fc.bias": payload},
+        "no dictionary": [1],
+        "cut": {"conv1.weight": torch.zeros(9)},
+        "others": {"conv1.weight": torch.zeros(9)},
+    }[content]
+    torch.save(made, weights)
+    if content == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    network = ResNet50Attention(2, SPEC.model_copy(update={"weights": "imagenet"}))
+    with pytest.raises(ResolutionError, match=r"weights\.pth holds more than weights, or others .*: delete it"):
+        network.start(StartingWeights(sha256, weights))
+    assert not payload.folder.exists()
 
 
 def test_imagenets_weights_are_for_three_planes() -> None:
