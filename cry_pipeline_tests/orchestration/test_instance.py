@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ import yaml
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from cry_pipeline.orchestration import instance as module
-from cry_pipeline.orchestration.instance import INSTANCE_CONFIG, follow, open_instance
+from cry_pipeline.orchestration.instance import INSTANCE_CONFIG, InstanceError, follow, open_instance
 from cry_pipeline.settings import Settings
 
 
@@ -83,6 +84,58 @@ def test_an_edit_that_says_the_same_is_nothing_to_speak_of(tmp_path: Path, caplo
         follow(path, {"nux": {"enabled": False}})
     assert path.read_text().startswith("# mine")
     assert not caplog.text
+
+
+HEADER = 3
+"""A byte of the words that a database of SQLite begins with."""
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[HEADER] ^= 8
+    path.write_bytes(content)
+
+
+def stand_in(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
+@pytest.mark.parametrize("name", module.DATABASES)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip,
+        lambda path: os.truncate(path, 5000),
+        stand_in(os.mkdir),
+        stand_in(os.mkfifo),
+        stand_in(lambda path: path.symlink_to("/nowhere/at/all")),
+    ],
+    ids=["flipped", "cut", "folder", "pipe", "link"],
+)
+def test_a_damaged_database_is_said_with_its_file_and_the_way_out_which_leads_out(
+    name: str, damage: Callable[[Path], None], settings: Settings
+) -> None:
+    open_instance(settings).dispose()
+    damage(settings.dagster_home / name)
+    with pytest.raises(InstanceError, match=rf"{name} is damaged .*: move .*dagster_home away, and run again"):
+        open_instance(settings)
+    settings.dagster_home.rename(settings.data / "away")
+    open_instance(settings).dispose()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["a: [", "a: &b [*b", "3", "- a", "retention: {purge_after_deys: 3}", "run_launcher: {module: no, class: X}"],
+)
+def test_settings_of_dagster_that_are_none_are_said_with_the_way_out(content: str, settings: Settings) -> None:
+    open_instance(settings).dispose()
+    (settings.dagster_home / "dagster.yaml").write_text(content)
+    with pytest.raises(InstanceError, match=r"dagster\.yaml.*delete it to get the shipped one"):
+        open_instance(settings)
 
 
 def test_processes_that_open_a_fresh_home_at_once_all_can(settings: Settings) -> None:
