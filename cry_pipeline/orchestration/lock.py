@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
+from cry_pipeline.artefacts import open_plain
+
 LOG = logging.getLogger("cry_pipeline")
 INTERVAL_S = 0.5
 SAID_EVERY_S = 300.0
@@ -124,7 +126,7 @@ def hold(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Opened for appending: whoever waits must not empty what the holder wrote.
-    with path.open("a", encoding="utf-8") as file:
+    with os.fdopen(open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a", encoding="utf-8") as file:
         _wait(file, path, wait_s, meanwhile, say)
         holder = Holder(Process.this(), datetime.now().astimezone().isoformat(timespec="seconds"), what)
         file.truncate(0)
