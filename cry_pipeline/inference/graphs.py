@@ -46,7 +46,7 @@ def open_graph(model: Path | bytes, where: Path | str = "the graph") -> "onnxrun
         GraphError: it is none, takes values from another file, or has an operator that is not of ONNX itself.
     """
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as states
+    from onnxruntime.capi import onnxruntime_pybind11_state as states  # pyright: ignore[reportAttributeAccessIssue]
 
     content = model if isinstance(model, bytes) else model.read_bytes()
     check_stands_alone(content, where)
@@ -89,7 +89,7 @@ def _messages(model: bytes) -> Iterator[tuple[str, dict[int, Any]]]:
     waiting = [("model", model)]
     while waiting:
         message, content = waiting.pop()
-        fields = list(UnknownFieldSet(Empty.FromString(content)))
+        fields: list[Any] = [*UnknownFieldSet(Empty.FromString(content))]  # pyright: ignore[reportGeneralTypeIssues]
         yield message, {field.field_number: field.data for field in fields}
         held = _HOLDS[message]
         waiting += [

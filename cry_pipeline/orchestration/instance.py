@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 import yaml
 from alembic.util import CommandError
-from dagster._core.errors import DagsterError
 from dagster._core.instance.ref import InstanceRef
+from dagster_shared.error import DagsterError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cry_pipeline.artefacts import open_plain, read_plain, write_atomically
