@@ -169,7 +169,9 @@ def maintain(house: House) -> list[Item]:
         try:
             items = list(step(house))
         except Exception as error:
-            LOG.exception("maintenance: %s failed", name)
+            # What is damaged says so in a sentence; where a fault of the program came from, only a traceback tells.
+            expected = isinstance(error, ValueError | RuntimeError | OSError)
+            LOG.log(logging.DEBUG if expected else logging.ERROR, "maintenance: %s failed", name, exc_info=True)
             failed.append(f"{name}: {error}")
             continue
         for item in items:
