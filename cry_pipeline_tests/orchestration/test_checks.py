@@ -83,7 +83,7 @@ def test_damage_is_a_failed_check_with_a_sentence_never_a_check_that_raises(inst
     assert not outcome(coverage_check("mel64_8k", store.spec), installation).passed
 
 
-def test_one_flipped_bit_in_a_part_is_refused(installation, store):
+def test_one_flipped_bit_in_a_part_sets_it_aside_and_its_rows_are_computed_anew(installation, store):
     check = finite_check("mel64_8k", store.spec)
     assert outcome(check, installation).passed
     chunk = max((path for path in folder_of(store).rglob("c.*")), key=lambda path: path.stat().st_size)
@@ -91,8 +91,19 @@ def test_one_flipped_bit_in_a_part_is_refused(installation, store):
     damaged[len(damaged) // 3] ^= 4
     chunk.write_bytes(damaged)
     found = outcome(check, installation)
+    assert found.passed
+    assert str(found.description).startswith("1 damaged parts were set aside; ")
+    assert found.metadata["computed"].value == found.metadata["recordings"].value > 0
+    assert "rows computed" not in str(outcome(check, installation).description)
+
+
+def test_a_part_that_cannot_be_made_again_is_refused(installation, store):
+    chunk = next(folder_of(store).rglob("statistics/c.*"))
+    chunk.write_bytes(b"\0" * chunk.stat().st_size)
+    (installation.settings.manifests / "corpus.json").unlink()
+    found = outcome(finite_check("mel64_8k", store.spec), installation)
     assert not found.passed
-    assert "set aside: materialize the feature set again" in str(found.description)
+    assert "materialize raw/inventory" in str(found.description)
 
 
 def test_recordings_without_features_are_refused_and_counted(installation, store):

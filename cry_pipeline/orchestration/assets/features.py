@@ -71,22 +71,10 @@ def _extracted(
     cannot be made stops no other.
     """
     from cry_pipeline.corpus.sources import SourceError
-    from cry_pipeline.features.extraction import device_of, extract_all
-
-    def extracted(some: Sequence[str]) -> "dict[str, tuple[FeatureStore, ExtractionReport]]":
-        stores = [workspace.store(catalog.feature_sets[name]) for name in some]
-        reports = extract_all(
-            recordings,
-            workspace.roots(),
-            stores,
-            workers=workspace.workers,
-            batch_recordings=workspace.batch_recordings,
-            device=device_of(workspace.accelerator),
-        )
-        return dict(zip(some, zip(stores, reports, strict=True), strict=True))
 
     try:
-        return extracted(names), {}
+        made = computed([catalog.feature_sets[name] for name in names], recordings, workspace)
+        return dict(zip(names, made, strict=True)), {}
     except SourceError:  # of the recordings, not of a feature set
         raise
     except (ValueError, RuntimeError, OSError) as error:
@@ -98,6 +86,24 @@ def _extracted(
         done, fault = _extracted([name], catalog, recordings, workspace)
         made, faults = made | done, faults | fault
     return made, faults
+
+
+def computed(
+    specs: Sequence[FeatureSetSpec], recordings: "pd.DataFrame", workspace: Workspace
+) -> "list[tuple[FeatureStore, ExtractionReport]]":
+    """Compute what the feature sets lack of ``recordings``; return the store of each, and what was done for it."""
+    from cry_pipeline.features.extraction import device_of, extract_all
+
+    stores = [workspace.store(spec) for spec in specs]
+    reports = extract_all(
+        recordings,
+        workspace.roots(),
+        stores,
+        workers=workspace.workers,
+        batch_recordings=workspace.batch_recordings,
+        device=device_of(workspace.accelerator),
+    )
+    return list(zip(stores, reports, strict=True))
 
 
 def _spec(key: dg.AssetKey, spec: FeatureSetSpec) -> dg.AssetSpec:
