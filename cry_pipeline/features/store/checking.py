@@ -29,7 +29,8 @@ class VerifyReport:
 def set_aside_damaged(store: FeatureStore) -> dict[str, str]:
     """Move parts that cannot be opened, or whose files are lost or of another size, to ``quarantine/``.
 
-    That costs a look at each file; :func:`verify` finds all faults.
+    That costs a look at each file; :func:`verify` finds all faults. ``feature_set.json`` is written again where it is
+    not what it should be.
 
     Returns:
         What was wrong, by part.
@@ -41,6 +42,8 @@ def set_aside_damaged(store: FeatureStore) -> dict[str, str]:
     store.forget_parts()  # what was loaded before may have been damaged since
     with suppress(FeatureStoreError):  # of a part that cannot be opened, which is found below
         store.index.refresh()
+    if store.index.present:
+        store.mend_description()
     return _set_aside(store, Part.obvious_faults, store.index.present).faults
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cry_pipeline.artefacts import make_folder, read_plain, sync
+from cry_pipeline.artefacts import NotAFileError, make_folder, read_plain, sync
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.storage import INDEX, PARTS, QUARANTINE, READERS_S, TEMPORARY
 
@@ -162,6 +162,8 @@ class _Array:
 
 def replace_file(path: Path, content: bytes, temporary: Path) -> None:
     """Put ``content`` at ``path``, whole or not at all, by way of ``temporary`` on the same disk."""
+    if path.is_dir():
+        raise NotAFileError(path)
     temporary.write_bytes(content)
     sync(temporary)
     temporary.replace(path)

@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cry_pipeline.artefacts import NotAFileError
 from cry_pipeline.catalog import FeatureSetSpec, digest
 from cry_pipeline.features.kinds import feature_set_digest, key_parts, kinds_of
 from cry_pipeline.features.store.encoding import check_written, describe, encode
@@ -227,7 +228,7 @@ class FeatureStore:
         """Write ``feature_set.json`` where it is not what it should be; return whether that was so."""
         about = {"feature_set": self.digest, **key_parts(self.spec)}
         content = (json.dumps(about, indent=2) + "\n").encode()
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotAFileError):
             if self.storage.read(DESCRIPTION) == content:
                 return False
         self.storage.replace(DESCRIPTION, content)
