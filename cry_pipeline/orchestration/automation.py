@@ -103,7 +103,8 @@ def _held_up(instance: dg.DagsterInstance, fingerprint: str) -> str | None:
             f"{len(failed)} runs failed to take them in, the last is {failed[0].dagster_run.run_id}: see there what is "
             f"wrong. Take away the file that it names, or remove the cause and launch the job `{INGEST}` yourself."
         )
-    wait_s = (failed[0].end_time or 0) + WAITS_S[len(failed) - 1] - time.time() if failed else 0
+    # Either way: where the clock was set back, the run has ended in the future.
+    wait_s = WAITS_S[len(failed) - 1] - abs(time.time() - (failed[0].end_time or 0)) if failed else 0
     if wait_s > 0:
         return f"Run {failed[0].dagster_run.run_id} failed to take them in; it is tried again in {wait_s:.0f} s."
     return None

@@ -43,7 +43,7 @@ def is_dead(record: dg.RunRecord, instance: dg.DagsterInstance) -> bool:
     if process is not None:
         return process.is_dead()
     # Killed before its first words, or by a version that said none: Dagster notes the number of a launched process.
-    if time.time() - record.update_timestamp.timestamp() < UNSAID_S:
+    if abs(time.time() - record.update_timestamp.timestamp()) < UNSAID_S:  # the clock may have been set back
         return False
     pids = [_pid(log.message) for log in instance.all_logs(record.dagster_run.run_id) if log.is_dagster_event]
     this = Process.this()

@@ -87,7 +87,7 @@ class Holder:
 
     def __str__(self) -> str:
         began = datetime.fromisoformat(self.since)
-        minutes = int((datetime.now().astimezone() - began).total_seconds() // 60)
+        minutes = max(0, int((datetime.now().astimezone() - began).total_seconds() // 60))  # the clock may be set back
         lasted = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
         where = f"process {self.process.pid} on {self.process.host}"
         return f"{self.what} ({where}, since {began:%Y-%m-%d %H:%M:%S}, for {lasted})"

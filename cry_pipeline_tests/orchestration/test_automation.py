@@ -19,6 +19,7 @@ from cry_pipeline.orchestration.conditions import ATTEMPTS
 from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.training import runs
+from cry_pipeline_tests.clocks import set_back
 from cry_pipeline_tests.orchestration.installations import Installation
 from cry_pipeline_tests.orchestration.test_materialization import counts, stale
 
@@ -197,6 +198,9 @@ def test_failed_ingestion_is_tried_again_after_a_while(installation, tiny_corpus
     assert INBOX_TAG in answer.tags
     ingest(installation, tags=answer.tags)
     assert "it is tried again in" in said(ask(installation))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(automation, "time", set_back())
+        assert isinstance(ask(installation), dg.RunRequest), "not when the clock has caught up"
 
 
 def test_ingestion_in_progress_is_not_asked_for_twice(installation, tiny_corpus):

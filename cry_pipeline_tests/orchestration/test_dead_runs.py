@@ -17,6 +17,7 @@ from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.launcher import LocalRunLauncher
 from cry_pipeline.orchestration.lock import BusyError, write_alone
 from cry_pipeline.settings import Settings
+from cry_pipeline_tests.clocks import set_back
 from cry_pipeline_tests.processes import wait_until
 
 Status = dg.DagsterRunStatus
@@ -152,7 +153,7 @@ def test_a_run_that_never_said_which_process_it_is_has_a_while_to_do_so(
     run = make_run(instance, Status.STARTED, {})
     assert process_of(run) is None
     assert mark_dead_runs(instance) == []
-    monkeypatch.setattr(dead_runs, "UNSAID_S", 0.0)
+    monkeypatch.setattr(dead_runs, "time", set_back())
     assert mark_dead_runs(instance) == [run.run_id]
 
 

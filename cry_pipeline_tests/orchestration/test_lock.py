@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,9 @@ def test_a_process_of_another_boot_is_dead_and_one_of_another_host_is_never_call
     assert replace(this, started=f"another-boot {ticks}").is_dead()
     assert replace(this, started=f"{boot} {int(ticks) - 1}").is_dead(), "its number was given to another process"
     assert not replace(this, host="elsewhere", pid=2**22 + 1, started="another-boot 1").is_dead()
+
+
+def test_a_holder_of_a_time_to_come_has_held_it_for_no_time() -> None:
+    """The clock was set back since."""
+    since = (datetime.now().astimezone() + timedelta(hours=3)).isoformat(timespec="seconds")
+    assert str(Holder(Process.this(), since, "a run")).endswith(", for 0 min)")
