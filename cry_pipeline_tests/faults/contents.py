@@ -19,6 +19,8 @@ from cry_pipeline.training.fold_folders import PREDICTIONS, read_provenance
 
 RECORDS = {"dagster_home", "cache", "features", "inbox"}
 """Below a data folder; what was done, work that can be done again, and the store, which is read as one."""
+PLACES = {"corpus.json"}
+"""Files that say where things lie, which is elsewhere in another installation."""
 MEASURED = {"feature_sets.parquet"}
 """Tables of what the work took."""
 
@@ -53,7 +55,7 @@ def _digest(path: Path) -> str | None:
         return json.loads(path.read_text())["digest"]
     if path.name == "provenance.json":
         return read_provenance(path.parent)["digest"] if path.parent.name.startswith("fold") else None
-    return None if path.name == "history.csv" else sha256_of_file(path)
+    return None if path.name in {"history.csv", *PLACES} else sha256_of_file(path)
 
 
 def _features(settings: Settings) -> Iterator[tuple[str, str]]:

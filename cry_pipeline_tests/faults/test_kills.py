@@ -46,10 +46,12 @@ class Watched:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self.process.stderr or ():
-            self.said.append(line)
-            if match := DONE.search(line):
-                self.done[match[1]] = time.monotonic() - self.began
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                self.said.append(line)
+                if match := DONE.search(line):
+                    self.done[match[1]] = time.monotonic() - self.began
 
     def end(self) -> dict[str, float]:
         """Wait for its end, which is to be a good one; return when each asset was done."""
