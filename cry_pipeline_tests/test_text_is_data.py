@@ -20,7 +20,7 @@ from cry_pipeline.command.predict import _row
 from cry_pipeline.corpus.contradictions import find_contradictions
 from cry_pipeline.corpus.filenames import FilenameError, describe
 from cry_pipeline.corpus.listing import SourceError, list_files
-from cry_pipeline.corpus.paths import log_failure, printable, unprintable
+from cry_pipeline.corpus.paths import printable, unprintable
 from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.inference.listing import list_audio
 from cry_pipeline.inference.predict import Prediction
@@ -111,19 +111,11 @@ def raised(text: str) -> None:
         LOG.exception("%s failed", text)
 
 
-def failed(text: str) -> None:
-    try:
-        int(text + "\n" + text)
-    except ValueError:
-        log_failure(LOG, text)
-
-
 LOGS: dict[str, Callable[[str], None]] = {
     "argument": lambda text: LOG.error("%s of %d", text, 3),
     "argument that is no text": lambda text: LOG.error("%r is %.1f", Path(text.replace("\0", "")), 0.5),
     "message": lambda text: LOG.error(text.replace("%", "%%"), *()),
     "traceback": raised,
-    "failure": failed,
 }
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -110,7 +111,7 @@ def test_looks_at_one_time_do_not_tear_each_others_hashes(filled):
 def test_hashes_are_kept_also_of_a_look_that_is_broken_off(filled, monkeypatch):
     really = hashes.hash_regular
 
-    def read(file: Path, *seen: object) -> str:
+    def read(file: Path, *seen: Any) -> str:
         if file.name == "d.wav":
             raise KeyboardInterrupt
         return really(file, *seen)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -82,7 +83,7 @@ def test_file_that_no_recording_is_as_large_as_is_refused_unread(filled, monkeyp
 def test_file_that_nobody_may_read_is_refused_and_the_others_are_listed(filled, monkeypatch):
     really = hashes.hash_regular
 
-    def read(file: Path, *seen: object) -> str:
+    def read(file: Path, *seen: Any) -> str:
         if file.name == "d.wav":
             raise PermissionError(errno.EACCES, "Permission denied", str(file))
         return really(file, *seen)
@@ -197,7 +198,7 @@ def test_sidecar_that_cannot_be_read_refuses_its_file_and_no_other(filled, tmp_p
 def test_file_that_grows_while_it_is_read_is_left_aside_and_taken_when_it_is_whole(filled, monkeypatch):
     file, really = filled.folder / "inbox" / "today" / "d.wav", hashes.hash_regular
 
-    def grow(path: Path, *seen: object) -> str:
+    def grow(path: Path, *seen: Any) -> str:
         if path == file:
             with file.open("ab") as growing:
                 growing.write(b"more")
