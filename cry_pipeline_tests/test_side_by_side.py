@@ -68,12 +68,14 @@ time.sleep(600)
 )
 def test_processes_end_when_the_one_they_work_for_is_killed(tasks: list[str], lines: int) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, *tasks], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        said = [parent.stdout.readline().strip() for _ in range(lines)]
-        workers = {int(line) for line in said if line != "done"}
-        assert workers
-        assert all(map(is_alive, workers))
-        parent.kill()
+        try:
+            assert parent.stdout is not None
+            said = [parent.stdout.readline().strip() for _ in range(lines)]
+            workers = {int(line) for line in said if line != "done"}
+            assert workers
+            assert all(map(is_alive, workers)), said
+        finally:
+            parent.kill()
     try:
         wait_until(lambda: not any(map(is_alive, workers)), "the processes end")
     finally:
