@@ -78,7 +78,7 @@ def history(models: Path) -> list[Event]:
             f"{path} cannot be read, or is not what was written ({' '.join(str(error).split())}): put a copy of it "
             "back; or remove it, and `cry-pipeline run` starts again with the best candidate. Until then name one with "
             "--bundle"
-        ) from error
+        ) from None  # a run tells the first cause alone, which knows no way out
     return pointer.history
 
 

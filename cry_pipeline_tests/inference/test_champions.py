@@ -123,8 +123,9 @@ def test_a_damaged_pointer_is_said_with_the_way_out_and_never_used(
         for use in (history, current, roll_back, lambda models: promoted(models, "c")):
             with pytest.raises(
                 ChampionError, match=r"champion\.json cannot be read.*remove it, and `cry-pipeline run`"
-            ):
+            ) as raised:
                 use(models)
+            assert raised.value.__cause__ is None, "a run tells the first cause alone, which knows no way out"
         assert path.read_bytes() == content
 
 
