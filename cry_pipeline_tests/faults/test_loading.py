@@ -1,8 +1,8 @@
 """Whatever happens to a file that the pipeline made: made again, or refused with a way out; never used, no traceback.
 
-Every kind of artefact of a finished installation suffers a damage, each another one. Each command that reads it is called:
-it answers, or says in a sentence which file it is and what to do. Then `cry-pipeline run`: all ends with the digests
-and the bytes of before, at once or after what the sentence says was done.
+Every kind of artefact of a finished installation suffers a damage, each another one. Each command that reads it is
+called: it answers, or says in a sentence which file it is and what to do. Then `cry-pipeline run`: all ends with the
+digests and the bytes of before, at once or after what the sentence says was done.
 """
 
 import re
