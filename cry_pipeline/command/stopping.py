@@ -7,6 +7,7 @@ Work is made to be killed at any moment, so that an end which nothing waits for 
 others is deaf while it computes, and swallows what a signal raises (while modules are imported, in calls from C).
 """
 
+import atexit
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
 
 PATIENCE_S = 3.0
 """How long the work has to end by itself. The processes that it started notice within another second."""
@@ -23,6 +25,7 @@ SAME_S = 0.5
 """A signal so soon after another is the same one, sent to the process and to its group, as ``timeout`` does."""
 HEEDED = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 _heard: list[int] = []
+_raised: list[float] = []
 _told = threading.Event()
 
 
@@ -41,8 +44,9 @@ def heeded(say: Callable[[], object]) -> Iterator[None]:
     written_before = signal.set_wakeup_fd(noted.fileno(), warn_on_full_buffer=False)
     for number, handler in HEEDED.items():
         if before[number] is handler:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
     threading.Thread(target=_listen, args=(listening, say), name="heeds signals", daemon=True).start()
+    atexit.register(_leave)
     try:
         yield
     finally:
@@ -53,6 +57,13 @@ def heeded(say: Callable[[], object]) -> Iterator[None]:
         noted.close()
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Raised a second time, it would break into what the first one has begun: saying so, leaving in order.
+    if not _raised or time.monotonic() - _raised[-1] > SAME_S:
+        _raised.append(time.monotonic())
+        signal.default_int_handler(number, frame)
+
+
 def exit_code(wait_s: float = 0.0) -> int | None:
     """Return the exit code of the signal that asked the process to end, as shells have it; None where none did.
 
@@ -60,6 +71,13 @@ def exit_code(wait_s: float = 0.0) -> int | None:
     """
     _told.wait(wait_s)
     return 128 + _heard[0] if _heard else None
+
+
+def _leave() -> None:
+    """End here, after what others have to do at exit: taking modules apart takes seconds, and threads are gone then."""
+    if _heard:
+        sys.stdout.flush()
+        os._exit(128 + _heard[0])
 
 
 def _listen(listening: socket.socket, say: Callable[[], object]) -> None:
@@ -90,6 +108,7 @@ def _listen(listening: socket.socket, say: Callable[[], object]) -> None:
 def _swallowed(hook: Callable[..., object], unraisable: "sys.UnraisableHookArgs") -> None:
     """Ask the process once more where the interrupt was raised in a call that lets nothing through, a weakref's."""
     if unraisable.exc_type is not None and not issubclass(unraisable.exc_type, Exception) and _told.wait(SAME_S / 2):
+        _raised.clear()
         threading.Timer(SAME_S / 5, os.kill, (os.getpid(), _heard[0])).start()
     else:
         hook(unraisable)

@@ -24,9 +24,11 @@ def works():
     time.sleep(600)
 
 def deaf():
-    say("at work")
+    once = iter(["at work"])
     while True:
         try:
+            for words in once:
+                say(words)
             time.sleep(600)
         except KeyboardInterrupt:
             pass
