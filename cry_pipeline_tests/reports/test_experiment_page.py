@@ -273,7 +273,9 @@ def test_histories_are_read_by_fold_in_order(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "history.csv").write_text("epoch,train_loss,validation_loss\n" + "0,1.0,2.0\n" * epochs)
         (tmp_path / name / "checkpoint.safetensors").touch()
-        pd.DataFrame({"recording_id": ["a"]}).to_parquet(tmp_path / name / "predictions.parquet")
+        repeat, fold = map(int, name.split("-")[1:])
+        predictions = pd.DataFrame({"recording_id": ["a"], "repeat": [repeat], "fold": [fold]})
+        predictions.to_parquet(tmp_path / name / "predictions.parquet")
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for path in (tmp_path / name).iterdir()

@@ -36,7 +36,8 @@ Answer = tuple[dict[str, Any], bytes]
 def main() -> None:
     """Answer until the pipe closes. Arguments: the parent's process id, bytes of memory to decode with."""
     parent, memory_bytes = map(int, sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process when it comes to an end itself
+    for number in (signal.SIGINT, signal.SIGTERM):  # a service manager sends it to all; the parent ends this process
+        signal.signal(number, signal.SIG_IGN)
     end_with_parent(parent)
     warm = [answer(data) for data in WARMING]
     gc.collect()

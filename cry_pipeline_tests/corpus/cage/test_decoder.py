@@ -188,6 +188,13 @@ def test_a_decoder_that_does_not_start_says_why_and_what_to_do(program: str, sai
         CagedDecoder(program=("-c", program))
 
 
+def test_signals_to_end_are_left_to_the_pipeline(decoder: CagedDecoder):
+    """Or a file at that moment would be taken for one that crashes decoders."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(decoder._process.pid, number)
+    assert decoder.decode(flac()).samples.size
+
+
 def test_stopping_a_decoder_ends_the_wait_for_it(spoilt: CagedDecoder):
     threading.Timer(0.3, spoilt.stop).start()
     started = time.monotonic()
