@@ -15,7 +15,7 @@ import pandas as pd
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec
 from cry_pipeline.orchestration.asset_keys import QUARANTINE, RECORDINGS
-from cry_pipeline.orchestration.assets.features import computed
+from cry_pipeline.orchestration.extraction import computed
 from cry_pipeline.orchestration.reporting import table
 from cry_pipeline.orchestration.resources import Workspace
 

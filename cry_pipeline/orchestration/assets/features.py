@@ -8,6 +8,7 @@ import dagster as dg
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec, digest
 from cry_pipeline.orchestration.asset_keys import RECORDINGS
+from cry_pipeline.orchestration.extraction import computed
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -86,24 +87,6 @@ def _extracted(
         done, fault = _extracted([name], catalog, recordings, workspace)
         made, faults = made | done, faults | fault
     return made, faults
-
-
-def computed(
-    specs: Sequence[FeatureSetSpec], recordings: "pd.DataFrame", workspace: Workspace
-) -> "list[tuple[FeatureStore, ExtractionReport]]":
-    """Compute what the feature sets lack of ``recordings``; return the store of each, and what was done for it."""
-    from cry_pipeline.features.extraction import device_of, extract_all
-
-    stores = [workspace.store(spec) for spec in specs]
-    reports = extract_all(
-        recordings,
-        workspace.roots(),
-        stores,
-        workers=workspace.workers,
-        batch_recordings=workspace.batch_recordings,
-        device=device_of(workspace.accelerator),
-    )
-    return list(zip(stores, reports, strict=True))
 
 
 def _spec(key: dg.AssetKey, spec: FeatureSetSpec) -> dg.AssetSpec:
