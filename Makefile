@@ -56,7 +56,7 @@ faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daem
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
 	@$(BIN)/pytest -m daemon cry_pipeline_tests/orchestration
 
-fuzz: $(DEV) ## Read 100,000 damaged files and names, then what coverage leads to; a quarter of an hour
+fuzz: $(DEV) ## Read 100,000 damaged files and names, then what coverage leads to; half an hour
 	@$(BIN)/python -m cry_pipeline_tests.fuzz
 
 bench: $(DEV) ## Measure speed and memory as ratios within one run; some minutes
