@@ -18,8 +18,13 @@ def is_alive(pid: int) -> bool:
 
 
 def heed_ctrl_c() -> None:
-    """Let a process, before it begins, heed Ctrl-C; one that a shell starts in the background ignores it for good."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let a process, before it begins, heed Ctrl-C and SIGTERM, even where the one that starts it ignores them.
+
+    A shell lets what it starts in the background ignore Ctrl-C for good; libraries in the tests' own process may leave
+    SIGTERM ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_until(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:

@@ -98,11 +98,15 @@ def test_a_process_ends_when_it_is_asked_to(
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
     script = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{SCRIPT}"
-    with subprocess.Popen([sys.executable, "-c", script, "works", "600"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "at work\n"
-        process.send_signal(signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        process.terminate()
-        assert process.wait(60) == 143
+    command = [sys.executable, "-c", script, "works", "600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "at work\n"
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.terminate()
+            assert process.wait(60) == 143
+        finally:
+            process.kill()
