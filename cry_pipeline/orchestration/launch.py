@@ -86,7 +86,8 @@ def materialize(
     Raises:
         BusyError: another run was still writing the data folder after ``wait_s``.
         RunInterruptedError: the run was stopped, by Ctrl-C or from the UI.
-        ValueError: the selection names no asset, or none but those of the study while ``study`` is False.
+        ValueError: the selection names no asset, none but those of the study while ``study`` is False, or one without
+            the other of two that are made together.
         RunFailedError: an asset or a blocking check failed.
         RecordsError: Dagster's records cannot be written.
     """
@@ -149,7 +150,10 @@ def _selected(definitions: dg.Definitions, selection: str, wanted: dg.AssetSelec
     if not (named & wanted).resolve(graph):
         raise ValueError(f"{selection} selects only assets of the study; add --study to materialize them")
     job = dg.define_asset_job("selected", selection=named & wanted)
-    return dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("selected")
+    try:
+        return dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("selected")
+    except dg.DagsterInvalidDefinitionError as error:  # such as one of two that are made together
+        raise ValueError(f"{selection} cannot be selected like this: {error.__cause__ or error}") from error
 
 
 def _say(event: dg.DagsterEvent) -> str:

@@ -27,3 +27,8 @@ def test_a_second_ui_on_the_same_data_is_refused(settings: Settings) -> None:
         pytest.raises(BusyError, match=r"`cry-pipeline ui` \(process"),
     ):
         serve(settings, "127.0.0.1", 3000)
+
+
+def test_one_of_two_assets_that_are_made_together_is_refused_in_a_sentence(settings: Settings) -> None:
+    with pytest.raises(ValueError, match=r"manifests/recordings.* cannot be selected like this: .*quarantine"):
+        materialize(build_definitions(settings), settings, 'key:"manifests/recordings"')
