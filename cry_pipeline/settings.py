@@ -55,6 +55,15 @@ class Settings(BaseSettings):
     deterministic: bool = Field(default=False, description="Whether a GPU must give the same bits every time.")
     memory_mib: int = Field(default=2048, ge=0, description="Images of a run larger than this are mapped from a file.")
     tensorboard: bool = Field(default=False, description="Whether learning curves are written for TensorBoard.")
+    study: bool = Field(default=False, description="Whether the graph of the UI holds what only the study makes.")
+    ui_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
+    site_port: int = Field(default=3001, ge=1, le=65535, description="Port of the site of reports.")
+    ui_url: str | None = Field(
+        default=None, description="Where people reach the Dagster UI; unset: on this machine, at its port."
+    )
+    site_url: str | None = Field(
+        default=None, description="Where people reach the site of reports; unset: on this machine, at its port."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -119,6 +128,16 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Folder of HTML pages and their tables."""
         return self.data / "reports"
+
+    @property
+    def ui_address(self) -> str:
+        """Where people reach the Dagster UI, without a slash at the end."""
+        return (self.ui_url or f"http://127.0.0.1:{self.ui_port}").rstrip("/")
+
+    @property
+    def site_address(self) -> str:
+        """Where people reach the site of reports, without a slash at the end."""
+        return (self.site_url or f"http://127.0.0.1:{self.site_port}").rstrip("/")
 
     @property
     def dagster_home(self) -> Path:

@@ -220,6 +220,21 @@ class Catalog(BaseModel):
     def _know_their_members(cls, models: dict[str, ModelSpec]) -> dict[str, ModelSpec]:
         return with_members(models)
 
+    def place_of(self, name: str) -> tuple[str, ...]:
+        """Return the path of experiment ``name`` in the graph, below ``runs`` and ``evidence``.
+
+        ``(cohort, protocol, model)``, with the feature set joined to the model where the name has it, too; what has a
+        name of its own lies in its cohort: ``(cohort, name)``. The last is what differs, because Dagster's pictures
+        show that alone and shorten the middle of the rest.
+        """
+        spec = self.experiments[name]
+        combined = f"{spec.cohort}_{spec.model}_{spec.protocol}"
+        if name == combined:
+            return spec.cohort, spec.protocol, spec.model
+        if name == f"{combined}_{spec.feature_set}":
+            return spec.cohort, spec.protocol, f"{spec.model}_{spec.feature_set}"
+        return spec.cohort, name
+
     def study_only(self) -> tuple[set[str], set[str]]:
         """Return the names of experiments of tier ``study``, and of folds that none but these are run on."""
         study = {name for name, experiment in self.experiments.items() if experiment.tier == "study"}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cry_pipeline.features.store.store import FeatureStore
     from cry_pipeline.training.runs import TrainingSettings
 
-OF_THE_PROCESS = ("catalog", "decoder_cage")
-"""Settings that a process reads from its own environment: its assets are made of the one, and the other guards it."""
+OF_THE_PROCESS = ("catalog", "decoder_cage", "study", "ui_port", "site_port", "ui_url", "site_url")
+"""Settings that a process reads from its own environment: of what its assets are made, what guards it, where links lead."""
 
 
 class Workspace(dg.ConfigurableResource):

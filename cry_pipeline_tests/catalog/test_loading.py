@@ -228,3 +228,27 @@ def test_folds_are_of_the_study_alone_where_no_default_experiment_uses_them(fold
     change(folder, "experiments", edit)
     (folder / "champion.yaml").write_text("cry: []")
     assert load_catalog(folder).study_only() == ({"b", "c"}, {"cleaned_clip_stratified"})
+
+
+def test_places_of_experiments_end_with_what_differs_and_none_is_taken_twice(folder: Path):
+    def edit(content: dict) -> None:
+        content.clear()
+        content |= {
+            "a": SINGLE,
+            "several": {"cohort": "cleaned", "model": "svm", "protocol": "donor_grouped"}
+            | {"feature_sets": ["mel64_8k", "mel128_8k"]},
+            "one": {"cohort": "cleaned", "feature_set": "mel64_8k", "models": ["svm"], "protocol": "donor_grouped"},
+        }
+
+    change(folder, "experiments", edit)
+    (folder / "champion.yaml").write_text("cry: []")
+    catalog = load_catalog(folder)
+    places = {name: catalog.place_of(name) for name in catalog.experiments}
+    assert places == {
+        "a": (SINGLE["cohort"], "a"),
+        "cleaned_svm_donor_grouped_mel64_8k": ("cleaned", "donor_grouped", "svm_mel64_8k"),
+        "cleaned_svm_donor_grouped_mel128_8k": ("cleaned", "donor_grouped", "svm_mel128_8k"),
+        "cleaned_svm_donor_grouped": ("cleaned", "donor_grouped", "svm"),
+    }
+    packaged = load_catalog()
+    assert len({packaged.place_of(name) for name in packaged.experiments}) == len(packaged.experiments)
