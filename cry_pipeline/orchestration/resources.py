@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cry_pipeline.training.runs import TrainingSettings
 
 OF_THE_PROCESS = ("catalog", "decoder_cage", "study", "ui_port", "site_port", "ui_url", "site_url")
-"""Settings that a process reads from its own environment: of what its assets are made, what guards it, where links lead."""
+"""Settings that a process reads from its own environment: what its assets are made of, its guard, where links lead."""
 
 
 class Workspace(dg.ConfigurableResource):
