@@ -24,10 +24,13 @@ TEMPLATES = MappingProxyType(
 """The template of each stage of :data:`cry_pipeline.keys.STAGES` that makes a page."""
 SHARED = ("base.html.j2", "macros.html.j2")
 """Templates that all others are made with."""
+SCRIPTS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType({})
+"""The scripts that the template of a stage includes in its block ``script``, where it has one."""
 
 
 def page_spec(stage: str, **more: Any) -> dict[str, Any]:
-    """Return the spec of a page for its key: the sha256 of its templates, and ``more`` that it is made of."""
+    """Return the spec of a page for its key: the sha256 of templates and scripts, and ``more`` that it is made of."""
     folder = Path(__file__).parent / "templates"
-    content = b"".join((folder / name).read_bytes() for name in (*SHARED, TEMPLATES[stage]))
+    names = (*SHARED, TEMPLATES[stage], *SCRIPTS.get(stage, ()))
+    content = b"".join((folder / name).read_bytes() for name in names)
     return {"templates": sha256_of(content), **more}

@@ -84,9 +84,9 @@ def write_page(path: Path, digest: str, make: Callable[[], str]) -> bool:
     return False
 
 
-def source_hash(style: str) -> str:
-    """Return how a page's Content-Security-Policy names the one ``style`` that the page may have."""
-    return f"sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
+def source_hash(source: str) -> str:
+    """Return how a page's Content-Security-Policy names the one style or script, ``source``, that the page may have."""
+    return f"sha256-{b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
 def data_uri(png: bytes) -> str:

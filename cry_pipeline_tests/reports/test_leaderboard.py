@@ -42,7 +42,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
     @property
@@ -58,8 +58,8 @@ def links_of(text: str) -> set[str]:
     ids = {attributes["id"] for _, attributes in page.attributes if "id" in attributes}
     links = set()
     for tag, attributes in page.attributes:
-        assert tag not in {"script", "link", "iframe"}
-        for name in ("src", "srcset"):
+        assert tag not in {"link", "iframe"}
+        for name in () if tag == "audio" else ("src", "srcset"):
             assert (attributes.get(name) or "data:image/png;base64,").startswith("data:image/png;base64,"), tag
         if tag == "img":
             assert attributes["alt"]
@@ -71,21 +71,33 @@ def links_of(text: str) -> set[str]:
 
 
 def check_policy(page: Page, text: str) -> None:
-    """Check that a page allows its own pictures and its one sheet of styles and nothing else, and that this is enough.
+    """Check that a page allows its pictures, recordings beside it, its one style and its script, if it has one.
 
-    Without a script there is none to allow; a style attribute or a handler would not be obeyed.
+    Nothing else is allowed, and this is enough: a style attribute or a handler would not be obeyed.
     """
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert len(scripts) <= 1
     tag, policy = page.attributes[3]
     assert (tag, policy["http-equiv"]) == ("meta", "Content-Security-Policy"), "before all that it is to rule"
     assert policy["content"] == (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; media-src 'self' data:; style-src '{digest_of(style)}'; "
+        + "".join(f"script-src '{digest_of(script)}'; " for script in scripts)
+        + "base-uri 'none'; form-action 'none'"
     )
     for tag, attributes in page.attributes:
-        assert tag not in {"script", "object", "embed", "base", "form", "svg"}
+        assert tag not in {"object", "embed", "base", "form", "svg"}
         assert not [name for name in attributes if name == "style" or name.startswith("on")]
         assert not str(attributes.get("href", "")).lower().startswith(("javascript:", "data:", "//"))
+        if tag == "script":  # what is no program, but data for it, is not executed
+            assert attributes in ({}, {"type": "application/json", "id": attributes.get("id")})
+        if tag == "audio":
+            assert re.fullmatch(r"(\.\./)?recordings/[0-9a-f]{64}\.wav", str(attributes["src"]))
+            assert attributes["class"] == "only-served"
+
+
+def digest_of(source: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
 def html_of(report: Report, material: Material) -> str:

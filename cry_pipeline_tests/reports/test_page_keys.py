@@ -7,21 +7,22 @@ from jinja2 import Environment, PackageLoader, meta
 
 from cry_pipeline import keys
 from cry_pipeline.reports import page_keys
-from cry_pipeline.reports.page_keys import SHARED, TEMPLATES, page_spec
+from cry_pipeline.reports.page_keys import SCRIPTS, SHARED, TEMPLATES, page_spec
 
 FOLDER = Path(page_keys.__file__).parent / "templates"
 
 
 def test_every_template_is_that_of_a_stage_or_shared() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {*SHARED, *TEMPLATES.values()}
+    scripts = {name for names in SCRIPTS.values() for name in names}
+    assert {path.name for path in FOLDER.iterdir()} == {*SHARED, *TEMPLATES.values(), *scripts}
     assert set(TEMPLATES) <= set(keys.STAGES)
 
 
-@pytest.mark.parametrize("template", TEMPLATES.values())
-def test_no_page_is_made_with_a_template_that_its_key_lacks(template: str) -> None:
+@pytest.mark.parametrize("stage", TEMPLATES)
+def test_no_page_is_made_with_a_template_or_script_that_its_key_lacks(stage: str) -> None:
     environment = Environment(loader=PackageLoader("cry_pipeline.reports"), autoescape=True)
-    used = meta.find_referenced_templates(environment.parse((FOLDER / template).read_text(encoding="utf-8")))
-    assert set(used) <= set(SHARED)
+    used = meta.find_referenced_templates(environment.parse((FOLDER / TEMPLATES[stage]).read_text(encoding="utf-8")))
+    assert set(used) - set(SHARED) == set(SCRIPTS.get(stage, ()))
 
 
 @pytest.mark.parametrize("changed", ["leaderboard.html.j2", *SHARED])
