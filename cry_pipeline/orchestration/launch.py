@@ -12,9 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.errors import DagsterInvalidSubsetError
+from dagster._core.execution.api import execute_run
+from dagster._core.execution.job_execution_result import JobExecutionResult
 from dagster._core.storage.tags import MAX_RETRIES_TAG, MAX_RUNTIME_SECONDS_TAG
 
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.orchestration.code_location import origins
 from cry_pipeline.orchestration.dead_runs import mark_dead_runs, process_tag
 from cry_pipeline.orchestration.instance import LONGEST_STUDY_H, open_instance
 from cry_pipeline.orchestration.jobs import EVERYTHING, STUDY, by_default
@@ -107,12 +112,27 @@ def materialize(
         open_instance(settings, in_terminal=True) as instance,
     ):
         mark_dead_runs(instance)
-        result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False, tags=tags)
+        result = _execute(job, instance, tags)
         _raise_interrupted(result, instance)
     failures = [event for event in result.all_events if event.is_step_failure]
     if failures:
         raise RunFailedError("\n".join([*map(_say, failures), *_way_out(failures, settings.data)]))
     return len(result.get_asset_materialization_events())
+
+
+def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> JobExecutionResult:
+    """Do what ``job.execute_in_process`` does, and record whose run it is, or the UI would not know."""
+    remote, code = origins(job.name)
+    run = instance.create_run_for_job(
+        job,
+        run_config=QUIET,
+        tags={**job.run_tags, **tags},
+        asset_selection=job.asset_selection,
+        remote_job_origin=remote,
+        job_code_origin=code,
+    )
+    # Made ephemeral, it has no executor of its own: that would wait for the lock that this process holds.
+    return execute_run(InMemoryJob(job.as_ephemeral_job(resource_defs={}, input_values={})), run, instance)
 
 
 def _way_out(failures: list[dg.DagsterEvent], data: Path) -> list[str]:
@@ -121,7 +141,7 @@ def _way_out(failures: list[dg.DagsterEvent], data: Path) -> list[str]:
     return [f"Make room in {data} and run the same command again: what was finished is kept."]
 
 
-def _raise_interrupted(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:
+def _raise_interrupted(result: JobExecutionResult, instance: dg.DagsterInstance) -> None:
     if not any(_is_interrupt(event) for event in result.all_events):
         return
     # Dagster calls a run failed that ended on Ctrl-C, and not by its own "terminate".
@@ -149,10 +169,12 @@ def _selected(definitions: dg.Definitions, selection: str, wanted: dg.AssetSelec
         raise ValueError(f"{selection} selects no asset; the groups are {', '.join(groups)} (e.g. group:features)")
     if not (named & wanted).resolve(graph):
         raise ValueError(f"{selection} selects only assets of the study; add --study to materialize them")
-    job = dg.define_asset_job("selected", selection=named & wanted)
+    # The UI materializes a selection as a part of this job, too.
+    everything = definitions.resolve_implicit_global_asset_job_def()
     try:
-        return dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("selected")
-    except dg.DagsterInvalidDefinitionError as error:  # such as one of two that are made together
+        return everything.get_subset(asset_selection=(named & wanted).resolve(graph))
+    except (dg.DagsterInvalidDefinitionError, DagsterInvalidSubsetError) as error:
+        # Such as one of two that are made together.
         raise ValueError(f"{selection} cannot be selected like this: {error.__cause__ or error}") from error
 
 

@@ -1,8 +1,12 @@
 """Starting a run or the UI beside others on the same data: said, and refused where that was asked for."""
 
+import dagster as dg
 import pytest
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from cry_pipeline.definitions import build_definitions
+from cry_pipeline.orchestration.executor import one_writer
+from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.launch import materialize
 from cry_pipeline.orchestration.lock import BusyError, hold, write_alone
 from cry_pipeline.orchestration.ui import serve
@@ -32,3 +36,37 @@ def test_a_second_ui_on_the_same_data_is_refused(settings: Settings) -> None:
 def test_one_of_two_assets_that_are_made_together_is_refused_in_a_sentence(settings: Settings) -> None:
     with pytest.raises(ValueError, match=r"manifests/recordings.* cannot be selected like this: .*quarantine"):
         materialize(build_definitions(settings), settings, 'key:"manifests/recordings"')
+
+
+@dg.asset
+def first() -> None:
+    """Something to make."""
+
+
+@dg.asset_check(asset=first)
+def looked_at() -> dg.AssetCheckResult:
+    """Something to check."""
+    return dg.AssetCheckResult(passed=True)
+
+
+@pytest.mark.parametrize(
+    ("selection", "job", "selected"), [(None, "study", None), ("key:first", "__ASSET_JOB", {first.key})]
+)
+def test_the_ui_knows_whose_a_run_of_the_terminal_is(
+    selection: str | None, job: str, selected: set[dg.AssetKey] | None, settings: Settings
+) -> None:
+    """Else it is in no job's list, nor on the start page, and cannot be done again from there."""
+    study = dg.define_asset_job("study", selection="*")
+    definitions = dg.Definitions([first], asset_checks=[looked_at], jobs=[study], executor=one_writer(settings.data))
+    assert materialize(definitions, settings, selection, study=True) == 1
+    with open_instance(settings) as instance:
+        # As the page of a job asks.
+        label = "__repository__@cry_pipeline.definitions"
+        (run,) = instance.get_runs(dg.RunsFilter(job_name=job, tags={REPOSITORY_LABEL_TAG: label}))
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        assert run.asset_selection == selected
+        assert run.remote_job_origin is not None
+        assert run.remote_job_origin.location_name == "cry_pipeline.definitions"
+        if selected is None:
+            assert run.job_snapshot_id == definitions.resolve_job_def(job).get_job_snapshot_id(), "not what the UI has"
+        assert instance.get_latest_asset_check_evaluation_record(looked_at.check_key) is not None
