@@ -12,7 +12,6 @@ pitch of 300–600 Hz, first resonance about 1.1 kHz, one cry per expiration of 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import signal
 
 NOT_CRIES = ("noise", "babble", "chat", "mimicry", "hum", "clicks")
 """Kinds of :func:`not_a_cry`: a room, adults talking, a content baby, an adult imitating a cry, hum, handling noise."""
@@ -245,6 +244,8 @@ def _resonate(formants_hz: tuple[float, ...], rate: int, source: np.ndarray) -> 
             radius = np.exp(-np.pi * (60 + 0.06 * hz) / rate)  # bandwidths of some 80 to 400 Hz
             damping, memory = -2 * radius * np.cos(2 * np.pi * hz / rate), radius**2
             sections.append([1 + damping + memory, 0, 0, 1, damping, memory])
+    from scipy import signal  # takes seconds, and who only asks which corpus there is makes no voice
+
     return np.asarray(signal.sosfilt(np.array(sections), source))
 
 
