@@ -22,6 +22,7 @@ from cry_pipeline.command.leaderboard import leaderboard
 from cry_pipeline.command.maintain import maintain
 from cry_pipeline.command.predict import predict
 from cry_pipeline.command.run import run, ui
+from cry_pipeline.command.serve import serve, site_app
 from cry_pipeline.command.store import store_app
 from cry_pipeline.command.terminal import close_output, log_to_terminal, show_traceback
 from cry_pipeline.quoting import shown
@@ -32,6 +33,7 @@ INTERRUPTED, READER_LEFT = 130, 141
 KEPT = {
     "run": "what was finished is kept; run the same command again to go on",
     "ui": "web server, daemon and their runs have ended, what was finished is kept; the same command goes on",
+    "serve": "the site was only read; the same command serves it again",
     "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; run the same command again to go on",
     "predict": "the answers given so far are valid; the same command starts from the beginning",
     "maintain": "what was removed was not needed, all else is whole; run the same command again to go on",
@@ -40,7 +42,7 @@ KEPT = {
 """What a command that was stopped leaves behind, and how to go on."""
 EXTRAS: dict[str, str] = {
     **dict.fromkeys(("predict", "champion", "doctor"), ""),
-    **dict.fromkeys(("run", "ui", "maintain"), "[pipeline]"),
+    **dict.fromkeys(("run", "ui", "serve", "maintain"), "[pipeline]"),
 }
 """What a command needs beside the base; one that is not named needs ``[train]``."""
 
@@ -177,12 +179,17 @@ def _common(
     del debug, version  # main() and _show_version have seen to them
 
 
-for command in (run, ui, leaderboard, predict, maintain, doctor):
+for command in (run, ui, serve, leaderboard, predict, maintain, doctor):
     app.command()(command)
 for name, group in (
     ("corpus", corpus_app),
     ("features", features_app),
     ("store", store_app),
     ("champion", champion_app),
+    ("site", site_app),
 ):
     app.add_typer(group, name=name, no_args_is_help=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -38,6 +38,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["leaderboard"], ["majority rate"]),
         (["predict"], ["--json", "--bundle", "Not for diagnosis"]),
         (["champion"], ["show", "history", "rollback"]),
+        (["serve"], ["--port", "changes nothing"]),
+        (["site"], ["export"]),
     ],
 )
 def test_help_says_what_a_command_does(arguments: list[str], said: list[str]):

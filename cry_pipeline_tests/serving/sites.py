@@ -1,0 +1,63 @@
+"""Small sites: a page that plays recordings and leads to an asset, a first page, a manifest, and its files."""
+
+import hashlib
+import io
+import wave
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from cry_pipeline.artefacts import write_html, write_table
+from cry_pipeline.corpus.resolution import ResolvedCorpus, write_resolution
+from cry_pipeline.reports.pages import fill
+from cry_pipeline.settings import Settings
+
+SAMPLES = np.random.default_rng(0).integers(-(2**15), 2**15, 12_000).astype("<i2")
+RATE_HZ = 8000
+PLACES = {"plain": ("corpus", "plain.wav"), "packed": ("corpus", "a b.flac"), "donated": ("inbox", "donated.wav")}
+
+
+class Site(NamedTuple):
+    """The settings of an installation, where its corpus lies, and the ids of its recordings by what they are."""
+
+    settings: Settings
+    corpus: Path
+    ids: dict[str, str]
+
+
+def make_site(settings: Settings, corpus: Path) -> Site:
+    """Write pages, manifest and recordings: those of PLACES, each SAMPLES rolled by its number."""
+    folders = {"corpus": corpus, "inbox": settings.inbox}
+    rows = []
+    for number, (root, path) in enumerate(PLACES.values()):
+        folders[root].mkdir(parents=True, exist_ok=True)
+        soundfile.write(folders[root] / path, np.roll(SAMPLES, number), RATE_HZ, subtype="PCM_16")
+        recording_id = hashlib.sha256((folders[root] / path).read_bytes()).hexdigest()
+        rows.append({"recording_id": recording_id, "root": root, "path": path})
+    write_table(settings.manifests / "recordings.parquet", pd.DataFrame(rows), "0")
+    write_resolution(ResolvedCorpus(corpus, "configured", False, ""), settings.manifests)
+    ids = {name: row["recording_id"] for name, row in zip(PLACES, rows, strict=True)}
+    write_html(settings.reports / "index.html", page("index.html", "", []), "1")
+    write_html(settings.reports / "experiments" / "a.html", page("a.html", "../", [ids["plain"], ids["packed"]]), "2")
+    return Site(settings, corpus, ids)
+
+
+def page(name: str, root: str, recordings: list[str]) -> str:
+    """Return a page as the reports have them, that plays ``recordings`` and leads to an asset."""
+    shown = [
+        f'<audio class="only-served" controls preload="none" src="{root}recordings/{recording_id}.wav"></audio>'
+        for recording_id in recordings
+    ]
+    link = f'<a class="only-served" href="{root}assets/evidence/a">asset</a>'
+    base = fill("base.html.j2", page=name, root=root, title="A site", synthetic=False)
+    return base.replace("</main>", f"{link}{''.join(shown)}</main>")
+
+
+def samples_of(wav: bytes) -> tuple[np.ndarray, int]:
+    """Return the samples of a WAV of 16 bits and one channel, and its rate."""
+    with wave.open(io.BytesIO(wav)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2"), file.getframerate()
