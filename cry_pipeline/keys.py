@@ -96,6 +96,27 @@ STAGES: dict[str, Stage] = {
         revision=4,
         libraries=DRAWN,
     ),
+    "champion_page": Stage(
+        "the page's templates; the champion's history, answers and model card; whether its runs are the latest ones",
+        revision=1,
+        libraries=("markdown-it-py",),
+    ),
+    "manifest_page": Stage(
+        "the page's templates; the cohorts; digests of manifest and quarantine; how the corpus came about",
+        revision=1,
+        libraries=DRAWN,
+    ),
+    "donations_page": Stage(
+        "the page's templates; which cohorts take donations; digests of the inbox's rows of manifest and quarantine",
+        revision=1,
+        libraries=DRAWN,
+    ),
+    "store_page": Stage(
+        "the page's templates; what is stored of each feature set; which experiments use it, and digests of all "
+        "evidence",
+        revision=1,
+        libraries=DRAWN,
+    ),
     "bundle": Stage(
         "classes and shortest duration of the cohorts; digests of the runs and their evidence",
         revision=4,

@@ -212,7 +212,7 @@ FEATURE_SETS_REPORT = Report(
     "evidence by feature set.",
     spec=feature_sets_spec,
     inputs=feature_sets_inputs,
-    reads_features=True,
+    reads=("evidence", "features"),
     content=measured,
     schema=FEATURE_SETS,
     rows=lambda content: content.costs,

@@ -19,6 +19,10 @@ TEMPLATES = MappingProxyType(
         "hybrid_ablation": "hybrid_ablation.html.j2",
         "model_comparison": "model_comparison.html.j2",
         "feature_sets_report": "feature_sets.html.j2",
+        "champion_page": "champion.html.j2",
+        "manifest_page": "manifest.html.j2",
+        "donations_page": "donations.html.j2",
+        "store_page": "store.html.j2",
     }
 )
 """The template of each stage of :data:`cry_pipeline.keys.STAGES` that makes a page."""

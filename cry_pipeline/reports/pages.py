@@ -25,6 +25,10 @@ PAGES = MappingProxyType(
         "leakage_ladder.html": "Leakage ladder",
         "hybrid_ablation.html": "Hybrid ablation",
         "feature_sets.html": "Feature sets",
+        "champion.html": "Champion",
+        "manifest.html": "Recordings",
+        "donations.html": "Donations",
+        "store.html": "Feature store",
     }
 )
 """The pages that every page leads to, by their file in the folder of reports, in the order of the navigation."""

@@ -7,12 +7,13 @@ share (pages.py), or when a report is written (orchestration).
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current, write_html
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.reports.material import Champion, Stored, Tables
 from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
 from cry_pipeline.reports.pages import fill
 from cry_pipeline.tables import Schema
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from cry_pipeline.features.store.store import FeatureStore
 
 Content = TypeVar("Content")
+Reads = Literal["evidence", "features", "tables", "stored", "champion"]
+"""What a report may be made of besides the catalog, by its name in :class:`Material`."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Material:
         evidence: of any of its experiments.
         not_run: the experiments that there is no evidence of, and why.
         runs: out-of-fold predictions by experiment, of those that the report compares.
-        features: None unless the report reads them.
+        features, tables, stored, champion: None unless the report reads them.
     """
 
     catalog: Catalog
@@ -53,6 +56,9 @@ class Material:
     not_run: Mapping[str, str] = field(default_factory=dict)
     runs: "Mapping[str, OutOfFold]" = field(default_factory=dict)
     features: Features | None = None
+    tables: Tables | None = None
+    stored: Stored | None = None
+    champion: Champion | None = None
 
     @property
     def digests(self) -> list[str]:
@@ -100,7 +106,7 @@ class Report(Generic[Content]):
         inputs: returns the digests of the data.
         compared: returns the experiments that the report compares: it shows no others, and needs their predictions.
             None: it shows the evidence of all.
-        reads_features: whether it needs :class:`Features`.
+        reads: what it is made of: it is made again when that changes.
         noted: returns what is written down with the table.
         plots: returns pictures of the content, small enough for an event log.
         beside: returns what else is told where the page is not open.
@@ -118,7 +124,7 @@ class Report(Generic[Content]):
     spec: Callable[[Catalog], Mapping[str, Any]] = lambda catalog: {}
     inputs: Callable[[Material], Mapping[str, Any]] = lambda material: {"evidence": material.digests}
     compared: Callable[[Catalog], Collection[str]] | None = None
-    reads_features: bool = False
+    reads: Collection[Reads] = ("evidence",)
     noted: Callable[[], Mapping[str, Any]] = dict
     plots: Callable[[Content], Mapping[str, bytes]] = lambda content: {}
     beside: Callable[[Material], Mapping[str, Any]] = lambda material: {}

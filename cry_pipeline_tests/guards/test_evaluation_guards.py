@@ -26,19 +26,24 @@ from cry_pipeline.evaluation.findings import Shortcut
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence, Provenance
 from cry_pipeline.reports import (
+    champion_page,
+    donations_page,
     experiment_page,
     feature_sets,
     hybrid_ablation,
     leaderboard,
     leakage_ladder,
+    manifest_page,
     model_comparison,
     report,
     site,
+    store_page,
 )
 from cry_pipeline.reports.page_keys import TEMPLATES
 from cry_pipeline.reports.pages import Picture
 from cry_pipeline.reports.report import Material, Report, only
 from cry_pipeline.reports.run_details import RunDetails
+from cry_pipeline_tests.reports import test_champion_page, test_donations_page, test_manifest_page, test_store_page
 
 CLASSES = ("not_cry", "cry")
 DONORS, CLIPS, FOLDS = 30, 3, 5
@@ -59,6 +64,10 @@ GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
     "model_comparison": (2, 58, -1606.29683, 2563.39947, "c5f4e407efece482"),
     "feature_sets_report": (4, 20, 1.44792, 0.85359, "436ce4b732f302d5"),
+    "champion_page": (1, 15, 4512684.32175, 7772537.42066, "7c562e259369753d"),
+    "manifest_page": (1, 56, -15235.58581, 509.46533, "986baa26a053f2e7"),
+    "donations_page": (1, 51, -5155.56926, -467.3399, "1450bc4d9fc4bffb"),
+    "store_page": (1, 22, -24195218.26573, 1274067.19038, "435f5097fdd660f7"),
 }
 """By stage: its revision, how many numbers it makes, two projections of them, and the sha256 of its words."""
 
@@ -206,7 +215,7 @@ def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what the stage makes: its table, and what its page is filled with."""
     catalog, found, runs = made
     not_run = {"another": "not run"}
-    paired = Material(catalog, found, runs=runs)
+    paired, none = Material(catalog, found, runs=runs), catalog.model_copy(update={"cohorts": {}})
     match stage:
         case "evidence":
             return [one.model_dump(by_alias=True) for one in found]
@@ -226,6 +235,18 @@ def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
             return made_of(model_comparison, model_comparison.MODEL_COMPARISON, paired, monkeypatch)
         case "feature_sets_report":
             return feature_sets.evidence_table(catalog, found)
+        case "champion_page":
+            shown = Material(catalog, found, champion=test_champion_page.CHAMPION)
+            return made_of(champion_page, champion_page.CHAMPION_PAGE, shown, monkeypatch)
+        case "manifest_page":
+            shown = Material(none, [], tables=test_manifest_page.TABLES)
+            return made_of(manifest_page, manifest_page.MANIFEST_PAGE, shown, monkeypatch)
+        case "donations_page":
+            shown = Material(none, [], tables=test_donations_page.TABLES)
+            return made_of(donations_page, donations_page.DONATIONS_PAGE, shown, monkeypatch)
+        case "store_page":
+            shown = Material(catalog, found, stored=test_store_page.STORED)
+            return made_of(store_page, store_page.STORE_PAGE, shown, monkeypatch)
     raise ValueError(stage)
 
 

@@ -11,21 +11,36 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.asset_keys import RECORDINGS
+from cry_pipeline.orchestration.asset_keys import CHAMPION, QUARANTINE, RECORDINGS
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.orchestration.shown import champion_of, stored_of, tables_of
+from cry_pipeline.reports.champion_page import CHAMPION_PAGE
+from cry_pipeline.reports.donations_page import DONATIONS_PAGE
 from cry_pipeline.reports.feature_sets import FEATURE_SETS_REPORT
 from cry_pipeline.reports.hybrid_ablation import HYBRID_ABLATION
 from cry_pipeline.reports.leaderboard import LEADERBOARD
 from cry_pipeline.reports.leakage_ladder import LEAKAGE_LADDER
+from cry_pipeline.reports.manifest_page import MANIFEST_PAGE
 from cry_pipeline.reports.model_comparison import MODEL_COMPARISON
 from cry_pipeline.reports.page_keys import page_spec
-from cry_pipeline.reports.report import Features, Material, Report, Written, only
+from cry_pipeline.reports.report import Features, Material, Reads, Report, Written, only
 from cry_pipeline.reports.site import SITE
+from cry_pipeline.reports.store_page import STORE_PAGE
 
-REPORTS = (LEADERBOARD, FEATURE_SETS_REPORT, MODEL_COMPARISON, LEAKAGE_LADDER, HYBRID_ABLATION)
+REPORTS = (
+    LEADERBOARD,
+    FEATURE_SETS_REPORT,
+    MODEL_COMPARISON,
+    LEAKAGE_LADDER,
+    HYBRID_ABLATION,
+    CHAMPION_PAGE,
+    MANIFEST_PAGE,
+    DONATIONS_PAGE,
+    STORE_PAGE,
+)
 """All reports but the pages of experiments, and the site's first page, which leads to all."""
 
 
@@ -93,17 +108,29 @@ def report_asset(report: ReportAsset) -> dg.AssetsDefinition:
 
 def asset_of(report: Report, catalog: Catalog, others: Sequence[dg.AssetKey] = ()) -> ReportAsset:
     """Return what the asset of ``report`` is made from; of one that leads to ``others`` these are all it waits for."""
-    names = report.compared(catalog) if report.compared else catalog.experiments
-    features = [RECORDINGS, *(["features", name] for name in catalog.feature_sets)] if report.reads_features else []
     return ReportAsset(
         name=report.name,
         write=lambda workspace: report.write(material_of(report, catalog, workspace), workspace.settings.reports),
-        deps=others or [*features, *evidence_keys(names, catalog)],
+        deps=others or deps_of(report, catalog),
         description=report.description,
         revision=report.code_version(catalog),
         kinds=frozenset({"html", "parquet"} if report.schema else {"html"}),
         despite_missing=not others,
     )
+
+
+def deps_of(report: Report, catalog: Catalog) -> list[dg.AssetKey | list[str]]:
+    """Return the asset keys of what ``report`` is made of."""
+    features: list[dg.AssetKey | list[str]] = [RECORDINGS, *(["features", name] for name in catalog.feature_sets)]
+    names = report.compared(catalog) if report.compared else catalog.experiments
+    made_of: dict[Reads, list] = {
+        "features": features,
+        "stored": features,
+        "tables": [RECORDINGS, QUARANTINE],
+        "champion": [CHAMPION] if catalog.champion.cry else [],
+        "evidence": evidence_keys(names, catalog),
+    }
+    return [key for what, keys_of in made_of.items() if what in report.reads for key in keys_of]
 
 
 def evidence_keys(names: Iterable[str], catalog: Catalog) -> list[list[str]]:
@@ -117,14 +144,22 @@ def evidence_keys(names: Iterable[str], catalog: Catalog) -> list[list[str]]:
 
 def material_of(report: Report, catalog: Catalog, workspace: Workspace) -> Material:
     """Return what ``report`` is made of; a run that it compares and that is damaged is left out."""
-    found = find_evidence(catalog, workspace)
-    material = Material(catalog, found.evidence, found.not_run)
+    material = Material(catalog, [])
+    if not {"evidence", "champion"}.isdisjoint(report.reads):
+        found = find_evidence(catalog, workspace)
+        material = replace(material, evidence=found.evidence, not_run=found.not_run)
     if report.compared:
-        runs = predictions_of(report.compared(catalog), found.evidence, catalog, workspace)
+        runs = predictions_of(report.compared(catalog), material.evidence, catalog, workspace)
         material = replace(only(material, runs), runs=runs)
-    if report.reads_features:
+    if "features" in report.reads:
         stores = {name: workspace.store(spec) for name, spec in catalog.feature_sets.items()}
         material = replace(material, features=Features(stores, workspace.recordings(), workspace.roots()))
+    if "tables" in report.reads:
+        material = replace(material, tables=tables_of(workspace))
+    if "stored" in report.reads:
+        material = replace(material, stored=stored_of(catalog, workspace))
+    if "champion" in report.reads:
+        material = replace(material, champion=champion_of(workspace))
     return material
 
 
