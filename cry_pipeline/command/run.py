@@ -43,10 +43,9 @@ def run(
     keep_freed_memory()
     count = materialize(build_definitions(where), where, select, study=study, wait_s=wait)
     say(f"{count} assets materialized under {where.data}.")
-    for name in ("leaderboard", "feature_sets"):
-        page = where.reports / f"{name}.html"
-        if page.exists():
-            say(page.resolve().as_uri())
+    page = where.reports / "index.html"  # leads to all others
+    if page.exists():
+        say(page.resolve().as_uri())
 
 
 def ui(
