@@ -106,6 +106,7 @@ def experiment_html(catalog: Catalog, result: Evidence, details: RunDetails, twi
         TEMPLATES[STAGE],
         root="../",
         title=name,
+        place="/".join(catalog.place_of(name)),
         synthetic=result.synthetic,
         found=result,
         twin=twin,
@@ -152,7 +153,6 @@ def _pictures(result: Evidence, details: RunDetails) -> dict[str, Picture]:
     drawn: dict[str, tuple[Callable[[Evidence, Theme], bytes], str]] = {
         "null": (experiment_plots.null, "Null distribution of the headline metric with this run's value."),
         "confusion": (plots.confusion_matrix, "Confusion matrix."),
-        "recall": (plots.class_recall, "Recall of each class with intervals, as in the table of classes."),
         "reliability": (experiment_plots.reliability, "Reliability curve with intervals over donors."),
         "abstention": (experiment_plots.abstention, "Accuracy and UAR of the surest predictions, by share given out."),
     }
@@ -162,6 +162,11 @@ def _pictures(result: Evidence, details: RunDetails) -> dict[str, Picture]:
         key: picture(lambda theme, draw=draw: draw(result, theme), f"{words} {name}.")
         for key, (draw, words) in drawn.items()
     }
+    made["recall"] = picture(
+        lambda theme: plots.class_recall(result, theme),
+        f"Recall of each class with intervals, as in the table of classes. {name}.",
+        lambda theme: plots.class_recall(result, theme, narrow=True),
+    )
     if details.histories:
         made["learning"] = picture(
             lambda theme: experiment_plots.learning_curves(details.histories, details.best_epochs, theme),

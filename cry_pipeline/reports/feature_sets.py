@@ -8,6 +8,7 @@ itself, and the page's words and looks (``templates/``).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -73,7 +74,10 @@ def feature_sets_inputs(material: Material) -> dict[str, Any]:
     examples = pick_examples(features.recordings, stores)
     return {
         "feature_sets": {name: store.digest for name, store in stores.items()},
-        "examples": [examples["recording_id"].tolist(), synthetic(examples, material.evidence)],
+        "examples": [
+            examples[["recording_id", "root", "path"]].astype(str).to_numpy().tolist(),
+            synthetic(examples, material.evidence),
+        ],
         "resampled": [resampled(features.recordings, store.spec) for store in stores.values()],
         "evidence": material.digests,
     }
@@ -156,6 +160,7 @@ def feature_sets_page(content: Measured, catalog: Catalog, evidence: Sequence[Ev
     from cry_pipeline.reports.figures.feature_sets import SECONDS, common_scale, feature_set_images
 
     scale, names = common_scale(content.sets), captions(content.examples)
+    files = [PurePosixPath(path).name for path in content.examples["path"]]
     pictures = {
         imaged.name: picture(
             lambda theme, imaged=imaged: feature_set_images(imaged, scale, names, theme),
@@ -171,7 +176,7 @@ def feature_sets_page(content: Measured, catalog: Catalog, evidence: Sequence[Ev
         "arrays": ARRAYS,
         "pictures": pictures,
         "excerpt_s": SECONDS,
-        "examples": content.examples.assign(caption=names, start_s=scale.starts_s).to_dict("records"),
+        "examples": content.examples.assign(caption=names, file=files, start_s=scale.starts_s).to_dict("records"),
         "machine": machine(),
         "comparisons": compare(catalog, evidence),
         "metric_names": METRIC_NAMES,

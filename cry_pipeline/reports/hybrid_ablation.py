@@ -51,7 +51,11 @@ def _picture(ablation: Ablation) -> Picture | None:
         return None
     names = [f"hybrid − {variant.plane}" for variant in ablation.variants if variant.comparison]
     words = f"Differences between the hybrid and single planes on {ablation.cohort}, as in the table."
-    return picture(lambda theme: plots.differences(compared, names, "hybrid better", theme), words)
+    return picture(
+        lambda theme: plots.differences(compared, names, "hybrid better", theme),
+        words,
+        lambda theme: plots.differences(compared, names, "hybrid better", theme, narrow=True),
+    )
 
 
 def _row(ablation: Ablation, variant: Variant) -> dict[str, Any]:

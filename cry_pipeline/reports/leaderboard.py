@@ -4,21 +4,22 @@ Belongs here: the order of experiments, the table, and filling the page's templa
 evidence (evidence.py) or drawing it (figures/intervals.py); the page's words and looks are in ``templates/``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from cry_pipeline.evaluation.predictions import EvidenceError
 from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
 from cry_pipeline.reports import schemas
-from cry_pipeline.reports.pages import picture
+from cry_pipeline.reports.pages import Picture, picture
 from cry_pipeline.reports.report import Report
 from cry_pipeline.reports.rows import accuracy_columns, headline_columns
 
+Item = TypeVar("Item")
 SHOWN = 12
 """Experiments of a cohort in a picture of the UI: the event log is never pruned, and the page shows all."""
 NO_TWIN = "no donor-grouped twin: run one before quoting this"
@@ -76,18 +77,24 @@ def leaderboard_page(entries: Sequence[Entry], not_run: Mapping[str, str]) -> di
 
     ``not_run`` are the experiments of the catalog that there is no evidence of, and why; the page lists them.
     """
-    from cry_pipeline.reports.figures import intervals as plots
-
     evidence = [entry.evidence for entry in entries]
-    words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
     return {
         "not_run": not_run,
         "synthetic": any(result.synthetic for result in evidence),
-        "cohorts": [(name, list(group)) for name, group in groupby(entries, lambda entry: entry.cohort)],
-        "overview": picture(lambda theme: plots.intervals(evidence, theme), words) if entries else None,
+        "entries": entries,
+        "cohorts": [
+            (name, by_kin(group, lambda entry: entry.evidence))
+            for name, group in groupby(entries, lambda entry: entry.cohort)
+        ],
+        "overview": _overview(evidence) if entries else None,
         "metric_names": METRIC_NAMES,
         "no_twin": NO_TWIN,
     }
+
+
+def by_kin(arranged: Iterable[Item], evidence: Callable[[Item], Evidence]) -> list[list[Item]]:
+    """Return what :func:`arrange` has put in order in groups that differ in their protocol only: they stay together."""
+    return [list(group) for _, group in groupby(arranged, lambda item: _kin(evidence(item)))]
 
 
 def headline_plots(entries: Sequence[Entry]) -> dict[str, bytes]:
@@ -140,6 +147,17 @@ def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
         result.provenance.experiment: "" if result.provenance.keeps_donors_apart else first.get(_kin(result), NO_TWIN)
         for result in evidence
     }
+
+
+def _overview(evidence: Sequence[Evidence]) -> Picture:
+    from cry_pipeline.reports.figures import intervals as plots
+
+    words = "Headline metric of every experiment with its 95 % interval; the tables above hold the same numbers."
+    return picture(
+        lambda theme: plots.intervals(evidence, theme),
+        words,
+        lambda theme: plots.intervals(evidence, theme, narrow=True),
+    )
 
 
 def _row(result: Evidence, twin: str) -> dict[str, Any]:

@@ -31,7 +31,11 @@ def ladder_page(content: Sequence[Ladder]) -> dict[str, Any]:
     return {
         "synthetic": any(rung.found.synthetic for rung in rungs if rung.found),
         "ladders": shown,
-        "figure": picture(lambda theme: plots.ladder(shown, theme), words) if shown else None,
+        "figure": picture(
+            lambda theme: plots.ladder(shown, theme), words, lambda theme: plots.ladder(shown, theme, narrow=True)
+        )
+        if shown
+        else None,
         "rungs": RUNGS,
         "not_run": {
             rung.experiment: NOT_RUN

@@ -50,7 +50,11 @@ def _picture(contest: Contest) -> Picture:
     names, compared = [name for name, _ in runs], [comparison for _, comparison in runs]
     right = f"better than {contest.baseline.model.replace('_', ' ')}"
     words = f"Differences between each model and the best baseline on {contest.cohort}, as in the table."
-    return picture(lambda theme: plots.differences(compared, names, right, theme), words)
+    return picture(
+        lambda theme: plots.differences(compared, names, right, theme),
+        words,
+        lambda theme: plots.differences(compared, names, right, theme, narrow=True),
+    )
 
 
 def _row(contest: Contest, run: Contestant) -> dict[str, Any]:

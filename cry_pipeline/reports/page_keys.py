@@ -28,7 +28,7 @@ TEMPLATES = MappingProxyType(
 """The template of each stage of :data:`cry_pipeline.keys.STAGES` that makes a page."""
 SHARED = ("base.html.j2", "macros.html.j2")
 """Templates that all others are made with."""
-SCRIPTS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType({})
+SCRIPTS = MappingProxyType({"leaderboard": ("tables.js",), "site": ("tables.js",)})
 """The scripts that the template of a stage includes in its block ``script``, where it has one."""
 
 

@@ -37,22 +37,29 @@ EXPERIMENTS = "experiments"
 
 
 class Picture(NamedTuple):
-    """A figure for light and for dark pages, as data URIs, with its width in CSS pixels and its words."""
+    """A figure for light and for dark pages, as data URIs, with its width in CSS pixels and its words.
+
+    ``narrow`` is the same for small screens; where there is none, the figure keeps its size there and can be moved.
+    """
 
     light: str
     dark: str
     width: int
     words: str
+    narrow: "Picture | None" = None
 
 
-def picture(draw: "Callable[[Theme], bytes]", words: str) -> Picture:
-    """Return the figure that ``draw`` makes, as PNG bytes, in both themes; ``words`` are for who cannot see it."""
+def picture(draw: "Callable[[Theme], bytes]", words: str, narrow: "Callable[[Theme], bytes] | None" = None) -> Picture:
+    """Return the figure that ``draw`` makes, as PNG bytes, in both themes; ``words`` are for who cannot see it.
+
+    ``narrow`` draws it for small screens, at most 3.4 inches wide.
+    """
     from cry_pipeline.reports.figures.style import DARK, DPI, LIGHT
 
     light, dark = draw(LIGHT), draw(DARK)
     # A PNG holds its width in bytes 16 to 19; figures are drawn finer than CSS pixels, for sharp screens.
     width = int.from_bytes(light[16:20], "big") * CSS_DPI // DPI
-    return Picture(data_uri(light), data_uri(dark), width, words)
+    return Picture(data_uri(light), data_uri(dark), width, words, picture(narrow, words) if narrow else None)
 
 
 def fill(template: str, *, page: str = "", root: str = "", **values: Any) -> str:

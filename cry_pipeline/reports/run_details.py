@@ -6,7 +6,7 @@ Belongs here: reading a run's folds and predictions for people. Does not: judgin
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,8 @@ MOST_MISTAKES = 6
 class Mistake:
     """A recording that a run is sure of and wrong about.
 
-    ``probability`` is that of the answer and ``true_probability`` that of the true class, calibrated, means over
-    repeats; ``mel`` is [frames, mels] in dB.
+    ``file`` is its name where it lay when the page was made, ``probability`` that of the answer and
+    ``true_probability`` that of the true class, calibrated, means over repeats; ``mel`` is [frames, mels] in dB.
     """
 
     recording_id: str
@@ -40,6 +40,7 @@ class Mistake:
     probability: float
     true_probability: float
     source: str
+    file: str
     donor: str
     duration_s: float
     mel: np.ndarray
@@ -133,13 +134,14 @@ def show_mistakes(table: pd.DataFrame, recordings: pd.DataFrame, store: "Feature
     if table.empty:
         return []
     ids = table["recording_id"].tolist()
-    known = recordings.set_index("recording_id")[["source", "duration_s"]].loc[ids]
+    known = recordings.set_index("recording_id")[["source", "path", "duration_s"]].loc[ids]
     features: FeatureRows = store.read(ids, ("mel",))
     columns = table.drop(columns="test_id").to_dict("records")
     return [
         Mistake(
             **{str(name): value for name, value in row.items()},
             source=str(known["source"].iloc[place]),
+            file=PurePosixPath(known["path"].iloc[place]).name,
             duration_s=float(known["duration_s"].iloc[place]),
             mel=features.of("mel", place),
         )

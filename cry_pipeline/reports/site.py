@@ -12,7 +12,7 @@ from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.comparisons import holm_adjusted
 from cry_pipeline.evaluation.findings import SIGNIFICANCE
 from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
-from cry_pipeline.reports.leaderboard import arrange
+from cry_pipeline.reports.leaderboard import arrange, by_kin
 from cry_pipeline.reports.report import Report
 from cry_pipeline.targets import QUESTIONS
 
@@ -64,7 +64,10 @@ def site_page(catalog: Catalog, evidence: Sequence[Evidence], not_run: Mapping[s
     return {
         "synthetic": any(result.synthetic for result in evidence),
         "answers": answers(catalog, evidence),
-        "cohorts": [(name, list(group)) for name, group in groupby(arranged, lambda result: result.provenance.cohort)],
+        "cohorts": [
+            (name, by_kin(group, lambda result: result))
+            for name, group in groupby(arranged, lambda result: result.provenance.cohort)
+        ],
         "not_run": not_run,
         "metric_names": METRIC_NAMES,
     }

@@ -67,6 +67,7 @@ def details() -> RunDetails:
         probability=0.875,
         true_probability=0.0625,
         source="donateacry_ios",
+        file="<b>1.caf",
         donor="feedbeef",
         duration_s=6.9,
         mel=np.linspace(-80, 0, 64)[None, :].repeat(50, axis=0),
@@ -96,8 +97,9 @@ def test_page_stands_alone_in_both_themes(made, details) -> None:
     attributes = Page(text).attributes
     dark = [given["srcset"] for tag, given in attributes if tag == "source"]
     light = [given["src"] for (before, _), (tag, given) in pairwise(attributes) if (before, tag) == ("source", "img")]
-    assert len(dark) == len(light) == 6, "null, confusion, recall, reliability, abstention, learning curves"
-    assert len({*dark, *light}) == 12
+    assert len(light) == 6, "null, confusion, recall, reliability, abstention, learning curves"
+    assert len(dark) == 8, "recall for small screens, too, in both themes"
+    assert len({*dark, *light}) == 14
     assert len(text) < 1_500_000
 
 
@@ -138,12 +140,24 @@ def test_lineage_and_mistakes_are_named(made, details) -> None:
         "hop_samples 128",
         "hungry , taken for belly pain with probability 0.875",
         "ab12" * 16,
+        "file <b>1.caf",
         "donateacry_ios; the answer is about its augmented copy 3",
     ):
         assert words in text
 
 
 @pytest.mark.usefixtures("without_figures")
+def test_a_served_page_plays_its_mistakes_and_leads_to_its_assets(made, details) -> None:
+    attributes = Page(experiment_html(CATALOG, made[GROUPED][0], details)).attributes
+    played = [(given["src"], given["preload"]) for tag, given in attributes if tag == "audio"]
+    assert played == [(f"../recordings/{'ab12' * 16}.wav", "none")]
+    places = [given["href"] for tag, given in attributes if "assets/" in str(given.get("href"))]
+    place = "/".join(CATALOG.place_of(GROUPED))
+    assert places == [f"../assets/evidence/{place}", f"../assets/runs/{place}"]
+    served = [tag for tag, given in attributes if given.get("class") == "only-served"]
+    assert served == ["p", "audio"], "what works only there is shown only there"
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_a_probe_is_said_to_go_by_the_columns_that_it_goes_by(made, details) -> None:
     found = made[GROUPED][0]

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.reports.figures.forest import NARROW_INCHES, draw_interval, name_rows, row_inches
 from cry_pipeline.reports.figures.style import DASHED, LIGHT, Theme, dress, figure, png
-
-ROW_INCHES = 0.32
 
 
 def confusion_matrix(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
@@ -40,31 +38,24 @@ def confusion_matrix(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     return png(made)
 
 
-def class_recall(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
+def class_recall(evidence: Evidence, theme: Theme = LIGHT, *, narrow: bool = False) -> bytes:
     """Draw each class' recall with its 95 % interval beside the recall of guessing."""
     classes = [name for name in evidence.classes if name not in evidence.absent_classes]
-    made = figure(6.4, 1.3 + 0.42 * len(classes), theme)
+    made = figure(NARROW_INCHES if narrow else 6.4, 1.3 + (row_inches(narrow=narrow) + 0.08) * len(classes), theme)
     axes = made.subplots()
     for row, name in enumerate(classes):
         recall = evidence.per_class[name].recall
         if recall is not None:
-            axes.plot([recall.low, recall.high], [row, row], color=theme.mark, linewidth=2.5, solid_capstyle="round")
-            axes.plot(recall.value, row, "o", color=theme.mark, markersize=7, clip_on=False)
+            draw_interval(axes, row, recall, theme)
             axes.text(1.03, row, f"{recall.value:.2f}", va="center", fontsize=9, color=theme.ink)
     axes.axvline(1 / len(classes), color=theme.contrast, linewidth=1.2, linestyle=DASHED)
-    axes.text(1 / len(classes), -0.72, " guessing", fontsize=8, color=theme.contrast, va="center")
     support = {name: evidence.per_class[name] for name in classes}
     labels = [f"{_plain(name)} ({tested.recordings} of {tested.donors} donors)" for name, tested in support.items()]
-    axes.set_yticks(range(len(classes)), labels)
-    axes.set_ylim(len(classes) - 0.5, -1)
+    name_rows(axes, labels, theme, narrow=narrow)
     axes.set_xlim(-0.02, 1.02)
-    dress(
-        axes,
-        theme,
-        title=f"Recall of each class, {evidence.recordings} recordings",
-        x="recall, with 95 % interval over donors",
-        grid="x",
-    )
+    title = f"Recall of each class, {evidence.recordings} recordings"
+    x = "recall, with 95 % interval over donors;" + ("\n" if narrow else " ") + "dashed: guessing"
+    dress(axes, theme, title=title, x=x, grid="x")
     return png(made)
 
 
@@ -95,32 +86,31 @@ def roc(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     return png(made)
 
 
-def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT) -> bytes:
+def intervals(evidence: Sequence[Evidence], theme: Theme = LIGHT, *, narrow: bool = False) -> bytes:
     """Draw the headline metric of each experiment with its interval and chance, one panel per cohort.
 
     Experiments come in the order given, and those of one cohort must stand together.
     """
     panels = [(cohort, list(group)) for cohort, group in groupby(evidence, key=lambda result: result.provenance.cohort)]
     heights = [len(group) + 2.6 for _, group in panels]
-    made = figure(8, ROW_INCHES * sum(heights) + 0.5, theme)
+    made = figure(NARROW_INCHES if narrow else 8, row_inches(narrow=narrow) * sum(heights) + 0.5, theme)
     parts = made.subplots(len(panels), height_ratios=heights, squeeze=False)[:, 0]
     for axes, (cohort, group) in zip(parts, panels, strict=True):
-        for row, result in enumerate(group):
-            _interval(axes, row, result, theme)
         first = group[0]
         axes.axvline(first.chance, color=theme.muted, linewidth=1.2, linestyle=DASHED)
-        axes.set_yticks(range(len(group)), labels_of(group))
-        axes.set(xlim=(0, 1), ylim=(len(group) - 0.5, -0.6))
+        for row, result in enumerate(group):
+            at = result.headline
+            draw_interval(axes, row, at, theme, apart=result.provenance.keeps_donors_apart)
+            text = f"{at.value:.3f}" if narrow else f"{at.value:.3f}  [{at.low:.3f}, {at.high:.3f}]"
+            axes.text(1.03, row, text, va="center", fontsize=8.5, color=theme.ink)
+        name_rows(axes, labels_of(group), theme, narrow=narrow)
+        axes.set(xlim=(0, 1))
         title = f"{cohort}: {first.recordings} recordings of {first.donors} donors"
-        name = METRIC_NAMES[first.headline_metric]
-        dress(
-            axes,
-            theme,
-            title=title,
-            x=f"{name}, 95 % interval over donors; dashed: chance {first.chance:.2f}",
-            grid="x",
-        )
-    made.suptitle("●  donors not in training      ◇  donors in training and test", fontsize=9, color=theme.muted)
+        cut = "\n" if narrow else " "
+        x = f"{METRIC_NAMES[first.headline_metric]}, 95 % interval over donors;{cut}dashed: chance {first.chance:.2f}"
+        dress(axes, theme, title=title, x=x, grid="x")
+    keys = "●  donors not in training", "◇  donors in training and test"
+    made.suptitle(("\n" if narrow else "      ").join(keys), fontsize=9, color=theme.muted)
     return png(made)
 
 
@@ -131,16 +121,6 @@ def labels_of(group: Sequence[Evidence]) -> list[str]:
         f"{name} · {result.provenance.feature_set}" if names.count(name) > 1 else name
         for name, result in zip(names, group, strict=True)
     ]
-
-
-def _interval(axes: Axes, row: int, result: Evidence, theme: Theme) -> None:
-    at, apart = result.headline, result.provenance.keeps_donors_apart
-    colour, marker = (theme.mark, "o") if apart else (theme.contrast, "D")
-    axes.plot([at.low, at.high], [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
-    (point,) = axes.plot(at.value, row, marker, color=colour, markersize=6.5, markeredgewidth=1.6, clip_on=False)
-    point.set_markerfacecolor(colour if apart else theme.surface)
-    text = f"{at.value:.3f}  [{at.low:.3f}, {at.high:.3f}]"
-    axes.text(1.02, row, text, va="center", fontsize=8.5, color=theme.ink)
 
 
 def _plain(name: str) -> str:
