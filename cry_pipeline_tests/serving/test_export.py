@@ -55,15 +55,14 @@ def test_an_empty_folder_is_filled_and_no_other(site: Site, tmp_path: Path) -> N
 
 def test_a_recording_or_page_that_cannot_be_read_leaves_nothing_behind(own_site: Site, tmp_path: Path) -> None:
     (own_site.corpus / "a b.flac").unlink()
-    before = files(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RecordingError, match="cannot be read"):
         export_site(own_site.settings, tmp_path / "copy", with_recordings=True)
     page = own_site.settings.reports / "experiments" / "a.html"
     page.write_text(page.read_text().replace("A site", "A sight"))
     with pytest.raises(DamagedFileError):
         export_site(own_site.settings, tmp_path / "copy", with_recordings=True)
-    assert files(tmp_path) == before
-    assert not (tmp_path / "copy").exists()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_without_a_site_there_is_nothing_to_copy(own_site: Site, tmp_path: Path) -> None:
