@@ -1,8 +1,13 @@
 """What all pages share: their policy, and the one script that a page may have."""
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import pytest
 from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined
 
+import cry_pipeline.reports
 from cry_pipeline.reports.pages import PAGES, source_hash
 from cry_pipeline_tests.reports.test_leaderboard import Page, check_policy, digest_of
 
@@ -44,3 +49,10 @@ def test_what_works_only_when_served_is_hidden_until_the_page_says_that_it_is() 
     text = page_of(BODY)
     assert text.count('<html lang="en">') == 1, "what serving writes `class` into"
     assert "html:not(.served) .only-served { display: none; }" in text
+
+
+def test_no_macro_is_defined_twice() -> None:
+    (package,) = cry_pipeline.reports.__path__
+    for template in (Path(package) / "templates").glob("*.j2"):
+        defined = Counter(re.findall(r"{% macro (\w+)", template.read_text(encoding="utf-8")))
+        assert not [name for name, times in defined.items() if times > 1], template.name
