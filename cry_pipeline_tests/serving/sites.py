@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import soundfile
+from jinja2 import Environment, PackageLoader
 
 from cry_pipeline.artefacts import write_html, write_table
 from cry_pipeline.corpus.resolution import ResolvedCorpus, write_resolution
@@ -47,10 +48,8 @@ def make_site(settings: Settings, corpus: Path) -> Site:
 
 def page(name: str, root: str, recordings: list[str]) -> str:
     """Return a page as the reports have them, that plays ``recordings`` and leads to an asset."""
-    shown = [
-        f'<audio class="only-served" controls preload="none" src="{root}recordings/{recording_id}.wav"></audio>'
-        for recording_id in recordings
-    ]
+    macros = Environment(loader=PackageLoader("cry_pipeline.reports"), autoescape=True).get_template("macros.html.j2")
+    shown = [getattr(macros.module, "player")(root, recording_id) for recording_id in recordings]  # noqa: B009
     link = f'<a class="only-served" href="{root}assets/evidence/a">asset</a>'
     base = fill("base.html.j2", page=name, root=root, title="A site", synthetic=False)
     return base.replace("</main>", f"{link}{''.join(shown)}</main>")

@@ -11,7 +11,7 @@ from cry_pipeline.serving.export import ExportError, export_site
 from cry_pipeline.serving.recordings import RecordingError, recording_wav
 from cry_pipeline_tests.serving.sites import Site
 
-EMBEDDED = re.compile(r'<audio class="" controls preload="none" src="data:audio/wav;base64,([^"]+)"></audio>')
+EMBEDDED = re.compile(r'<audio class="" controls preload="none" src="data:audio/wav;base64,([^"]+)" [^>]*></audio>')
 PAGES = ["experiments/a.html", "index.html"]
 
 
