@@ -3,14 +3,15 @@
 raw/inventory → manifests/recordings, manifests/quarantine
               → features/<feature_set>       one per feature set of the catalog
               → folds/<cohort>_<protocol>    one per pair that an experiment names
-              → runs/<experiment> → evidence/<experiment> → reports/<report> → reports/site
-                                                          → models/champion
-                                                          → reports/of_study (the study only)
+              → runs/<cohort>/<protocol>/<model> → evidence/… → reports/<report> → reports/site
+                                                              → models/champion
+                                                              → reports/of_study (the study only)
 """
 
 import dagster as dg
 
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.orchestration.asset_keys import STUDY
 from cry_pipeline.orchestration.assets.champion import champion_assets, champion_checks
 from cry_pipeline.orchestration.assets.evidence import evidence_assets
 from cry_pipeline.orchestration.assets.features import feature_assets
@@ -29,28 +30,37 @@ from cry_pipeline.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Return all that Dagster is to know of one installation."""
+    """Return all that Dagster is to know of one installation; of the study only where the setting ``study`` is on.
+
+    What is not in the graph is in none of its dialogs: "materialize all" would start hours of training without a word.
+    """
     catalog = load_catalog(settings.catalog)
+    assets = [
+        inventory,
+        manifests,
+        feature_assets(catalog),
+        *folds_assets(catalog),
+        *run_assets(catalog),
+        *evidence_assets(catalog),
+        *report_assets(catalog),
+        *champion_assets(catalog),
+        *study_assets(catalog),
+    ]
+    checks = [
+        schema,
+        donations_taken,
+        *feature_checks(catalog),
+        *donor_checks(catalog),
+        *champion_checks(catalog),
+    ]
+    if not settings.study:
+        assets = [asset for asset in assets if STUDY not in asset.group_names_by_key.values()]
+        keys = {key for asset in assets for key in asset.keys}
+        checks = [check for check in checks if {each.asset_key for each in check.check_specs} <= keys]
     return dg.Definitions(
-        assets=[
-            inventory,
-            manifests,
-            feature_assets(catalog),
-            *folds_assets(catalog),
-            *run_assets(catalog),
-            *evidence_assets(catalog),
-            *report_assets(catalog),
-            *champion_assets(catalog),
-            *study_assets(catalog),
-        ],
-        asset_checks=[
-            schema,
-            donations_taken,
-            *feature_checks(catalog),
-            *donor_checks(catalog),
-            *champion_checks(catalog),
-        ],
-        jobs=[*all_jobs(catalog), maintenance_job(catalog)],
+        assets=assets,
+        asset_checks=checks,
+        jobs=[*all_jobs(study=settings.study), maintenance_job(catalog)],
         sensors=[inbox_sensor, retraining_sensor(catalog)],
         schedules=[weekly_catch_up, maintenance_schedule],
         resources={"workspace": Workspace.of(settings)},

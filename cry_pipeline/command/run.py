@@ -41,7 +41,9 @@ def run(
     from cry_pipeline.orchestration.launch import materialize
 
     keep_freed_memory()
-    count = materialize(build_definitions(where), where, select, study=study, wait_s=wait)
+    # A selection may name what is of the study: it is told then what is missing.
+    definitions = build_definitions(where.model_copy(update={"study": study or select is not None}))
+    count = materialize(definitions, where, select, study=study, wait_s=wait)
     say(f"{count} assets materialized under {where.data}.")
     page = where.reports / "index.html"  # leads to all others
     if page.exists():

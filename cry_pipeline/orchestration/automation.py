@@ -11,9 +11,9 @@ from itertools import takewhile
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.asset_keys import INVENTORY, RECORDINGS
+from cry_pipeline.orchestration.asset_keys import INVENTORY, RECORDINGS, STUDY
 from cry_pipeline.orchestration.conditions import ATTEMPTS
-from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, STUDY, by_default
+from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, by_default
 from cry_pipeline.orchestration.records import last_made
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -117,7 +117,7 @@ def retraining_sensor(catalog: Catalog) -> dg.AutomationConditionSensorDefinitio
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
             "retraining",
-            target=by_default(catalog) & dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
+            target=by_default() & dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
             default_status=dg.DefaultSensorStatus.STOPPED,
             minimum_interval_seconds=RETRAINING_S,
             use_user_code_server=True,

@@ -18,11 +18,11 @@ from dagster._core.execution.api import execute_run
 from dagster._core.execution.job_execution_result import JobExecutionResult
 from dagster._core.storage.tags import MAX_RETRIES_TAG, MAX_RUNTIME_SECONDS_TAG
 
-from cry_pipeline.catalog import load_catalog
+from cry_pipeline.orchestration.asset_keys import STUDY
 from cry_pipeline.orchestration.code_location import origins
 from cry_pipeline.orchestration.dead_runs import mark_dead_runs, process_tag
 from cry_pipeline.orchestration.instance import LONGEST_STUDY_H, open_instance
-from cry_pipeline.orchestration.jobs import EVERYTHING, STUDY, by_default
+from cry_pipeline.orchestration.jobs import EVERYTHING, by_default
 from cry_pipeline.orchestration.lock import write_alone
 from cry_pipeline.settings import Settings
 
@@ -101,7 +101,7 @@ def materialize(
     if selection is None:
         job = definitions.resolve_job_def(STUDY if study else EVERYTHING)
     else:
-        wanted = dg.AssetSelection.all() if study else by_default(load_catalog(settings.catalog))
+        wanted = dg.AssetSelection.all() if study else by_default()
         job = _selected(definitions, selection, wanted)
     what = " ".join(["`cry-pipeline run`", *(["--study"] if study else []), *([selection] if selection else [])])
     # Nobody asks again for a run that a person started; they see how it ended.

@@ -57,6 +57,10 @@ class Installation:
 
         return build_definitions(self.settings)
 
+    def with_study(self) -> "Installation":
+        """Return the same, with what only the study makes in the graph."""
+        return Installation(self.settings.model_copy(update={"study": True}))
+
     def run(self, job: str = "everything") -> "dg.ExecuteInProcessResult":
         """Run a job on the installation's instance; failures are in the result."""
         from cry_pipeline.orchestration.launch import QUIET

@@ -27,8 +27,8 @@ MONDAY = dt.datetime(2026, 11, 23, 4, 0, tzinfo=dt.UTC)
 A_DONATION_BYTES = 1_000_000
 """Dagster never forgets what it has on record, but for retention."""
 UPLOADS = "donateacry-android-upload-bucket"
-UPLOADS_RUN = "runs/uploads_logistic_regression_donor_grouped"
-UPLOADS_EVIDENCE = "evidence/uploads_logistic_regression_donor_grouped"
+UPLOADS_RUN = "runs/uploads/donor_grouped/logistic_regression"
+UPLOADS_EVIDENCE = "evidence/uploads/donor_grouped/logistic_regression"
 
 
 def donate(installation: Installation, corpus: Path, reason: str = "hu") -> Path:
@@ -304,19 +304,15 @@ def test_weekly_catch_up_asks_for_everything_so_that_no_failed_run_is_forgotten(
     definitions = first_run[0].definitions
     job = definitions.resolve_job_def(weekly_catch_up.job_name)
     graph = definitions.resolve_asset_graph()
-    assert job.asset_layer.executable_asset_keys == graph.materializable_asset_keys - of_the_study(graph)
+    assert job.asset_layer.executable_asset_keys == graph.materializable_asset_keys
 
 
 def of_the_study(graph: BaseAssetGraph) -> set[dg.AssetKey]:
-    return {
-        key
-        for key in graph.materializable_asset_keys
-        if key.path[-1].endswith(("_augment_then_split", "_temporal", "of_study"))
-    }
+    return set(dg.AssetSelection.groups("study").resolve(graph))
 
 
 def test_only_the_study_touches_what_is_of_the_study_alone(first_run):
-    definitions = first_run[0].definitions
+    definitions = first_run[0].with_study().definitions
     graph = definitions.resolve_asset_graph()
     assert len(of_the_study(graph)) == 11  # four experiments' runs and evidence, on two folds of their own, and its end
     for job in ("everything", "ingest", "training"):
@@ -329,7 +325,23 @@ def test_only_the_study_touches_what_is_of_the_study_alone(first_run):
 
 
 def test_nothing_of_every_day_depends_on_the_study_and_nothing_of_the_study_has_a_condition(first_run):
-    graph = first_run[0].definitions.resolve_asset_graph()
+    graph = first_run[0].with_study().definitions.resolve_asset_graph()
+    assert of_the_study(graph)
     for key in of_the_study(graph):
         assert graph.get(key).automation_condition is None, key
         assert graph.get(key).child_keys <= of_the_study(graph), key
+
+
+def test_graph_holds_the_study_only_where_it_is_asked_for(first_run):
+    by_itself, asked = first_run[0].definitions, first_run[0].with_study().definitions
+    graph, whole = by_itself.resolve_asset_graph(), asked.resolve_asset_graph()
+    assert whole.materializable_asset_keys - graph.materializable_asset_keys == of_the_study(whole)
+    assert whole.asset_check_keys - graph.asset_check_keys == {
+        dg.AssetCheckKey(dg.AssetKey(["folds", "curation_temporal"]), "donors_on_one_side")
+    }
+    jobs, all_jobs = ({job.name for job in each.resolve_all_job_defs()} for each in (by_itself, asked))
+    assert all_jobs - jobs == {"study"}
+    # None of a sensor that Dagster adds by itself, and that would train the study with one switch.
+    for definitions in (by_itself, asked):
+        names = {sensor.name for sensor in definitions.get_repository_def().sensor_defs}
+        assert names == {"inbox_sensor", "retraining"}

@@ -138,7 +138,7 @@ def test_nothing_trains_on_features_that_fail_their_check(installation, monkeypa
             raise_on_error=False,
             asset_selection=[
                 dg.AssetKey(["features", "mel64_8k"]),
-                dg.AssetKey(["runs", "cleaned_logistic_regression_donor_grouped"]),
+                dg.AssetKey(["runs", "cleaned", "donor_grouped", "logistic_regression"]),
             ],
         )
     ran = {event.materialization.asset_key.to_user_string() for event in result.get_asset_materialization_events()}

@@ -97,7 +97,7 @@ def test_what_nobody_asks_for_is_done_all_the_same(installation, tiny_corpus, re
     ingest(installation, "raw/inventory")
     with installation.instance() as instance:
         instance.wipe_assets([CHAMPION])
-    uploads = dg.AssetKey(["evidence", "uploads_logistic_regression_donor_grouped"])
+    uploads = dg.AssetKey(["evidence", "uploads", "donor_grouped", "logistic_regression"])
     evaluated = watched.made(uploads)
 
     request.getfixturevalue("daemon")

@@ -59,7 +59,7 @@ def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(fir
 
 
 def test_evidence_says_verdict_p_value_interval_and_temperature(first_run) -> None:
-    key = dg.AssetKey(["evidence", "cleaned_logistic_regression_donor_grouped"])
+    key = dg.AssetKey(["evidence", "cleaned", "donor_grouped", "logistic_regression"])
     events = [event.materialization for event in first_run[1].get_asset_materialization_events()]
     (metadata,) = [event.metadata for event in events if event.asset_key == key]
     value = {name: entry.value for name, entry in metadata.items()}

@@ -17,6 +17,7 @@ from dagster._core.loader import LoadingContextForTest
 import cry_pipeline
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
+from cry_pipeline.orchestration.asset_keys import run_key
 from cry_pipeline.orchestration.jobs import by_default
 from cry_pipeline.orchestration.launch import QUIET, materialize
 from cry_pipeline.orchestration.records import is_current, last_made
@@ -54,8 +55,7 @@ def stale(installation) -> set[str]:
 
 def of_default(installation) -> set[dg.AssetKey]:
     """The assets that `make run` materializes."""
-    default = by_default(load_catalog(installation.settings.catalog))
-    return set(default.resolve(installation.definitions.resolve_asset_graph()))
+    return set(by_default().resolve(installation.definitions.resolve_asset_graph()))
 
 
 def test_every_asset_is_materialized_and_every_check_passes(first_run):
@@ -81,16 +81,17 @@ def test_second_run_computes_nothing(installation):
 
 
 def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
-    definitions = build_definitions(installation.settings)
+    installation = installation.with_study()
+    definitions = installation.definitions
     with pytest.raises(ValueError, match="selects only assets of the study; add --study"):
-        materialize(definitions, installation.settings, 'key:"runs/curation_majority_temporal"')
+        materialize(definitions, installation.settings, 'key:"runs/curation/temporal/majority"')
     materialize(definitions, installation.settings, 'key:"folds/curation_temporal"+', study=True)
     result = installation.run("study")
     assert result.success
     found = counts(result)
-    assert found["runs/curation_majority_temporal"] == (0, 1)
-    assert found["runs/cleaned_logistic_regression_augment_then_split"] == (FOLDS["augment_then_split"], 0)
-    assert not any(computed for name, (computed, _) in found.items() if name.endswith("_donor_grouped"))
+    assert found["runs/curation/temporal/majority"] == (0, 1)
+    assert found["runs/cleaned/augment_then_split/logistic_regression"] == (FOLDS["augment_then_split"], 0)
+    assert not any(computed for name, (computed, _) in found.items() if "/donor_grouped/" in name)
     evaluated = {check.asset_key.to_user_string() for check in result.get_asset_check_evaluations()}
     assert "folds/curation_temporal" in evaluated
     assert "folds/cleaned_augment_then_split" not in evaluated
@@ -102,8 +103,10 @@ def test_changed_parameter_makes_exactly_its_feature_set_stale_and_then_the_runs
     installation.edit_catalog("feature_sets", mel64_8k={"fmin_hz": 60})
     assert stale(installation) == {"features/mel64_8k"}
     materialize(build_definitions(installation.settings), installation.settings, 'key:"features/mel64_8k"')
-    on_features = {name for name in EXPERIMENTS if EXPERIMENTS[name] == "default" and "majority" not in name}
-    assert stale(installation) == {"reports/feature_sets", *(f"runs/{name}" for name in on_features)}
+    catalog = load_catalog(installation.settings.catalog)
+    on_features = [name for name in EXPERIMENTS if EXPERIMENTS[name] == "default" and "majority" not in name]
+    runs = {run_key(name, catalog).to_user_string() for name in on_features}
+    assert stale(installation) == {"reports/feature_sets", *runs}
 
 
 @pytest.mark.parametrize("edited", ["nothing", "feature_sets", "models"])
@@ -122,9 +125,9 @@ def test_our_reading_of_what_is_current_is_dagster_s(installation, edited):
 def test_changed_hyperparameter_makes_exactly_the_runs_of_its_model_stale(installation):
     installation.edit_catalog("models", logistic_regression={"inverse_regularisation": 0.5})
     assert stale(installation) == {
-        "runs/cleaned_logistic_regression_donor_grouped",
-        "runs/cleaned_logistic_regression_clip_stratified",
-        "runs/uploads_logistic_regression_donor_grouped",
+        "runs/cleaned/donor_grouped/logistic_regression",
+        "runs/cleaned/clip_stratified/logistic_regression",
+        "runs/uploads/donor_grouped/logistic_regression",
     }
 
 
@@ -134,9 +137,9 @@ def test_changed_feature_set_reaches_runs_and_evidence_once_materialized(install
     computed = {asset for asset, (count, _) in counts(result).items() if count}
     assert "features/mel64_8k" in computed
     assert "features/mel128_8k" not in computed
-    assert "runs/cleaned_logistic_regression_donor_grouped" in computed
-    assert "evidence/cleaned_logistic_regression_donor_grouped" in computed
-    assert "runs/cleaned_majority_donor_grouped" not in computed
+    assert "runs/cleaned/donor_grouped/logistic_regression" in computed
+    assert "evidence/cleaned/donor_grouped/logistic_regression" in computed
+    assert "runs/cleaned/donor_grouped/majority" not in computed
     assert stale(installation) == set()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.asset_keys import CHAMPION
+from cry_pipeline.orchestration.asset_keys import CHAMPION, evidence_key, run_key
 from cry_pipeline.orchestration.checks import told
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.current import trained
@@ -102,7 +102,7 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
     @dg.asset(
         key=CHAMPION,
         # A candidate of the study is held against the others if it is there; nobody waits for it.
-        deps=[[stage, name] for stage in ("runs", "evidence") for name in names],
+        deps=[key(name, catalog) for key in (run_key, evidence_key) for name in names],
         group_name="models",
         kinds={"onnx"},
         owners=OWNERS,

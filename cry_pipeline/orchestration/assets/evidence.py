@@ -6,6 +6,7 @@ import dagster as dg
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.asset_keys import evidence_key, experiment_tags, group_of, run_key
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.current import probe_experiments, provenance_of, trained
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
@@ -98,15 +99,17 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     spec = evidence_spec(cohort.classes, cohort.target)
 
     @dg.asset(
-        key=["evidence", name],
+        key=evidence_key(name, catalog),
         # Not on the folds: these reach it through its run. Evidence of folds that no run is of yet cannot be had.
-        deps=[["runs", run] for run in sorted({name, *probes.values()})],
-        group_name="evidence",
+        deps=[run_key(run, catalog) for run in sorted({name, *probes.values()})],
+        group_name=group_of("evidence", name, catalog),
         kinds={"scikitlearn"},
         owners=OWNERS,
-        description=f"What the out-of-fold predictions of {name} show: intervals over donors, nulls, probes, verdict.",
+        tags=experiment_tags(name, catalog),
+        description=f"{experiment.model} on {experiment.feature_set}, {experiment.cohort}, {experiment.protocol}: what "
+        "its out-of-fold predictions show. Intervals over donors, null test, probes of shortcuts, verdict.",
         code_version=keys.code_version(STAGE, {**spec, "grouped": protocol.keeps_donors_apart, "probes": probes}),
-        automation_condition=None if experiment.tier == "study" else when_stale(needs=[dg.AssetKey(["runs", name])]),
+        automation_condition=None if experiment.tier == "study" else when_stale(needs=[run_key(name, catalog)]),
     )
     def evidence(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         made, reused = evidence_of(name, catalog, workspace)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog, FeatureSetSpec, digest
-from cry_pipeline.orchestration.asset_keys import RECORDINGS
+from cry_pipeline.orchestration.asset_keys import RECORDINGS, tags
 from cry_pipeline.orchestration.extraction import computed
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
@@ -94,6 +94,7 @@ def _spec(key: dg.AssetKey, spec: FeatureSetSpec) -> dg.AssetSpec:
 
     return dg.AssetSpec(
         key,
+        tags=tags(feature_set=key.path[-1]),
         deps=[RECORDINGS],
         group_name="features",
         kinds={"zarr", "pytorch"},

@@ -5,6 +5,7 @@ import dagster as dg
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.folds.splitting import folds_code_version
+from cry_pipeline.orchestration.asset_keys import RECORDINGS, STUDY, tags
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -19,15 +20,18 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
     """Return the asset that says which recording of the cohort is tested in which fold."""
     cohort_spec, protocol_spec = catalog.cohorts[cohort], catalog.protocols[protocol]
     experiments = [experiment for experiment in catalog.experiments.values() if experiment.folds_name == name]
+    _, of_study = catalog.study_only()
+    tier = STUDY if name in of_study else "default"
     models = [catalog.models[experiment.model] for experiment in experiments]
     read = ["recording_id", *sorted({column for model in models for column in model.metadata})]
 
     @dg.asset(
         key=["folds", name],
-        deps=[["manifests", "recordings"]],
-        group_name="folds",
+        deps=[RECORDINGS],
+        group_name=STUDY if tier == STUDY else "folds",
         kinds={"parquet", "scikitlearn"},
         owners=OWNERS,
+        tags=tags(tier=tier, cohort=cohort, protocol=protocol),
         description=f"{cohort_spec.description} {protocol_spec.description}",
         code_version=folds_code_version(protocol_spec, cohort_spec),
     )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.asset_keys import CHAMPION, QUARANTINE, RECORDINGS
+from cry_pipeline.orchestration.asset_keys import CHAMPION, QUARANTINE, RECORDINGS, evidence_key
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
@@ -133,13 +133,13 @@ def deps_of(report: Report, catalog: Catalog) -> list[dg.AssetKey | list[str]]:
     return [key for what, keys_of in made_of.items() if what in report.reads for key in keys_of]
 
 
-def evidence_keys(names: Iterable[str], catalog: Catalog) -> list[list[str]]:
+def evidence_keys(names: Iterable[str], catalog: Catalog) -> list[dg.AssetKey]:
     """Return the asset keys of the evidence that a report waits for: not of the study's, which it shows if it is there.
 
     What depends on the study would be waited for where there is no study, and be made again by nobody.
     """
     study, _ = catalog.study_only()
-    return [["evidence", name] for name in names if name not in study]
+    return [evidence_key(name, catalog) for name in names if name not in study]
 
 
 def material_of(report: Report, catalog: Catalog, workspace: Workspace) -> Material:

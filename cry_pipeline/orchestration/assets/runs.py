@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.asset_keys import experiment_tags, group_of, run_key
 from cry_pipeline.orchestration.conditions import when_due
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
@@ -37,12 +38,13 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     features = [["features", experiment.feature_set]] if model.inputs else []
 
     @dg.asset(
-        key=["runs", name],
+        key=run_key(name, catalog),
         deps=[["folds", experiment.folds_name], *features],
-        group_name="runs",
+        group_name=group_of("runs", name, catalog),
         kinds={"pytorch" if model.is_network else "scikitlearn"},
         owners=OWNERS,
-        description=f"{experiment.cohort} × {experiment.feature_set} × {experiment.model} × {experiment.protocol}. "
+        tags=experiment_tags(name, catalog),
+        description=f"{experiment.model} on {experiment.feature_set}, {experiment.cohort}, {experiment.protocol}: "
         f"{model.description}",
         code_version=run_code_version(experiment, catalog),
         automation_condition=None if experiment.tier == "study" else when_due(),

@@ -3,10 +3,9 @@
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog, digest
-from cry_pipeline.orchestration.asset_keys import CHAMPION
+from cry_pipeline.orchestration.asset_keys import CHAMPION, OF_STUDY, STUDY, evidence_key, tags
 from cry_pipeline.orchestration.assets.champion import candidates_of, promoted
 from cry_pipeline.orchestration.assets.reports import reports_of
-from cry_pipeline.orchestration.jobs import OF_STUDY
 from cry_pipeline.orchestration.reporting import OWNERS, materialized
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -28,10 +27,11 @@ def study_asset(catalog: Catalog, studied: list[str]) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=OF_STUDY,
-        deps=[*(["evidence", name] for name in studied), *(report.key for report in reports), *champions],
-        group_name="reports",
+        deps=[*(evidence_key(name, catalog) for name in studied), *(report.key for report in reports), *champions],
+        group_name=STUDY,
         kinds={"html", "parquet"},
         owners=OWNERS,
+        tags=tags(tier=STUDY),
         description="Last of the study: all reports, and the champion, again, now with the study's evidence.",
         code_version=digest(reports={report.name: report.revision for report in reports}),
     )
