@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INBOX = "inbox"
-LATEST, DONORS = 50, 100
-"""Recordings and donors that the page shows at most."""
+LATEST, DONORS = 20, 50
+"""Recordings, and donors or days, that the page shows at most."""
 
 
 def donated(material: Material) -> Tables:
