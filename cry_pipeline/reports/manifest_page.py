@@ -5,6 +5,7 @@ Belongs here: counting them for the page. Does not: making the tables (corpus), 
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cry_pipeline.catalog import Catalog
@@ -16,6 +17,7 @@ from cry_pipeline.reports.words import REFUSED
 if TYPE_CHECKING:
     import pandas as pd
 
+SHOWN = ["source", "path", "bytes", "detail"]
 LISTED = 100
 """Refused files that a page shows of each reason: anybody can put any number into the inbox."""
 
@@ -99,7 +101,15 @@ def refused(quarantine: "pd.DataFrame") -> list[dict[str, Any]]:
             "means": REFUSED[str(reason)],
             "files": len(group),
             "more": max(0, len(group) - LISTED),
-            "listed": group[["source", "path", "bytes", "detail"]].head(LISTED).to_dict("records"),
+            "listed": [
+                {
+                    "source": source,
+                    "path": path,
+                    "bytes": size,
+                    "detail": detail.removeprefix(f"{PurePosixPath(path).name}: "),
+                }
+                for source, path, size, detail in group[SHOWN].head(LISTED).itertuples(index=False)
+            ],
         }
         for reason, group in groups
     ]
@@ -141,7 +151,7 @@ def _pictures(recordings: "pd.DataFrame") -> Sequence[Picture]:
             recordings["rms_dbfs"], "Level", "dB relative to full scale", theme
         ),
         "Share of each recording that is voiced": lambda theme: plots.histogram(
-            100 * recordings["voiced_fraction"], "Voiced share of a recording", "%", theme, least=0
+            100 * recordings["voiced_fraction"], "Voiced share", "% of a recording", theme, least=0
         ),
         "Recordings over time": lambda theme: plots.timeline(recordings["recorded_at"], "Recorded", theme),
     }

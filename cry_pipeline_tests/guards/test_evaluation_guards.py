@@ -198,7 +198,7 @@ def filled(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
     for filling in (report, module):
         monkeypatch.setattr(filling, "fill", lambda template, **values: given.update(values) or "", raising=False)
     if hasattr(module, "picture"):
-        monkeypatch.setattr(module, "picture", lambda draw, words: Picture("", "", 0, words))
+        monkeypatch.setattr(module, "picture", lambda draw, words, narrow=None: Picture("", "", 0, words))
     return given
 
 

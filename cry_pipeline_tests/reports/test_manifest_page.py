@@ -130,6 +130,8 @@ def test_the_most_frequent_refusal_is_first_and_of_many_files_a_part_is_listed(m
     odd, short = refused(TABLES.quarantine)
     assert (odd["reason"], odd["files"], odd["more"], len(odd["listed"])) == ("odd_name", 2, 1, 1)
     assert (short["reason"], short["files"], short["more"]) == ("too_short", 1, 0)
+    (listed,) = short["listed"]
+    assert (listed["path"], listed["detail"]) == ("short.wav", "expected another name."), "the name is said once"
 
 
 def test_every_refusal_is_explained() -> None:

@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from cry_pipeline.reports.figures.style import Theme, dress, figure, png
 
-WIDTH, HEIGHT, ROW = 4.6, 2.5, 0.27
-"""Inches: of a figure, and of a bar's row."""
+WIDTH, HEIGHT, ROW = 3.4, 2.3, 0.27
+"""Inches: of a figure, which a telephone shows as it is, and of a bar's row."""
 BINS = 25
 DAYS = 90
 """A longer time is counted by month."""
