@@ -69,11 +69,11 @@ STAGES: dict[str, Stage] = {
         libraries=("numpy", "scipy"),
     ),
     "leaderboard": Stage(
-        "the page's templates; digests of all evidence; what there is no evidence of", revision=5, libraries=DRAWN
+        "the page's templates; digests of all evidence; what there is no evidence of", revision=6, libraries=DRAWN
     ),
     "experiment_page": Stage(
         "the page's templates; digests of the evidence and of its twin's; descriptions in the catalog",
-        revision=6,
+        revision=7,
         libraries=DRAWN,
     ),
     "site": Stage(

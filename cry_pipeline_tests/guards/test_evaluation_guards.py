@@ -57,8 +57,8 @@ EXPERIMENTS = {
 }
 GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "evidence": (3, 4437, -566.28643, -298.67969, "c14080ba1836bfc4"),
-    "leaderboard": (5, 84, -17.14056, 2.71334, "409cc6032640ef30"),
-    "experiment_page": (6, 13, 11979.62893, 5111.58732, "5f056defa2536f06"),
+    "leaderboard": (6, 84, -17.14056, 2.71334, "39a44eda471e350b"),
+    "experiment_page": (7, 13, 11979.62893, 5111.58732, "b2fcfa27f392c82c"),
     "site": (5, 3, 3.98352, 3.96171, "a63327b4faef61e8"),
     "leakage_ladder": (3, 25, 125.48071, 49.62104, "aa9e675086d69311"),
     "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
