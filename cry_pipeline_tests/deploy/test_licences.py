@@ -47,8 +47,12 @@ SPDX = {
     "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",
     "Python Software Foundation License": "PSF-2.0",
 }
-SILENT = {"atheris": "Apache-2.0", "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
-"""Those that name no licence, and what their project page says."""
+SILENT = {
+    "atheris": "Apache-2.0",
+    "axe-playwright-python": "MIT AND MPL-2.0",  # the second is axe-core's, which it brings
+    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
+}
+"""Those that name no licence, and what their project page or licence file says."""
 NEWEST = "3.14"
 
 
