@@ -51,12 +51,21 @@ def run(
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address that the web server listens on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the Dagster UI; unset: CRY_PIPELINE_UI_PORT (3000).", min=1, max=65535),
+    ] = None,
+    site_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the site of reports; unset: CRY_PIPELINE_SITE_PORT (3001).", min=1, max=65535),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address that the Dagster UI listens on.")] = "127.0.0.1",
 ) -> None:
-    """Open the Dagster UI on the instance that `cry-pipeline run` records to."""
+    """Open the Dagster UI on the instance that `cry-pipeline run` records to, with its daemon and the reports."""
     where = settings()
+    ports = {"ui_port": port, "site_port": site_port}
+    where = where.model_copy(update={name: given for name, given in ports.items() if given is not None})
     log_to_terminal()
     from cry_pipeline.orchestration.ui import serve
 
-    raise typer.Exit(serve(where, host, port))
+    serve(where, host, say)
