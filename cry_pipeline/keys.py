@@ -117,6 +117,12 @@ STAGES: dict[str, Stage] = {
         revision=1,
         libraries=DRAWN,
     ),
+    "compare": Stage(
+        "the page's templates and script; digests of the evidence of now and of earlier runs on the same folds, and "
+        "when these were trained; of which feature sets the parameters are known",
+        revision=1,
+        libraries=("numpy",),
+    ),
     "bundle": Stage(
         "classes and shortest duration of the cohorts; digests of the runs and their evidence",
         revision=4,

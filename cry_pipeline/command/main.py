@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from cry_pipeline.command import stopping
 from cry_pipeline.command.champion import champion_app
+from cry_pipeline.command.compare import compare
 from cry_pipeline.command.corpus import corpus_app
 from cry_pipeline.command.doctor import doctor
 from cry_pipeline.command.features import features_app
@@ -179,7 +180,7 @@ def _common(
     del debug, version  # main() and _show_version have seen to them
 
 
-for command in (run, ui, serve, leaderboard, predict, maintain, doctor):
+for command in (run, ui, serve, leaderboard, compare, predict, maintain, doctor):
     app.command()(command)
 for name, group in (
     ("corpus", corpus_app),

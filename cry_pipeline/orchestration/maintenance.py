@@ -105,11 +105,13 @@ def collect_garbage(house: House) -> Iterator[Item]:
     from cry_pipeline.features.store.users import feature_uses
 
     settings, stores = house.workspace.settings, house.stores()
-    uses = feature_uses(settings.runs)
+    seconds = house.limits.results.total_seconds()
+    kept = retention.needed(house.catalog, house.workspace, house.instance)
+    without = retention.without_features(settings, kept, seconds)
+    uses = [use for use in feature_uses(settings.runs) if use.run not in without]
     parts = {part for use in uses for part in use.parts}
     reports = [garbage.collect_garbage(store, parts, dry_run=not house.change) for store in stores.values()]
     sets = {store.digest for store in stores.values()} | {use.feature_set for use in uses}
-    seconds = house.limits.results.total_seconds()
     reports.append(garbage.collect_unlisted(open_storage(settings.features), sets, seconds, dry_run=not house.change))
     for report in reports:
         yield from (Item(f"features/{path}", size) for path, size in report.bytes_by_path.items())

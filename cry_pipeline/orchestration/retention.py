@@ -5,14 +5,16 @@ nor Dagster's records (dagster_home.py).
 
 Needed is what the catalog's experiments are shown by: their evidence as folds and parameters of now make it, what was
 materialized last, and the newest there is; what the champion or any entry of its history was made of; the runs behind
-such evidence; and all that was written a short while ago.
+such evidence; and all that was written a short while ago. Of each experiment the run before that of now stays, too,
+with its evidence, for as long as the two can be compared: a parameter was edited in place, on the same folds. The
+features of such a run do not stay for its sake: a comparison needs its predictions only.
 """
 
 import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +46,8 @@ class Needed:
     bundles: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
     """Experiments whose evidence is damaged, so that nobody knows which of their runs it rests on: all stay."""
+    compared: set[tuple[str, str]] = field(default_factory=set)
+    """Runs that nothing needs but a comparison with what is there now."""
 
     def run(self, experiment: str, digest: str) -> None:
         """Keep a run."""
@@ -67,7 +71,8 @@ def needed(catalog: Catalog, workspace: Workspace, instance: dg.DagsterInstance)
     from cry_pipeline.inference.champions import history
 
     settings, kept = workspace.settings, Needed()
-    for evidence in find_evidence(catalog, workspace).evidence:
+    now = find_evidence(catalog, workspace).evidence
+    for evidence in now:
         kept.evidence.add((evidence.provenance.experiment, evidence.digest[:DIGITS]))
     for name in catalog.experiments:
         kept.evidence |= {(name, digest) for digest in _latest(settings.evidence, name, instance)}
@@ -85,7 +90,21 @@ def needed(catalog: Catalog, workspace: Workspace, instance: dg.DagsterInstance)
         except (EvidenceError, DamagedFileError) as error:
             LOG.warning("%s; all runs of %s are kept until it is made again", error, name)
             kept.unknown.add(name)
+    _keep_compared(kept, now, settings)
     return kept
+
+
+def _keep_compared(kept: Needed, now: "Sequence[Evidence]", settings: Settings) -> None:
+    """Keep the run before each of those of ``now``, with its evidence."""
+    from cry_pipeline.evaluation.kept_runs import before, kept_runs
+
+    for evidence in now:
+        name, current = evidence.provenance.experiment, evidence.provenance.run_digest
+        there = kept_runs(name, settings.evidence, settings.runs)
+        earlier = next((before(run, there) for run in there if run.digest == current), None)
+        if earlier is not None:
+            kept.compared.add((name, earlier.digest[:DIGITS]))
+            kept.evidence.add((name, earlier.evidence.digest[:DIGITS]))
 
 
 def _latest(root: Path, experiment: str, instance: dg.DagsterInstance) -> Iterator[str]:
@@ -100,13 +119,18 @@ def _latest(root: Path, experiment: str, instance: dg.DagsterInstance) -> Iterat
 def unneeded(settings: Settings, kept: Needed, older_than_s: float) -> list[Path]:
     """Return the folders of runs, evidence and bundles that are not in ``kept`` and were not written to of late."""
     candidates = []
-    for root, names in ((settings.runs, kept.runs), (settings.evidence, kept.evidence)):
+    for root, names in ((settings.runs, kept.runs | kept.compared), (settings.evidence, kept.evidence)):
         for experiment in _folders(root):
             if root != settings.runs or experiment.name not in kept.unknown:
                 candidates += [path for path in _folders(experiment) if (experiment.name, path.name) not in names]
     candidates += [path for path in _folders(settings.models / "champions") if path.name not in kept.bundles]
-    now = time.time()
-    return sorted(path for path in candidates if now - _written_at(path) >= older_than_s)
+    return sorted(path for path in candidates if _is_old(path, older_than_s))
+
+
+def without_features(settings: Settings, kept: Needed, older_than_s: float) -> set[str]:
+    """Return the runs, as ``<experiment>/<run>``, that stay for comparisons only and were not written to of late."""
+    names = [f"{name}/{digest}" for name, digest in kept.compared - kept.runs if name not in kept.unknown]
+    return {name for name in names if _is_old(settings.runs / name, older_than_s)}
 
 
 def remove(settings: Settings, folders: list[Path]) -> None:
@@ -131,6 +155,10 @@ def _folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _is_old(path: Path, seconds: float) -> bool:
+    return time.time() - _written_at(path) >= seconds
 
 
 def _written_at(path: Path) -> float:

@@ -1,18 +1,20 @@
-"""What pages show besides evidence and features: tables of recordings, the feature store, the champion.
+"""What pages show besides evidence and features: tables of recordings, the feature store, the champion, earlier runs.
 
 Belongs here: the form in which whoever makes a page hands them in (orchestration does), because reports know neither
 the folders of an installation nor the packages after them. Does not: what a page makes of them (its module).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from cry_pipeline.digests import table_digest
 from cry_pipeline.targets import Target
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cry_pipeline.evaluation.kept_runs import KeptRun
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,11 @@ class Champion:
     bytes: int = 0
     synthetic: bool = False
     fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Runs of now and of before that can be compared, and what is still known of their feature sets, by digest."""
+
+    runs: "Sequence[KeptRun]" = ()
+    parameters: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)

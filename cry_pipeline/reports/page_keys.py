@@ -19,6 +19,7 @@ TEMPLATES = MappingProxyType(
         "hybrid_ablation": "hybrid_ablation.html.j2",
         "model_comparison": "model_comparison.html.j2",
         "feature_sets_report": "feature_sets.html.j2",
+        "compare": "compare.html.j2",
         "champion_page": "champion.html.j2",
         "manifest_page": "manifest.html.j2",
         "donations_page": "donations.html.j2",
@@ -28,7 +29,7 @@ TEMPLATES = MappingProxyType(
 """The template of each stage of :data:`cry_pipeline.keys.STAGES` that makes a page."""
 SHARED = ("base.html.j2", "macros.html.j2")
 """Templates that all others are made with."""
-SCRIPTS = MappingProxyType({"leaderboard": ("tables.js",), "site": ("tables.js",)})
+SCRIPTS = MappingProxyType({"leaderboard": ("tables.js",), "site": ("tables.js",), "compare": ("compare.js",)})
 """The scripts that the template of a stage includes in its block ``script``, where it has one."""
 
 

@@ -25,6 +25,7 @@ PAGES = MappingProxyType(
         "leakage_ladder.html": "Leakage ladder",
         "hybrid_ablation.html": "Hybrid ablation",
         "feature_sets.html": "Feature sets",
+        "compare.html": "Compare",
         "champion.html": "Champion",
         "manifest.html": "Recordings",
         "donations.html": "Donations",

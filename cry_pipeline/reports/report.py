@@ -13,7 +13,7 @@ from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current, write_html
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.records import Evidence
-from cry_pipeline.reports.material import Champion, Stored, Tables
+from cry_pipeline.reports.material import Champion, Kept, Stored, Tables
 from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
 from cry_pipeline.reports.pages import fill
 from cry_pipeline.tables import Schema
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cry_pipeline.features.store.store import FeatureStore
 
 Content = TypeVar("Content")
-Reads = Literal["evidence", "features", "tables", "stored", "champion"]
+Reads = Literal["evidence", "features", "tables", "stored", "champion", "kept"]
 """What a report may be made of besides the catalog, by its name in :class:`Material`."""
 
 
@@ -48,7 +48,7 @@ class Material:
         evidence: of any of its experiments.
         not_run: the experiments that there is no evidence of, and why.
         runs: out-of-fold predictions by experiment, of those that the report compares.
-        features, tables, stored, champion: None unless the report reads them.
+        features, tables, stored, champion, kept: None unless the report reads them.
     """
 
     catalog: Catalog
@@ -59,6 +59,7 @@ class Material:
     tables: Tables | None = None
     stored: Stored | None = None
     champion: Champion | None = None
+    kept: Kept | None = None
 
     @property
     def digests(self) -> list[str]:

@@ -161,6 +161,26 @@ COMPARISON = Schema(
 )
 """A row for each run."""
 
+PAIRS = Schema(
+    "the table of pairs",
+    {
+        "cohort": _COHORT,
+        "protocol": _PROTOCOL,
+        "first": text("an experiment; of an earlier run with the beginning of its digest", matches=FILLED),
+        "second": text("another on the same folds", matches=FILLED),
+        "first_run": sha256("digest of the first run"),
+        "second_run": sha256("digest of the second run"),
+        "metric": text("key of the headline metric", among=METRIC_NAMES),
+        "difference": number("first − second, paired", -1, 1),
+        "difference_low": number("lower end of its 95 % interval over donors", -1, 1),
+        "difference_high": number("upper end of its 95 % interval over donors", -1, 1),
+        "p_value": _share("two-sided, of a pair that was named beforehand"),
+    },
+    unique=["first", "second"],
+    rules=_in_order("difference_low", "difference_high"),
+)
+"""A row for every two runs on the same folds."""
+
 FEATURE_SETS = Schema(
     "the table of feature sets",
     {

@@ -1,14 +1,21 @@
 """Fixtures of evaluation, reports and figures: made-up out-of-fold predictions with known effects."""
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cry_pipeline.evaluation.evidence import evaluate
+from cry_pipeline.artefacts import write_json
+from cry_pipeline.evaluation.evidence import evaluate, evidence_folder, write_evidence
+from cry_pipeline.evaluation.kept_runs import KeptRun, kept_runs
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence, Provenance
+from cry_pipeline.training.current_runs import RunReference, run_folder
+from cry_pipeline.training.fold_folders import write_fold
 
 Predict = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
 CRY = ("not_cry", "cry")
@@ -116,3 +123,99 @@ def many(evidence: Callable[..., Evidence]) -> list[Evidence]:
         evidence("weak_clips", **cleaned, **clips, model="lfeb", effect=2.5),
         evidence("lr_other_features", **cleaned, effect=0.4, feature_set="mel128_8k"),
     ]
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> tuple[Path, Path]:
+    """Where evidence and runs are kept."""
+    return tmp_path / "evidence", tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def evaluated(predict: Predict, provenance: Callable[..., Provenance]) -> Callable[..., Evidence]:
+    """Makes the evidence of what ``predict`` makes, once of each."""
+
+    @cache
+    def make(**given: Any) -> Evidence:
+        predictions, folds = predict(**given)
+        return evaluate(predictions, CRY, "cry", folds=folds, provenance=provenance(), resamples=100)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def kept_in(
+    predict: Predict, provenance: Callable[..., Provenance], evaluated: Callable[..., Evidence]
+) -> Callable[[Path], Callable[..., KeptRun]]:
+    """Makes what makes runs with evidence under a folder; ``given`` is for ``predict``: equal ones, equal folds."""
+
+    def within(folder: Path) -> Callable[..., KeptRun]:
+        evidence_root, runs = folder / "evidence", folder / "runs"
+
+        def make(
+            experiment: str,
+            digest: str,
+            *,
+            started_at: str = "2026-01-01T00:00:00+00:00",
+            current: bool = False,
+            parts: dict[str, Any] | None = None,
+            hears: bool = True,
+            names: dict[str, Any] | None = None,
+            **given: Any,
+        ) -> KeptRun:
+            predictions, _ = predict(**given)
+            of = provenance(experiment, run_digest=digest, **(names or {}))
+            spec = {"model": {"kind": "logistic_regression"} | (parts or {}), "implementation": "values-1"}
+            inputs = {"folds": "0" * 64, "features": of.feature_digest if hears else None}
+            made_from = {"spec": spec, "revision": 3, "libraries": {}, "inputs": inputs}
+            write_folds(run_folder(experiment, digest, runs), digest, predictions, made_from, started_at)
+            said = {"provenance": of, "digest": f"{digest[:32]}{of.feature_digest[:32]}"}
+            found = evaluated(**given).model_copy(update=said)
+            write_evidence(found, evidence_folder(evidence_root, experiment, found.digest))
+            if current:
+                write_json(runs / experiment / "current.json", _reference(of).model_dump(mode="json"))
+            return next(run for run in kept_runs(experiment, evidence_root, runs) if run.digest == digest)
+
+        return make
+
+    return within
+
+
+@pytest.fixture
+def kept(kept_in: Callable[[Path], Callable[..., KeptRun]], tmp_path: Path) -> Callable[..., KeptRun]:
+    """Makes a run with evidence under ``roots``."""
+    return kept_in(tmp_path)
+
+
+def _reference(of: Provenance) -> RunReference:
+    return RunReference(
+        experiment=of.experiment,
+        digest=of.run_digest,
+        code_version="",
+        folds="0" * 64,
+        features=of.feature_digest,
+        left_out={},
+        machine={},
+    )
+
+
+class _Nothing:
+    """What a fold's folder is given for a fitted model."""
+
+    history = ()
+
+    def save(self, path: Path) -> None:
+        path.write_bytes(b"nothing")
+
+
+def write_folds(
+    folder: Path, digest: str, predictions: pd.DataFrame, made_from: dict[str, Any], started_at: str
+) -> list[Path]:
+    """Write each fold of ``predictions`` as a run of ``digest`` does; return their folders."""
+    folder.mkdir(parents=True)
+    written = []
+    for (repeat, fold), rows in predictions.groupby(["repeat", "fold"]):
+        written.append(folder / f"fold-{repeat}-{fold}")
+        said = {"digest": digest, "made_from": made_from, "started_at": started_at}
+        write_fold(written[-1], _Nothing(), rows, said)  # type: ignore[arg-type]
+    return written

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,10 +24,12 @@ from cry_pipeline.catalog.models import LogisticRegressionSpec, MetadataSpec, Ra
 from cry_pipeline.catalog.networks import LfebAttentionLstmSpec
 from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.findings import Shortcut
+from cry_pipeline.evaluation.kept_runs import KeptRun
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence, Provenance
 from cry_pipeline.reports import (
     champion_page,
+    compare,
     donations_page,
     experiment_page,
     feature_sets,
@@ -39,6 +42,7 @@ from cry_pipeline.reports import (
     site,
     store_page,
 )
+from cry_pipeline.reports.material import Kept
 from cry_pipeline.reports.page_keys import TEMPLATES
 from cry_pipeline.reports.pages import Picture
 from cry_pipeline.reports.report import Material, Report, only
@@ -63,6 +67,7 @@ GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "leakage_ladder": (3, 25, 125.48071, 49.62104, "aa9e675086d69311"),
     "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
     "model_comparison": (2, 58, -1606.29683, 2563.39947, "c5f4e407efece482"),
+    "compare": (1, 2462, 25.58779, -1521.92071, "2911374df59fa7dd"),
     "feature_sets_report": (4, 20, 1.44792, 0.85359, "436ce4b732f302d5"),
     "champion_page": (1, 15, 4512684.32175, 7772537.42066, "7c562e259369753d"),
     "manifest_page": (1, 56, -15235.58581, 509.46533, "4e70a048126b5eef"),
@@ -155,6 +160,32 @@ def made() -> tuple[Catalog, list[Evidence], dict[str, OutOfFold]]:
     return catalog, found, runs
 
 
+@dataclasses.dataclass(frozen=True)
+class Remembered(KeptRun):
+    """A run whose predictions are not on a disk."""
+
+    predicted: OutOfFold | None = None
+
+    def rows(self) -> OutOfFold:
+        assert self.predicted is not None
+        return self.predicted
+
+
+def kept(found: list[Evidence], runs: dict[str, OutOfFold]) -> Kept:
+    """Return each run as one of now, and the first of all as one of before too, of another feature set."""
+    made = []
+    for place, evidence in enumerate([*found, found[0]]):
+        of, is_now = evidence.provenance, place < len(found)
+        changed = {"run_digest": of.run_digest if is_now else "f" * 64, "feature_digest": f"{int(is_now):064}"}
+        spec = {"model": {"kind": of.model}, "implementation": "values-1"}
+        inputs = {"features": None if of.model == "metadata" else changed["feature_digest"]}
+        made_from = {"spec": spec, "revision": 3, "libraries": {}, "inputs": inputs}
+        evidence = evidence.model_copy(update={"provenance": of.model_copy(update=changed)})
+        started_at = f"2026-01-0{1 + is_now}T00:00:00+00:00"
+        made.append(Remembered(evidence, Path(), made_from, started_at, runs[of.experiment]))
+    return Kept(made)
+
+
 def parts(value: Any) -> Iterator[float | str]:
     """Yield the numbers and words in ``value``; digests hold versions of libraries, and are left out."""
     match value:
@@ -233,6 +264,8 @@ def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
             return made_of(hybrid_ablation, hybrid_ablation.HYBRID_ABLATION, paired, monkeypatch)
         case "model_comparison":
             return made_of(model_comparison, model_comparison.MODEL_COMPARISON, paired, monkeypatch)
+        case "compare":
+            return made_of(compare, compare.COMPARE, Material(catalog, found, kept=kept(found, runs)), monkeypatch)
         case "feature_sets_report":
             return feature_sets.evidence_table(catalog, found)
         case "champion_page":

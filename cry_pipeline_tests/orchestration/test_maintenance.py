@@ -5,12 +5,16 @@ import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from cry_pipeline.artefacts import read_json, write_json
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.definitions import build_definitions
+from cry_pipeline.evaluation.evidence import evidence_folder, write_evidence
+from cry_pipeline.evaluation.kept_runs import kept_runs
 from cry_pipeline.inference import champions
 from cry_pipeline.orchestration import dagster_home, maintenance, retention
 from cry_pipeline.orchestration.dagster_home import old_runs
@@ -18,6 +22,7 @@ from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.maintenance import House, Limits, MaintenanceError, maintain
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.settings import Settings
+from cry_pipeline.training.current_runs import run_folder
 
 NOW = timedelta(0)
 AT_ONCE = Limits(results=NOW, dagster_runs=NOW, evaluations=NOW, logs=NOW, leftovers=NOW)
@@ -42,6 +47,39 @@ def copied(root: Path, experiment: str, name: str, to: str | None = None) -> Pat
     for path in target.rglob("*"):
         os.utime(path, (1, 1))
     return target
+
+
+def earlier(settings: Settings, digest: str, features: str, **changes: Any) -> tuple[Path, Path]:
+    """Make a run of MODEL trained before, on ``features``, with evidence as that of now but for ``changes``."""
+    (now,) = kept_runs(MODEL, settings.evidence, settings.runs)
+    run = run_folder(MODEL, digest, settings.runs)
+    shutil.copytree(now.folder, run)
+    for path in run.glob("*/provenance.json"):
+        said = read_json(path) | {"digest": digest, "started_at": "2020-01-01T00:00:00+00:00"}
+        said["made_from"]["inputs"]["features"] = features
+        write_json(path, said)
+    provenance = now.evidence.provenance.model_copy(update={"run_digest": digest, "feature_digest": features})
+    evidence = now.evidence.model_copy(update={"digest": digest, "provenance": provenance, **changes})
+    where = evidence_folder(settings.evidence, MODEL, digest)
+    write_evidence(evidence, where)
+    for path in (*run.rglob("*"), *where.rglob("*")):
+        os.utime(path, (1, 1))
+    return run, where
+
+
+def test_the_run_before_stays_while_it_can_be_compared_but_not_its_features(installation):
+    settings, features = installation.settings, "9" * 64
+    compared = earlier(settings, "b" * 64, features)
+    elsewhere = earlier(settings, "c" * 64, features, folds_digest="0" * 64)
+    arrays = Path(settings.features) / features
+    arrays.mkdir()
+    (arrays / "feature_set.json").touch()
+    os.utime(arrays / "feature_set.json", (1, 1))
+    with installation.instance() as instance:
+        maintain(house(settings, instance, change=True))
+    assert all(path.is_dir() for path in compared), "its predictions are what a comparison needs"
+    assert not any(path.exists() for path in elsewhere), "on other folds, with which nothing of now can be compared"
+    assert not arrays.exists()
 
 
 def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(installation):

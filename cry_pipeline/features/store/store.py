@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cry_pipeline.artefacts import NotAFileError
 from cry_pipeline.catalog import FeatureSetSpec, digest
@@ -238,3 +239,18 @@ class FeatureStore:
         """Raise FeatureStoreError where this is the store of a snapshot."""
         if self._snapshot is not None:
             raise FeatureStoreError(f"{self.uri}: a snapshot can only be read; open the store itself to change it")
+
+
+def described(uri: str | Path, feature_set: str) -> dict[str, Any] | None:
+    """Return what the digest ``feature_set`` is made of, as its store tells; None where no store does any more.
+
+    Args:
+        uri: as for :meth:`FeatureStore.open`.
+        feature_set: the digest of a feature set, which the catalog need not have.
+    """
+    try:
+        about = json.loads(open_storage(uri).below(feature_set).read(DESCRIPTION))
+        made_of = {name: value for name, value in about.items() if name != "feature_set"}
+    except (FileNotFoundError, NotAFileError, ValueError, AttributeError):
+        return None
+    return made_of if digest(**made_of) == feature_set else None

@@ -14,10 +14,12 @@ from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.asset_keys import CHAMPION, QUARANTINE, RECORDINGS, evidence_key
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
+from cry_pipeline.orchestration.kept import kept_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.orchestration.shown import champion_of, stored_of, tables_of
 from cry_pipeline.reports.champion_page import CHAMPION_PAGE
+from cry_pipeline.reports.compare import COMPARE
 from cry_pipeline.reports.donations_page import DONATIONS_PAGE
 from cry_pipeline.reports.feature_sets import FEATURE_SETS_REPORT
 from cry_pipeline.reports.hybrid_ablation import HYBRID_ABLATION
@@ -36,6 +38,7 @@ REPORTS = (
     MODEL_COMPARISON,
     LEAKAGE_LADDER,
     HYBRID_ABLATION,
+    COMPARE,
     CHAMPION_PAGE,
     MANIFEST_PAGE,
     DONATIONS_PAGE,
@@ -151,6 +154,8 @@ def material_of(report: Report, catalog: Catalog, workspace: Workspace) -> Mater
     if report.compared:
         runs = predictions_of(report.compared(catalog), material.evidence, catalog, workspace)
         material = replace(only(material, runs), runs=runs)
+    if "kept" in report.reads:
+        material = replace(material, kept=kept_of(material.evidence, catalog, workspace))
     if "features" in report.reads:
         stores = {name: workspace.store(spec) for name, spec in catalog.feature_sets.items()}
         material = replace(material, features=Features(stores, workspace.recordings(), workspace.roots()))
