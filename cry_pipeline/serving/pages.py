@@ -19,7 +19,8 @@ PLAIN, SERVED = b'<html lang="en">', b'<html lang="en" class="served">'
 POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"\r\n]*)">')
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 STYLE = (
-    "body{max-width:40rem;margin:3rem auto;padding:0 1rem;font:16px/1.55 system-ui,sans-serif;color-scheme:light dark}"
+    ":root { color-scheme: light dark; } "
+    "body { max-width: 40rem; margin: 3rem auto; padding: 0 1rem; font: 16px/1.55 system-ui, sans-serif; }"
 )
 
 
