@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, megabytes, print_table, say, settings
+from cry_pipeline.command.terminal import catalog, feature_set_names, megabytes, named, print_table, say, settings
 
 if TYPE_CHECKING:
-    from cry_pipeline.catalog import Catalog, FeatureSetSpec
+    from cry_pipeline.catalog import FeatureSetSpec
     from cry_pipeline.settings import Settings
 
 features_app = typer.Typer(help="The feature sets of the catalog and what is stored of them.", no_args_is_help=True)
@@ -43,27 +43,21 @@ def features_list() -> None:
                 "size": megabytes(info.bytes),
             }
         )
-    print_table(rows)
+    print_table(rows, spare=("digest", "window/hop", "parts"))
 
 
 @features_app.command("show")
 def features_show(
-    name: Annotated[str, typer.Argument(help="A feature set of the catalog.")],
+    name: Annotated[str, typer.Argument(help="A feature set of the catalog.", autocompletion=feature_set_names)],
     plot: Annotated[Path | None, typer.Option(help="Write the images of one recording to this PNG.")] = None,
     recording: Annotated[str | None, typer.Option(help="recording_id, or its beginning; by default the first.")] = None,
 ) -> None:
     """Show a feature set's parameters, and optionally the images of one recording."""
     where = settings()
-    spec = _feature_set(catalog(where.catalog), name)
+    spec = named(name, catalog(where.catalog).feature_sets, "feature set")
     print_table([{"parameter": key, "value": str(value)} for key, value in spec.model_dump().items()])
     if plot is not None:
         say(_plot_recording(where, spec, recording, plot))
-
-
-def _feature_set(known: "Catalog", name: str) -> "FeatureSetSpec":
-    if name not in known.feature_sets:
-        raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(known.feature_sets))}")
-    return known.feature_sets[name]
 
 
 def _plot_recording(where: "Settings", spec: "FeatureSetSpec", recording: str | None, path: Path) -> Path:

@@ -97,7 +97,6 @@ app = typer.Typer(
     help="Feature store and training batch pipeline for infant-cry audio.",
     epilog="Data lie under CRY_PIPELINE_DATA (./data). The corpus is taken from CRY_PIPELINE_CORPUS if that is set.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, megabytes, print_table, say, settings
+from cry_pipeline.command.terminal import catalog, feature_set_names, megabytes, named, print_table, say, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 store_app = typer.Typer(
     help="The feature store: what is kept, whether it is sound, and how to make it smaller.", no_args_is_help=True
 )
-Names = Annotated[list[str] | None, typer.Argument(help="Feature sets of the catalog; all by default.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Feature sets of the catalog; all by default.", autocompletion=feature_set_names),
+]
 
 
 @store_app.command("ls")
@@ -53,7 +56,9 @@ def store_ls() -> None:
 
 
 @store_app.command("info")
-def store_info(name: Annotated[str, typer.Argument(help="A feature set of the catalog.")]) -> None:
+def store_info(
+    name: Annotated[str, typer.Argument(help="A feature set of the catalog.", autocompletion=feature_set_names)],
+) -> None:
     """Show a feature set's size, rows, parts, parameters and digest, and the experiments and runs that use it."""
     from cry_pipeline.features.kinds import parameters
     from cry_pipeline.features.store.users import feature_uses
@@ -154,7 +159,5 @@ def _stores(names: list[str] | None) -> "dict[str, FeatureStore]":
     from cry_pipeline.features.store.store import FeatureStore
 
     specs = _catalog().feature_sets
-    for name in names or []:
-        if name not in specs:
-            raise ValueError(f"no feature set {name!r}; the catalog has {', '.join(sorted(specs))}")
-    return {name: FeatureStore.open(settings().features, specs[name]) for name in names or specs}
+    wanted = {name: named(name, specs, "feature set") for name in names} if names else specs
+    return {name: FeatureStore.open(settings().features, spec) for name, spec in wanted.items()}

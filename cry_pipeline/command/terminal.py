@@ -9,9 +9,11 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Container, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog
     from cry_pipeline.settings import Settings
 
+T = TypeVar("T")
+
 WIDE = 100_000
 """Columns of a table that is not written to a terminal: as many as its longest row takes."""
 LONG = 32
 """Characters: columns with more are folded where a terminal is too narrow, so that no other is lost."""
-FOLDED, BETWEEN = 16, 3
+FOLDED, BETWEEN = 24, 2
 """Characters that a folded column has at least, and that lie between two columns."""
 
 
@@ -45,24 +49,82 @@ def catalog(folder: Path | None) -> "Catalog":
     return load_catalog(folder)
 
 
-def print_table(rows: list[dict[str, Any]], title: str | None = None) -> None:
-    """Write ``rows`` as a table; the first row names the columns, and its numbers say which are right-aligned.
+def named(name: str, known: Mapping[str, T], what: str) -> T:
+    """Return the entry ``name`` of a section of the catalog; ``what`` says of which kind it is.
 
-    Where a terminal is too narrow for that, each row is a block of lines: a number cut short would be another one.
+    Raises:
+        ValueError: there is none; the message says which there are, and which is meant.
     """
-    from rich.cells import cell_len
+    if name in known:
+        return known[name]
+    nearest = get_close_matches(name, known, n=1)
+    meant = f" (is {nearest[0]} meant?)" if nearest else ""
+    raise ValueError(f"no {what} {name!r}{meant}; the catalog has {', '.join(sorted(known))}")
+
+
+def feature_set_names() -> list[str]:
+    """Return what a shell may complete the name of a feature set to."""
+    return sorted(catalog(settings().catalog).feature_sets)
+
+
+def print_table(
+    rows: list[dict[str, Any]], title: str | None = None, *, spare: Sequence[str] = (), folded: Sequence[str] = ()
+) -> None:
+    """Write one table; see :func:`print_tables`."""
+    print_tables({title: rows}, spare=spare, folded=folded)
+
+
+def print_tables(
+    tables: Mapping[str | None, list[dict[str, Any]]], *, spare: Sequence[str] = (), folded: Sequence[str] = ()
+) -> None:
+    """Write tables; the first row of each names its columns, and its numbers say which are right-aligned.
+
+    Nothing is cut short, as a number cut short would be another one. Where a terminal is too narrow, long texts are
+    folded, columns that can be spared are left out and named, and if that does not help, each row is a block of lines.
+
+    Args:
+        tables: rows, which are cells by column, by what stands above them.
+        spare: columns that may be left out, the first of them first.
+        folded: columns that may be folded between words, though they are short; other short ones never are.
+    """
     from rich.console import Console
 
     # A pipe or a file has no width to fit.
-    title = shown(title) if title else None
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    cells = [{shown(column): shown(str(value)) for column, value in row.items()} for row in rows]
-    longest = {column: max(cell_len(text) for text in (column, *(row[column] for row in cells))) for column in cells[0]}
-    if sum(width if width <= LONG else FOLDED for width in longest.values()) + BETWEEN * len(longest) > console.width:
-        _print_blocks(console, cells, title)
-        return
-    numbers = {shown(column) for column, value in rows[0].items() if _is_number(value)}
-    _print_columns(console, cells, numbers, longest, title)
+    left_out: dict[str, None] = {}
+    for number, (title, rows) in enumerate(tables.items()):
+        if number:
+            console.print()
+        cells = [{shown(column): shown(str(value)) for column, value in row.items()} for row in rows]
+        heading = shown(title) if title else None
+        least, long = _widths(cells, folded)
+        for column in spare:
+            if _needed(least) > console.width:
+                left_out[column] = None
+                del least[column]
+        if _needed(least) > console.width:
+            _print_blocks(console, cells, heading)
+            continue
+        numbers = {shown(column) for column, value in rows[0].items() if _is_number(value)}
+        _print_columns(console, cells, least, numbers, {*long, *folded}, heading)
+    if left_out:
+        say(f"Not shown in {console.width} columns: {', '.join(left_out)}. A pipe gets them all.")
+
+
+def _widths(cells: list[dict[str, str]], folded: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+    """Return how many characters each column needs at least, and which columns are long."""
+    from rich.cells import cell_len
+
+    texts = {column: [column, *(row[column] for row in cells)] for column in cells[0]}
+    longest = {column: max(map(cell_len, column_texts)) for column, column_texts in texts.items()}
+    least = {column: width if width <= LONG else FOLDED for column, width in longest.items()}
+    for column in folded:
+        least[column] = min(least[column], max(cell_len(word) for text in texts[column] for word in text.split()))
+    return least, {column for column, width in longest.items() if width > LONG}
+
+
+def _needed(least: Mapping[str, int]) -> int:
+    return sum(least.values()) + BETWEEN * (len(least) - 1)
 
 
 def _is_number(value: Any) -> bool:
@@ -70,18 +132,25 @@ def _is_number(value: Any) -> bool:
 
 
 def _print_columns(
-    console: "Console", cells: list[dict[str, str]], numbers: set[str], longest: dict[str, int], title: str | None
+    console: "Console",
+    cells: list[dict[str, str]],
+    least: Mapping[str, int],
+    numbers: Container[str],
+    may_fold: Container[str],
+    title: str | None,
 ) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title) if title else None, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, width in longest.items():
-        justify = "right" if column in numbers else "left"
-        table.add_column(Text(column), justify=justify, no_wrap=width <= LONG, overflow="fold")
+    heading = Text(title, style="bold not italic") if title else None
+    table = Table(title=heading, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    table.pad_edge, table.show_edge, table.collapse_padding = False, False, True
+    for column, width in least.items():
+        justify, folds = "right" if column in numbers else "left", column in may_fold
+        table.add_column(Text(column), justify=justify, no_wrap=not folds, overflow="fold", min_width=width)
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row.values()))
+        table.add_row(*(Text(row[column]) for column in least))
     console.print(table)
 
 

@@ -240,10 +240,27 @@ def test_selection_that_names_nothing_is_an_error(tmp_path: Path):
     assert "Traceback" not in result.stderr
 
 
-def test_leaderboard_names_metrics_as_the_reports_do():
-    found = {"cohort": "curation", "model": "svm", "feature_set": "mel64_8k", "protocol": "donor_grouped"}
-    found |= {"metric": "auc", "value": 0.946, "low": 0.923, "high": 0.967, "chance": 0.5, "accuracy": 0.883}
+def test_leaderboard_has_each_figure_with_its_interval_and_the_accuracy_beside_the_majority_rate():
+    found = {"model": "svm", "feature_set": "mel64_8k", "protocol": "donor_grouped"}
+    found |= {"value": 0.946, "low": 0.923, "high": 0.967, "accuracy": 0.883}
     found |= {"majority_rate": 0.501, "verdict": "above chance", "qualification": "donors on both sides"}
     row = leaderboard._leaderboard_row(found)
-    assert row["headline [95 % interval]"] == "AUC 0.946 [0.923, 0.967]"
+    assert row["model"] == "svm on mel64_8k"
+    assert row["value [95 % interval]"] == "0.946 [0.923, 0.967]"
     assert row["verdict"] == "above chance †"
+    assert list(row)[-2:] == ["accuracy", "majority"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "position", "offered"),
+    [("cry-pipeline lea", 1, "leaderboard"), ("cry-pipeline features show mel1", 3, "mel128_8k")],
+)
+def test_the_shell_completes_commands_and_names_of_the_catalog(typed: str, position: int, offered: str) -> None:
+    asked = run(_CRY_PIPELINE_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(position))
+    assert asked.stdout.split() == [offered]
+
+
+def test_a_misspelt_command_or_name_is_told_the_nearest(main) -> None:
+    assert "Did you mean 'leaderboard'?" in main("leaderbord")[2]
+    assert "is mel64_8k meant?" in main("features", "show", "mel64_8")[2]
+    assert "is mel64_8k meant?" in main("store", "verify", "mel64-8k")[2]

@@ -25,7 +25,7 @@ def test_every_value_is_shown_whole(
     shown = table[2:]
     assert 1 <= len(shown) <= lines
     assert table[0].split() == ["file", "cry", "reason", "verdict"]
-    assert "0.453   abstained" in shown[0]
+    assert "0.453  abstained" in shown[0]
     # Folded in the middle of words where need be, but all there.
     assert "".join(shown).count("f") == 20
     assert "".join(shown).count("given") == 12
@@ -34,8 +34,8 @@ def test_every_value_is_shown_whole(
 def test_columns_of_numbers_are_right_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.print_table([{"name": "a", "count": 1}, {"name": "b", "count": 100}])
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()][2:] == [
-        " a          1",
-        " b        100",
+        "a         1",
+        "b       100",
     ]
 
 
@@ -122,3 +122,52 @@ def test_wide_characters_take_the_room_that_they_need(
     monkeypatch.setenv("COLUMNS", "80")
     terminal.print_table([{f"{number}": "赤ちゃんの泣き声" for number in range(5)}])
     assert capsys.readouterr().out.count("赤ちゃんの泣き声") == 5
+
+
+FIGURES = [{"model": "a model on a set", "digest": "82c50f9bd307", "value": "0.946 [0.923, 0.967]", "mels": 128}]
+
+
+def on_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+
+def said_by(capsys: pytest.CaptureFixture[str]) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"), [(58, []), (57, ["digest"]), (44, ["digest"]), (43, ["digest", "mels"])]
+)
+def test_columns_that_can_be_spared_are_left_out_in_turn_and_named(
+    columns: int, left_out: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_terminal(columns, monkeypatch)
+    terminal.print_table(FIGURES, spare=("digest", "mels"))
+    head, _, row, *rest = said_by(capsys).splitlines()
+    assert [name for name in FIGURES[0] if name not in head.split()] == left_out
+    assert "0.946 [0.923, 0.967]" in row
+    assert ("128" in row) == ("mels" not in left_out)
+    assert rest == (
+        [f"Not shown in {columns} columns: {', '.join(left_out)}. A pipe gets them all."] if left_out else []
+    )
+
+
+def test_a_short_column_is_folded_between_words_where_that_is_allowed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_terminal(50, monkeypatch)
+    terminal.print_table(FIGURES, folded=("model",))
+    _, _, first, second = said_by(capsys).splitlines()
+    assert "0.946 [0.923, 0.967]" in first
+    assert re.sub(r" +", " ", f"{first[:8]} {second}").strip() == "a model on a set"
+
+
+def test_tables_name_what_is_left_out_of_any_of_them_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_terminal(50, monkeypatch)
+    terminal.print_tables({"one": FIGURES, "two": FIGURES}, spare=("digest",))
+    said = said_by(capsys)
+    assert said.count("digest") == 1
+    assert [line.strip() for line in said.splitlines()[::5][:2]] == ["one", "two"]
