@@ -130,15 +130,25 @@ def _validated(content: Mapping[str, Any], section: str, path: Path, expanded: E
             name, *rest = keys or [""]
             written = expanded.origins.get(name, (name,))[0] if section == "experiments" else name
             where = expanded.where(name, ".".join(rest)) if written != name else ".".join(keys)
-            faults.setdefault((written, *rest), f"{path}: {where}: {_say(fault)}")
+            said = _say(fault, _keys(adapter, fault) if fault["type"] == "extra_forbidden" else ())
+            faults.setdefault((written, *rest), f"{path}: {where}: {said}")
         return None, list(faults.values())
 
 
-def _say(fault: Any) -> str:
+def _keys(adapter: TypeAdapter[Any], fault: Any) -> tuple[str, ...]:
+    """Return the keys that there are in the specs of a section, of models those of the kind of the one at fault."""
+    specs = adapter.json_schema().get("$defs", {}).values()
+    kinds = [spec for spec in specs if "kind" in spec["properties"]]
+    strangers = [spec for spec in kinds if spec["properties"]["kind"].get("const") not in (None, *fault["loc"])]
+    return tuple(key for spec in specs if spec not in strangers for key in spec["properties"])
+
+
+def _say(fault: Any, keys: tuple[str, ...] = ()) -> str:
+    """Return what is wrong; ``keys`` are those that could be meant by one that is unknown."""
     but_found = f" (found {fault['input']!r:.{LONGEST_FOUND}})"
     match fault["type"]:
         case "extra_forbidden":
-            return "no such key; remove it or check its spelling"
+            return f"no such key{_meant(str(fault['loc'][-1]), keys)}; remove it or check its spelling"
         case "missing":
             return "is missing"
         case "literal_error" | "union_tag_invalid":

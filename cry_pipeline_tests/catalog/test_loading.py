@@ -90,6 +90,14 @@ def test_cold_or_hot_counts_as_discomfort():
     ("section", "edit", "said"),
     [
         ("feature_sets", lambda c: c["mel64_8k"].update(hopp=3), ["feature_sets.yaml", "mel64_8k.hopp", "no such key"]),
+        (
+            "feature_sets",
+            lambda c: c["mel64_8k"].update(hop_sample=3),
+            ["mel64_8k.hop_sample: no such key (is hop_samples meant?)"],
+        ),
+        # A key of another kind of model is not meant.
+        ("models", lambda c: c["majority"].update(epoch=3), ["majority.epoch: no such key; remove it"]),
+        ("models", lambda c: c["lfeb_attention_lstm"].update(epoch=3), ["epoch: no such key (is epochs meant?)"]),
         ("feature_sets", lambda c: c["mel64_8k"].update(window="hamming"), ["mel64_8k.window", "'hann_periodic'"]),
         ("feature_sets", lambda c: c["mel64_8k"].pop("mels"), ["mel64_8k.mels", "is missing"]),
         ("feature_sets", lambda c: c["mel64_8k"].update(fmax_hz=5000), ["mel64_8k", "fmax_hz", "4000"]),
