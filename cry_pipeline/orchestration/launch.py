@@ -5,13 +5,16 @@ Belongs here: what `cry-pipeline run` does. Does not: the command line itself (c
 
 import errno
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.errors import DagsterInvalidSubsetError
 from dagster._core.execution.api import execute_run
@@ -30,6 +33,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's events go to the instance; the terminal gets what the pipeline itself says."""
 
 
+SELECTION_WORDS = ("key", "group", "tag", "kind", "owner", "and", "or", "not")
 UNWRITABLE = ("database or disk is full", "disk I/O error", "readonly database", "unable to open database file")
 """What SQLite says, beneath whatever names Dagster's libraries give to it."""
 LEAST_FREE_BYTES = 1 << 20
@@ -75,6 +79,7 @@ def materialize(
     *,
     study: bool = False,
     wait_s: float | None = None,
+    called: str = "cry-pipeline run",
 ) -> int:
     """Materialize the assets that ``selection`` names, all by default, and return how many there were.
 
@@ -87,6 +92,7 @@ def materialize(
         selection: Dagster's asset selection syntax, e.g. ``key:"features/mel64_8k"+`` or ``group:features``.
         study: also what is of the study alone, in the selection and by default.
         wait_s: how long to wait for another run to end; None: until it has.
+        called: the command that asks, for whoever waits for it.
 
     Raises:
         BusyError: another run was still writing the data folder after ``wait_s``.
@@ -103,7 +109,7 @@ def materialize(
     else:
         wanted = dg.AssetSelection.all() if study else by_default()
         job = _selected(definitions, selection, wanted)
-    what = " ".join(["`cry-pipeline run`", *(["--study"] if study else []), *([selection] if selection else [])])
+    what = " ".join([f"`{called}`", *(["--study"] if study else []), *([selection] if selection else [])])
     # Nobody asks again for a run that a person started; they see how it ended.
     tags = {**process_tag(), MAX_RETRIES_TAG: "0", MAX_RUNTIME_SECONDS_TAG: str(LONGEST_STUDY_H * 3600)}
     with (
@@ -163,10 +169,19 @@ def _is_interrupt(event: dg.DagsterEvent) -> bool:
 
 def _selected(definitions: dg.Definitions, selection: str, wanted: dg.AssetSelection) -> dg.JobDefinition:
     graph = definitions.resolve_asset_graph()
-    named = dg.AssetSelection.from_string(selection)
+    try:
+        named = dg.AssetSelection.from_string(selection)
+    except DagsterInvalidAssetSelectionError as error:
+        raise ValueError(
+            f"{selection} is no selection: write e.g. 'key:\"features/mel64_8k\"+' or group:runs"
+        ) from error
     if not named.resolve(graph):
-        groups = sorted({graph.get(key).group_name for key in graph.materializable_asset_keys})
-        raise ValueError(f"{selection} selects no asset; the groups are {', '.join(groups)} (e.g. group:features)")
+        groups = sorted({graph.get(key).group_name or "" for key in graph.materializable_asset_keys})
+        keys = [key.to_user_string() for key in graph.materializable_asset_keys]
+        raise ValueError(
+            f"{selection} selects no asset{_meant(selection, [*keys, *groups])}; the groups are {', '.join(groups)} "
+            "(e.g. group:features)"
+        )
     if not (named & wanted).resolve(graph):
         raise ValueError(f"{selection} selects only assets of the study; add --study to materialize them")
     # The UI materializes a selection as a part of this job, too.
@@ -176,6 +191,13 @@ def _selected(definitions: dg.Definitions, selection: str, wanted: dg.AssetSelec
     except (dg.DagsterInvalidDefinitionError, DagsterInvalidSubsetError) as error:
         # Such as one of two that are made together.
         raise ValueError(f"{selection} cannot be selected like this: {error.__cause__ or error}") from error
+
+
+def _meant(selection: str, known: list[str]) -> str:
+    """Return a question for the keys and groups that the words of ``selection`` are like."""
+    words = (word for word in re.findall(r"[\w/.-]+", selection) if word not in SELECTION_WORDS)
+    nearest = dict.fromkeys(name for word in words for name in get_close_matches(word, known, n=1, cutoff=0.7))
+    return f" (is {' or '.join(nearest)} meant?)" if nearest else ""
 
 
 def _say(event: dg.DagsterEvent) -> str:

@@ -24,6 +24,20 @@ def test_a_run_that_does_not_wait_is_refused_while_another_writes(settings: Sett
     assert not settings.dagster_home.exists(), "nothing was recorded"
 
 
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ('key:"features/mel64_9k"', r"selects no asset \(is features/mel64_8k meant\?\)"),
+        ("group:feature", r"selects no asset \(is features meant\?\); the groups are"),
+        ("key:nothing/of/the/kind", r"selects no asset; the groups are"),
+        ('kye:"features/mel64_8k"', r"is no selection: write e\.g\."),
+    ],
+)
+def test_a_selection_of_nothing_is_told_the_nearest(selection: str, said: str, settings: Settings) -> None:
+    with pytest.raises(ValueError, match=said):
+        materialize(build_definitions(settings), settings, selection)
+
+
 def test_one_of_two_assets_that_are_made_together_is_refused_in_a_sentence(settings: Settings) -> None:
     with pytest.raises(ValueError, match=r"manifests/recordings.* cannot be selected like this: .*quarantine"):
         materialize(build_definitions(settings), settings, 'key:"manifests/recordings"')
