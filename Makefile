@@ -33,7 +33,7 @@ run: $(PIPELINE) ## Get the corpus and materialize everything that is missing or
 study: $(PIPELINE) ## The same with the experiments of tier study; hours, and resumed when run again
 	@$(BIN)/cry-pipeline run --study
 
-ui: $(PIPELINE) ## Open the Dagster UI on what `make run` made (http://127.0.0.1:3000)
+ui: $(PIPELINE) ## Open the Dagster UI and the reports on what `make run` made (http://127.0.0.1:3000, :3001)
 	@$(BIN)/cry-pipeline ui
 
 test: $(DEV) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS

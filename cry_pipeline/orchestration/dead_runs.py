@@ -11,11 +11,15 @@ import time
 from dataclasses import asdict
 
 import dagster as dg
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 from cry_pipeline.orchestration.lock import Process
 
 LOG = logging.getLogger("cry_pipeline")
-PROCESS_TAG = "cry_pipeline/process"
+PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}cry_pipeline_process"
+"""Nothing to read for people, so in no list of runs."""
+SHOWN_PROCESS_TAG = "cry_pipeline/process"
+"""The same, of runs that an earlier version began."""
 UNSAID_S = 600.0
 """A run that has not said which process executes it, nor anything else for so long, has none."""
 
@@ -32,7 +36,7 @@ def process_tag() -> dict[str, str]:
 def process_of(run: dg.DagsterRun) -> Process | None:
     """Return the process that executes ``run``, if it has said so."""
     try:
-        return Process(**json.loads(run.tags[PROCESS_TAG]))
+        return Process(**json.loads(run.tags.get(PROCESS_TAG) or run.tags[SHOWN_PROCESS_TAG]))
     except (KeyError, ValueError, TypeError):
         return None
 

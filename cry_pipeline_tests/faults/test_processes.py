@@ -100,10 +100,9 @@ def start(place: Place) -> Iterator[Start]:
 @pytest.fixture
 def client(start: Start) -> Iterator[tuple[DagsterGraphQLClient, subprocess.Popen[str]]]:
     """A client of a running UI, and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ui = start("ui", "--port", str(port))
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        port, site_port = (free.getsockname()[1] for free in (one, other))
+    ui = start("ui", "--port", str(port), "--site-port", str(site_port))
     # Somebody has to read what it says, or it would wait at some time.
     drain = subprocess.Popen(["cat"], stdin=ui.stderr, stdout=subprocess.DEVNULL)
     yield DagsterGraphQLClient("127.0.0.1", port_number=port), ui
@@ -198,7 +197,7 @@ def test_a_run_that_is_killed_with_its_code_server_is_not_started_for_ever(place
 
 def test_a_killed_ui_leaves_no_process_behind(client) -> None:
     ui = client[1]
-    wait_until(lambda: len(descendants(ui.pid)) >= 4, "services, web server, daemon and code server start", MINUTES)
+    wait_until(lambda: len(descendants(ui.pid)) >= 5, "all services start", MINUTES)
     family = descendants(ui.pid)
     ui.kill()
     wait_until(lambda: not any(map(is_alive, family)), "all that it started ends", 3 * MINUTES)

@@ -81,14 +81,14 @@ def test_a_run_that_another_process_executes_waits_for_the_lock_and_holds_it_to_
 ) -> None:
     with write_alone(settings.data, "the test"):
         process = start_run(processes)
-        wait_until(lambda: has_said(instance, "the test (process"), "the run says for whom it waits")
+        wait_until(lambda: has_said(instance, "the test (process"), "the run says for whom it waits", 120)
         assert not has_said(instance, "Started execution of step")
-    wait_until(lambda: has_said(instance, "Started execution of step"), "the step starts once the lock is free")
+    wait_until(lambda: has_said(instance, "Started execution of step"), "the step starts once the lock is free", 120)
     said = r"run [0-9a-f]{8} of job lasts \(process " + str(process.pid)
     with pytest.raises(BusyError, match=said), write_alone(settings.data, "the test", wait_s=0):
         pytest.fail("two wrote at a time")
     (settings.data / "end").touch()
-    wait_until(lambda: only_run(instance).status is Status.SUCCESS, "the run ends")
+    wait_until(lambda: only_run(instance).status is Status.SUCCESS, "the run ends", 120)
     with write_alone(settings.data, "the test", wait_s=5):
         pass
 
@@ -97,7 +97,7 @@ def test_a_run_whose_process_was_killed_is_failed_and_a_living_one_is_left_alone
     instance: dg.DagsterInstance, settings: Settings, processes: ExitStack
 ) -> None:
     process = start_run(processes)
-    wait_until(lambda: has_said(instance, "Started execution of step"), "the step starts")
+    wait_until(lambda: has_said(instance, "Started execution of step"), "the step starts", 120)
     launcher = instance.run_launcher
     assert isinstance(launcher, LocalRunLauncher)
     assert launcher.check_run_worker_health(only_run(instance)).status is WorkerStatus.RUNNING
@@ -142,8 +142,12 @@ def test_a_run_in_any_state_is_ended_when_its_process_has(
     assert only_run(instance).status is marked
 
 
-def test_a_run_of_another_host_is_left_alone(instance: dg.DagsterInstance) -> None:
-    make_run(instance, Status.STARTED, {PROCESS_TAG: json.dumps(ENDED | {"host": "elsewhere"})})
+@pytest.mark.parametrize("tag", [PROCESS_TAG, dead_runs.SHOWN_PROCESS_TAG])
+def test_a_run_of_another_host_is_left_alone(
+    tag: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_runs, "UNSAID_S", 0.0)
+    make_run(instance, Status.STARTED, {tag: json.dumps(ENDED | {"host": "elsewhere"})})
     assert mark_dead_runs(instance) == []
 
 
