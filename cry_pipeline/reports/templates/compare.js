@@ -57,7 +57,8 @@
       if (width !== undefined) element.style.width = width + "%";
       return element;
     };
-    const box = put(made("div", undefined, "axis"), part("zero", 50), part("line", x(from), x(to) - x(from)), part("point", x(value)));
+    const box = put(made("div", undefined, "axis"), part("zero", 50), part("line", x(from), x(to) - x(from)),
+      part("point", x(value)));
     box.setAttribute("aria-hidden", "true");
     return put(made("td", undefined, "drawn"), box);
   }
@@ -148,26 +149,25 @@
       changesTable(changes));
     history.replaceState(null, "", "#" + [one, other].map((run) => encodeURIComponent(run.name)).join("&"));
   }
-  // Chosen for the reader are the runs of these names; else a run of now beside the one before it; else the first two.
+  // Of a run of now the one before it is meant where no other is named; of no run at all, what changed in place.
   function choose(names) {
     const runs = data.groups[Number(group.value)].runs;
-    options(first, runs.map((run) => run.label));
-    options(second, runs.map((run) => run.label));
-    const places = names.map((name) => runs.findIndex((run) => run.name === name));
-    const earlier = runs.findIndex((run) => !run.now);
-    const now = earlier < 0 ? -1 : runs.findIndex((run) => run.now && run.experiment === runs[earlier].experiment);
-    const own = now < 0 ? [0, 1] : [now, earlier];
-    const known = places.length === 2 && places.every((place) => place >= 0);
-    [first.value, second.value] = (known ? places : own).map(String);
+    [first, second].forEach((select) => options(select, runs.map((run) => run.label)));
+    const isEdited = (run) => run.now && runs.some((other) => !other.now && other.experiment === run.experiment);
+    const place = Math.max(0, runs.findIndex((run) => (names.length ? run.name === names[0] : isEdited(run))));
+    const earlier = runs.findIndex((run) => !run.now && run.experiment === runs[place].experiment);
+    const named = runs.findIndex((run) => run.name === names[1]);
+    const other = [named, earlier, place === 0 ? 1 : 0].find((at) => at >= 0 && at !== place);
+    [first.value, second.value] = [place, other].map(String);
     show();
   }
+  // The address may name the runs behind #, one or two, as the page writes them there itself.
   function asked() {
     const names = location.hash.slice(1).split("&").filter(Boolean).map((part) => {
       try { return decodeURIComponent(part); } catch { return ""; }
     });
-    const place = data.groups.findIndex((one) => names.length === 2 &&
-      names.every((name) => one.runs.some((run) => run.name === name)));
-    // What has changed in place comes first.
+    const holds = (one, name) => one.runs.some((run) => run.name === name);
+    const place = data.groups.findIndex((one) => names.length > 0 && names.every((name) => holds(one, name)));
     const edited = data.groups.findIndex((one) => one.runs.some((run) => !run.now));
     group.value = String(Math.max(0, place >= 0 ? place : edited));
     choose(place >= 0 ? names : []);
