@@ -43,8 +43,9 @@
     const seen = Math.abs(value) >= data.smallest && p <= data.significance && (from > 1e-9 || to < -1e-9);
     return seen ? (value > 0) !== lower : null;
   }
-  function cell(numbers, words) {
+  function cell(label, numbers, words) {
     const found = made("td", words(numbers[0]) + " ", "number");
+    found.dataset.label = label;
     return put(found, made("span", words(numbers[1]) + " to " + words(numbers[2]), "interval"));
   }
   // A difference with its interval, as parts of a box whose middle is 0.
@@ -84,14 +85,14 @@
       const name = made("th", metric.name + (metric.accuracy ? " (majority class " + shown(chosen.majority) + ")" : ""));
       name.scope = "row";
       if (metric.lower) name.appendChild(made("span", " less is better", "interval"));
-      put(body, put(made("tr"), name, cell(numbers[place], signed), cell(one.values[place], shown),
-        cell(other.values[place], shown), drawn(numbers[place])));
+      put(body, put(made("tr"), name, cell("difference", numbers[place], signed),
+        cell("first", one.values[place], shown), cell("second", other.values[place], shown), drawn(numbers[place])));
     });
     const head = header(["metric"], ["first − second", "number"], ["first", "number"], ["second", "number"],
       ["difference beside 0, each on its own scale", "drawn"]);
     const caption = put(made("caption"), made("span", chosen.recordings + " recordings of " + chosen.donors +
       " donors; guessing gives " + shown(chosen.chance) + ". Intervals are 95 % intervals over donors."));
-    return region("Metrics of both runs", put(made("table"), caption, head, body));
+    return region("Metrics of both runs", put(made("table", undefined, "rows"), caption, head, body));
   }
   function changesTable(changes) {
     if (!changes.length) return made("p", "They are made from the same parameters, code and libraries.", "muted");
@@ -99,9 +100,11 @@
     changes.forEach(([name, ...values]) => {
       const row = made("th", name);
       row.scope = "row";
-      put(body, put(made("tr"), row, ...values.map((value) => made("td", value || "–", "run"))));
+      const cells = values.map((value) => made("td", value || "–"));
+      [cells[0].dataset.label, cells[1].dataset.label] = ["first", "second"];
+      put(body, put(made("tr"), row, ...cells));
     });
-    const table = region("What differs", put(made("table"), header(["parameter"], ["first"], ["second"]), body));
+    const table = region("What differs", put(made("table", undefined, "rows"), header(["parameter"], ["first"], ["second"]), body));
     return put(made("section"), made("h3", "What differs"), table);
   }
   function link(run, words) {
