@@ -49,7 +49,7 @@ class Service:
                 stdout=written,
                 stderr=written,
                 start_new_session=True,
-                preexec_fn=_told_when_parent_dies(),
+                preexec_fn=_prepare(),
             )
         self.changed = time.monotonic()
         return self.process.pid
@@ -123,9 +123,18 @@ def _how(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
-def _told_when_parent_dies() -> Callable[[], None] | None:
-    """Return what a child calls to get SIGTERM, which ends services in order, when its parent is killed."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _prepare() -> Callable[[], None]:
+    """Return what a child calls before it begins.
+
+    It is to heed SIGTERM, which to Dagster's processes is what SIGINT is, and that is ignored by all that a shell's
+    background job starts. On Linux it gets SIGTERM, and ends in order, when this process is killed.
+    """
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def prepare() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        if prctl is not None:
+            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return prepare

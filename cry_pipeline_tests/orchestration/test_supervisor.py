@@ -82,3 +82,16 @@ def test_nothing_is_left_behind(script: str, supervisor: Supervisor) -> None:
         pids = said(supervisor)
         assert all(map(is_alive, pids))
     wait_until(lambda: not any(map(is_alive, pids)), "all have ended", 5)
+
+
+def test_a_service_heeds_what_a_background_job_ignores(supervisor: Supervisor) -> None:
+    """Dagster's processes take SIGTERM for Ctrl-C; they, and runs that they start, could not be ended but by force."""
+    asked = "import signal; print(int(signal.getsignal(signal.SIGINT) is signal.default_int_handler), flush=True)"
+    asking = service(f"{asked}; import time; time.sleep(60)")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with supervisor:
+            supervisor.start(asking)
+            assert said(supervisor) == [1]
+    finally:
+        signal.signal(signal.SIGINT, before)
