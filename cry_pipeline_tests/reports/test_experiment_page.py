@@ -1,6 +1,7 @@
 """An experiment's page and the site: the evidence's own numbers, what stands beside them, links that lead somewhere."""
 
 import hashlib
+import re
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -319,6 +320,14 @@ def test_spectrogram_has_low_frequencies_below_and_time_to_the_right() -> None:
     assert image[-8:, 134:].min() > 200
     assert image[:24].max() < 20
     assert image[:, :133].max() < 20
+
+
+def test_the_first_page_says_of_each_other_page_once_what_it_is_for(made) -> None:
+    text = html_of(SITE, Material(CATALOG, [made[GROUPED][0]]))
+    listed = text[text.index('<h2 id="pages">') :]
+    assert sorted(re.findall(r'<li><a href="(.*?)"', listed[: listed.index("</ul>")])) == sorted(
+        set(PAGES) - {"index.html"}
+    )
 
 
 def test_overview_answers_with_the_best_that_listens_on_unseen_donors(made) -> None:
