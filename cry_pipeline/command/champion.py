@@ -3,11 +3,16 @@
 Belongs here: arguments, lines and tables. Does not: work (inference does it), nor anything heavy at import.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import print_table, say, settings
+from cry_pipeline.command.terminal import catalog, print_table, say, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cry_pipeline.settings import Settings
 
 champion_app = typer.Typer(help="The exported model in use: what it is, what it was, and the way back.")
 
@@ -54,5 +59,20 @@ def champion_rollback(
     """Make an earlier champion the champion again; what is rolled back from is not promoted again by itself."""
     from cry_pipeline.inference.champions import roll_back
 
-    event = roll_back(settings().models, to)
+    where = settings()
+    event = roll_back(where.models, to)
     say(f"The champion is {event.digest[:16]} again, after {(event.previous or '')[:16]}.")
+    if page := _renewed_page(where):
+        say(f"Its page says so: {page}")
+
+
+def _renewed_page(where: "Settings") -> "Path | None":
+    """Write the champion's page again where there is one: until the next run nothing else would."""
+    from cry_pipeline.orchestration.assets.reports import material_of
+    from cry_pipeline.orchestration.resources import Workspace
+    from cry_pipeline.reports.champion_page import CHAMPION_PAGE
+
+    if not (where.reports / f"{CHAMPION_PAGE.file}.html").exists():
+        return None
+    material = material_of(CHAMPION_PAGE, catalog(where.catalog), Workspace.of(where))
+    return CHAMPION_PAGE.write(material, where.reports).page

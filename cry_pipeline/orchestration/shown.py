@@ -31,6 +31,7 @@ def tables_of(workspace: Workspace) -> Tables:
 
 def stored_of(catalog: Catalog, workspace: Workspace) -> Stored:
     """Return what there is in the feature store; what cannot be read is said, and stops no report."""
+    from cry_pipeline.features.kinds import feature_set_digest
     from cry_pipeline.features.store.garbage import feature_sets
     from cry_pipeline.features.store.opening import open_storage
     from cry_pipeline.features.store.rows import FeatureStoreError
@@ -48,10 +49,8 @@ def stored_of(catalog: Catalog, workspace: Workspace) -> Stored:
             sets.append(_stored(name, catalog, recordings, runs, workspace))
         except FeatureStoreError as error:
             faults.append(f"{name}: {error}")
-    root, listed = (
-        open_storage(workspace.settings.features),
-        {workspace.store(s).digest for s in catalog.feature_sets.values()},
-    )
+    root = open_storage(workspace.settings.features)
+    listed = {feature_set_digest(spec) for spec in catalog.feature_sets.values()}
     unlisted = [
         Unlisted(digest, len(root.below(digest).parts()), root.size(digest), runs.get(digest, 0))
         for digest in feature_sets(root)

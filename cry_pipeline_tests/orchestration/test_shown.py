@@ -6,10 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.command.champion import champion_app
 from cry_pipeline.corpus.manifest import read_quarantine
-from cry_pipeline.inference.champions import history
+from cry_pipeline.inference.champions import history, promotion, switch
 from cry_pipeline.orchestration.assets.reports import REPORTS, deps_of, material_of, reports_of
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.orchestration.shown import champion_of, stored_of, tables_of
@@ -99,6 +101,25 @@ def test_what_cannot_be_read_is_said_and_stops_no_page(installation) -> None:
     assert not champion_of(workspace).history
     for report in (CHAMPION_PAGE, STORE_PAGE):
         assert report.write(material_of(report, catalog, workspace), settings.reports).computed
+
+
+def test_a_rollback_is_on_the_page_at_once(installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = installation.settings
+    (event,) = history(settings.models)
+    switch(settings.models, promotion("f" * 64, event.digest, event.runs, ["in a test"]))
+    for name in ("data", "catalog", "corpus"):
+        monkeypatch.setenv(f"CRY_PIPELINE_{name.upper()}", str(getattr(settings, name)))
+    result = CliRunner().invoke(champion_app, ["rollback"])
+    assert result.exit_code == 0, result.output
+    page = settings.reports / "champion.html"
+    assert page.name in result.output
+    text = Page(page.read_text()).text
+    assert f"champion {event.digest[:16]} rolled back" in text
+    assert "switches so far 3" in text
+    page.unlink()
+    switch(settings.models, promotion("f" * 64, event.digest, event.runs, ["in a test"]))
+    assert CliRunner().invoke(champion_app, ["rollback"]).exit_code == 0
+    assert not page.exists(), "where nobody has made reports, none is begun"
 
 
 def test_nothing_is_read_that_a_report_is_not_made_of(first_run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,11 @@ def report_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 
 def reports_of(catalog: Catalog) -> list[ReportAsset]:
     """Return what the assets of all reports are made from; the site, which leads to the others, is the last."""
-    reports = [*(asset_of(report, catalog) for report in REPORTS), experiments(catalog)]
-    return [*reports, asset_of(SITE, catalog, [report.key for report in reports])]
+    reports = {report.name: asset_of(report, catalog) for report in REPORTS}
+    pages = experiments(catalog)
+    # Of the others the site shows nothing: a champion that is refused, say, does not keep it from being made.
+    evident = [reports[report.name].key for report in REPORTS if "evidence" in report.reads]
+    return [*reports.values(), pages, asset_of(SITE, catalog, [*evident, pages.key])]
 
 
 def report_asset(report: ReportAsset) -> dg.AssetsDefinition:
@@ -118,7 +121,8 @@ def asset_of(report: Report, catalog: Catalog, others: Sequence[dg.AssetKey] = (
         description=report.description,
         revision=report.code_version(catalog),
         kinds=frozenset({"html", "parquet"} if report.schema else {"html"}),
-        despite_missing=not others,
+        # Evidence is shown as far as there is any; of what else a page shows there is nothing without it.
+        despite_missing="evidence" in report.reads and not others,
     )
 
 
