@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.corpus.contradictions import find_contradictions
 from cry_pipeline.reports.material import Tables
 from cry_pipeline.reports.pages import Picture, picture
 from cry_pipeline.reports.report import Material, Report
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = ["source", "path", "bytes", "detail"]
 LISTED = 100
-"""Refused files that a page shows of each reason: anybody can put any number into the inbox."""
+"""Refused files of each reason, and contradictions, that a page shows: anybody can put any number into the inbox."""
 
 
 class TablesError(ValueError):
@@ -118,6 +119,7 @@ def refused(quarantine: "pd.DataFrame") -> list[dict[str, Any]]:
 def manifest_page(tables: Tables, catalog: Catalog) -> dict[str, Any]:
     """Return what the page shows."""
     recordings = tables.recordings
+    contradictions = find_contradictions(recordings)
     per_donor = recordings["donor"].value_counts()
     return {
         "synthetic": tables.synthetic,
@@ -133,6 +135,8 @@ def manifest_page(tables: Tables, catalog: Catalog) -> dict[str, Any]:
         "reasons": by_value(recordings, "reason"),
         "babies": {name: by_value(recordings, name) for name in ("age_band", "gender", "platform")},
         "cohorts": cohorts_of(catalog, recordings),
+        "contradictions": contradictions[:LISTED],
+        "contradictions_in_all": len(contradictions),
         "refused": refused(tables.quarantine),
         "pictures": _pictures(recordings) if len(recordings) else [],
     }

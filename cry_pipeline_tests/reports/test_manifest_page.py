@@ -47,7 +47,7 @@ def recording(number: int, donor: int = 0, **other: Any) -> dict[str, Any]:
         "duration_s": 1.0,
         "sample_rate_hz": 8000,
         "samples": 8000,
-        "samples_digest": "a" * 64,
+        "samples_digest": sha256_of(f"samples {number}".encode()),
         "codec": "amrnb",
         "channels": 1,
         "peak": 0.5,
@@ -148,6 +148,19 @@ def test_the_page_holds_the_counts_and_names_of_files_are_text() -> None:
     assert "<img src=x" not in html
     assert "not stated" in text
     assert "SYNTHETIC" not in html
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_labels_that_contradict_each_other_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "contradict" not in html_of(MANIFEST_PAGE, MATERIAL)
+    other = {"reason": "tired", "reason_code": "ti", "path": "<b>.3gp"}
+    twins = [recording(number) | {"donation_id": recording(0)["donation_id"]} for number in (0, 0)]
+    twins[1] |= other | {"recording_id": "b" * 64, "samples_digest": "c" * 64}
+    second = [recording(9), recording(9) | other | {"recording_id": "d" * 64, "samples_digest": "e" * 64}]
+    monkeypatch.setattr(manifest_page, "LISTED", 1)
+    html = html_of(MANIFEST_PAGE, Material(CATALOG, [], tables=tables_of([*twins, *second], [])))
+    assert "2 recordings of one donation are named hungry and tired: &lt;b&gt;.3gp, r0.3gp." in html
+    assert "and 1 more." in html
 
 
 @pytest.mark.usefixtures("without_figures")
