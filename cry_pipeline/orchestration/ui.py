@@ -7,6 +7,7 @@ Belongs here: which services `cry-pipeline ui` consists of, and when it can be u
 import json
 import logging
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -41,7 +42,7 @@ LOADING_S = 60.0
 """The other services start when the code server answers, or after this time."""
 RELOADING_S = 300
 LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
-    locationOrLoadError { __typename ... on PythonError { message } }
+    locationOrLoadError { __typename ... on PythonError { message errorChain { error { message } } } }
 } } } }"""
 QUIETLY = ["--log-level", "warning"]
 
@@ -181,7 +182,7 @@ class _Ui:
             self.ready(f"The Dagster UI is usable at {self.address}, the reports at {self.settings.site_address}.")
         elif self.said != "broken":
             self.said = "broken"
-            LOG.error("%s answers, but the code cannot be loaded: %s", self.address, faults)
+            LOG.error("The code cannot be loaded: %s. Mend it, and reload it at %s/locations.", faults, self.address)
 
 
 def _faults(address: str) -> str | None:
@@ -196,4 +197,7 @@ def _faults(address: str) -> str | None:
     entries = [entry["locationOrLoadError"] for entry in found["data"]["workspaceOrError"].get("locationEntries", [])]
     if not entries or None in entries:
         return None
-    return "".join(entry["message"] for entry in entries if entry["__typename"] == "PythonError")
+    faults = [entry for entry in entries if entry["__typename"] == "PythonError"]
+    # The first cause comes last.
+    causes = [fault["errorChain"][-1]["error"] if fault["errorChain"] else fault for fault in faults]
+    return "; ".join(re.sub(r"^[\w.]+: ", "", " ".join(cause["message"].split())) for cause in causes)

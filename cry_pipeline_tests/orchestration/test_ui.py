@@ -28,6 +28,8 @@ RUNS = """{ pipelineOrError(params: {
     pipelineName: "study", repositoryName: "__repository__", repositoryLocationName: "cry_pipeline.definitions"
 }) { ... on Pipeline { runs(limit: 9) { status repositoryOrigin { repositoryLocationName } } } } }"""
 
+CHAIN = [{"error": {"message": said}} for said in ("no code", "catalog.CatalogError: models.yaml: no such\nmodel")]
+
 
 @pytest.fixture
 def ports(settings: Settings) -> Settings:
@@ -64,7 +66,8 @@ def test_a_port_that_another_program_has_is_named_with_a_way_out(which: str, opt
         ([], None),
         ([None], None),
         ([{"__typename": "RepositoryLocation"}], ""),
-        ([{"__typename": "PythonError", "message": "no such model"}], "no such model"),
+        ([{"__typename": "PythonError", "message": "no\nsuch module", "errorChain": []}], "no such module"),
+        ([{"__typename": "PythonError", "message": "cannot load", "errorChain": CHAIN}], "models.yaml: no such model"),
     ],
 )
 def test_it_is_usable_once_the_code_is_loaded(
