@@ -37,7 +37,7 @@ def test_the_page_says_what_is_there_and_what_is_not() -> None:
     html = html_of(STORE_PAGE, Material(CATALOG, [], stored=STORED))
     text = Page(html).text
     links_of(html)
-    assert f"{NAME} 1,200 1, 3 12.0 0.5 4 2 7" in text
+    assert f"{NAME} 1,200 1 failed, 3 missing 12.0 0.5 superseded 4 2 superseded 7" in text
     assert "Together 14.5 MB." in text
     assert "<i>odd</i>.wav : The recording is too short" in text
     assert "3 recordings have no features yet" in text
