@@ -216,4 +216,5 @@ COMPARE = Report(
     schema=PAIRS,
     rows=compare_rows,
     page=lambda content, material: compare_page(content, synthetic=material.synthetic),
+    glance=("first", "second", "change", "p_value", "metric", "cohort", "protocol"),
 )

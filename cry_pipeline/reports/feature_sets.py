@@ -225,4 +225,8 @@ FEATURE_SETS_REPORT = Report(
     noted=lambda: {"machine": machine()},
     plots=mel_images,
     beside=lambda material: {"evidence": evidence_table(material.catalog, material.evidence)},
+    glance=(
+        *("feature_set", "sample_rate_hz", "window_ms", "hop_ms", "mel_width", "mfcc_width"),
+        *("bytes_per_s", "transform_ms_per_s", "statistics_ms_per_s"),
+    ),
 )

@@ -86,4 +86,5 @@ HYBRID_ABLATION = Report(
     schema=ABLATION,
     rows=ablation_rows,
     page=lambda content, material: ablation_page(content),
+    glance=("plane", "score", "verdict", "cohort", "protocol", "change", "words", "accuracy", "majority_rate"),
 )

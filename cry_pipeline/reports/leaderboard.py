@@ -198,4 +198,5 @@ LEADERBOARD = Report(
     page=lambda entries, material: leaderboard_page(entries, material.not_run),
     plots=headline_plots,
     beside=lambda material: {"not_run": dict(material.not_run)},
+    glance=("model", "score", "verdict", "cohort", "protocol", "feature_set", "p_value", "accuracy", "majority_rate"),
 )

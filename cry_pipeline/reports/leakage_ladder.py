@@ -97,4 +97,5 @@ LEAKAGE_LADDER = Report(
     schema=LADDER,
     rows=ladder_rows,
     page=lambda content, material: ladder_page(content),
+    glance=("model", "score", "verdict", "protocol", "cohort", "shared_donors", "step", "accuracy", "majority_rate"),
 )

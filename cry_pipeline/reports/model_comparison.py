@@ -84,4 +84,5 @@ MODEL_COMPARISON = Report(
     schema=COMPARISON,
     rows=comparison_rows,
     page=lambda content, material: comparison_page(content, synthetic=material.synthetic),
+    glance=("model", "score", "verdict", "cohort", "protocol", "feature_set", "change", "p_adjusted", "words"),
 )

@@ -33,6 +33,8 @@ PAGES = MappingProxyType(
     }
 )
 """The pages that every page leads to, by their file in the folder of reports, in the order of the navigation."""
+INDEX = "index.html"
+"""The site's first page."""
 EXPERIMENTS = "experiments"
 """The folder, beside these pages, of one page for each experiment."""
 

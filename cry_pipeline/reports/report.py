@@ -111,6 +111,7 @@ class Report(Generic[Content]):
         noted: returns what is written down with the table.
         plots: returns pictures of the content, small enough for an event log.
         beside: returns what else is told where the page is not open.
+        glance: columns of the table that are told there, as :func:`cry_pipeline.reports.rows.glance` names them.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Report(Generic[Content]):
     noted: Callable[[], Mapping[str, Any]] = dict
     plots: Callable[[Content], Mapping[str, bytes]] = lambda content: {}
     beside: Callable[[Material], Mapping[str, Any]] = lambda material: {}
+    glance: Sequence[str] = ()
 
     def code_version(self, catalog: Catalog) -> str:
         """Return what decides the report besides the data, as a digest."""

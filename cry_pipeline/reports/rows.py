@@ -6,8 +6,12 @@ must look like (schemas.py).
 
 from typing import Any
 
+import pandas as pd
+
 from cry_pipeline.evaluation.findings import Comparison
-from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+
+WORDS = {"score": ("value", "low", "high", "metric"), "change": ("difference", "difference_low", "difference_high")}
 
 
 def headline_columns(evidence: Evidence) -> dict[str, Any]:
@@ -20,6 +24,24 @@ def headline_columns(evidence: Evidence) -> dict[str, Any]:
         "chance": evidence.chance,
         "verdict": evidence.verdict,
     }
+
+
+def in_words(value: float, low: float, high: float, metric: str = "") -> str:
+    """Return a number with its interval, and the name of the metric that it is, in a few words."""
+    return f"{METRIC_NAMES.get(metric, metric)} {value:.3f} [{low:.3f}, {high:.3f}]".strip()
+
+
+def glance(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return ``columns`` of a report's table, all if none is named.
+
+    Two are made of others: ``score`` and ``change`` are the headline metric and a difference, with their intervals.
+    """
+    made = table.copy()
+    for name, parts in WORDS.items():
+        if name in columns:
+            rows = table[list(parts)].itertuples(index=False)
+            made[name] = [in_words(*row) if pd.notna(row[0]) else None for row in rows]
+    return made[list(columns)] if columns else table
 
 
 def accuracy_columns(evidence: Evidence) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         raise DamagedFoldError(f"{folder / PROVENANCE} cannot be read: {type(error).__name__}: {error}") from error
 
 
+def seconds_of_folds(run: Path) -> float:
+    """Return how long the folds of the run in this folder took to train, in seconds, whenever that was."""
+    return sum(float(read_provenance(path.parent).get("seconds", 0)) for path in run.glob(f"fold-*/{PROVENANCE}"))
+
+
 def reusable(folder: Path, digest: str) -> pd.DataFrame | None:
     """Return the predictions of a fold trained before; None where there is none. A damaged one is said and removed."""
     if not folder.exists() and not folder.is_symlink():  # a link that leads nowhere is in the way

@@ -116,16 +116,18 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
 
         candidates = candidates_of(catalog, workspace)
         decision, champion = promoted(candidates, workspace)
+        bundle = champion_folder(workspace.settings.models, champion)
         return materialized(
-            context.asset_key,
+            context,
             champion,
+            evidence=table(_about(candidates)),
+            lies_in=bundle,
             computed=int(decision.promoted),
             reused=int(not decision.promoted),
             promoted=decision.promoted,
             why=points(decision.why),
             candidate=decision.candidate,
-            bundle=dg.MetadataValue.path(str(champion_folder(workspace.settings.models, champion))),
-            evidence=table(_about(candidates)),
+            bundle=dg.MetadataValue.path(str(bundle)),
         )
 
     return champion

@@ -9,7 +9,7 @@ from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.asset_keys import evidence_key, experiment_tags, group_of, run_key
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.current import probe_experiments, provenance_of, trained
-from cry_pipeline.orchestration.reporting import OWNERS, materialized
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, site_page
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -66,12 +66,18 @@ def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evi
 
 
 def _about(evidence: "Evidence") -> dict[str, Any]:
-    """Return what the asset's metadata say of evidence."""
+    """Return what the asset's metadata say of evidence: in words first, then as numbers that Dagster can plot."""
+    from cry_pipeline.reports.rows import in_words
+
+    headline = evidence.headline
     return {
+        "score": in_words(headline.value, headline.low, headline.high, evidence.headline_metric),
         "verdict": evidence.sentence,
-        "headline": evidence.headline.value,
-        "low": evidence.headline.low,
-        "high": evidence.headline.high,
+        "recordings": evidence.recordings,
+        "donors": evidence.donors,
+        "headline": headline.value,
+        "low": headline.low,
+        "high": headline.high,
         "p_value": evidence.null.p_value,
         "chance": evidence.chance,
         "temperature": evidence.calibration.temperature.value,
@@ -91,7 +97,7 @@ def _pictures(evidence: "Evidence") -> dict[str, bytes]:
 
 def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that holds metrics, intervals and verdict of experiment ``name``."""
-    from cry_pipeline.evaluation.evidence import STAGE, evidence_spec
+    from cry_pipeline.evaluation.evidence import STAGE, evidence_folder, evidence_spec
 
     experiment = catalog.experiments[name]
     cohort, protocol = catalog.cohorts[experiment.cohort], catalog.protocols[experiment.protocol]
@@ -114,12 +120,14 @@ def evidence_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
     def evidence(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         made, reused = evidence_of(name, catalog, workspace)
         return materialized(
-            context.asset_key,
+            context,
             made.digest,
+            **_about(made),
+            page=site_page(name, workspace),
+            lies_in=evidence_folder(workspace.settings.evidence, name, made.digest),
             computed=int(not reused),
             reused=int(reused),
             plots=None if reused else _pictures(made),
-            **_about(made),
         )
 
     return evidence

@@ -35,27 +35,33 @@ def feature_assets(catalog: Catalog) -> dg.AssetsDefinition:
     )
     def features(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
         """Compute the features of those recordings that a selected set lacks."""
+        from cry_pipeline.features.kinds import parameters
+
         recordings = workspace.recordings()
         chosen = [name for name, key in keys.items() if key in context.selected_asset_keys]
         made, faults = _extracted(chosen, catalog, recordings, workspace)
         for name, (store, report) in made.items():
             stored, failed = sorted(store.recording_ids()), store.failures()
+            there = store.info()
             yield materialized(
-                keys[name],
+                context,
                 # How a row is made, and what could not be; which rows there are is the manifest's to say. A donation
                 # would else make stale what is learned of cohorts that it is not in.
                 digest(rows_as=store.digest, failed=sorted(failed)),
+                key=keys[name],
+                recordings=len(stored),
+                parts=there.parts,
+                size_mb=there.bytes / 1e6,
+                parameters=parameters(catalog.feature_sets[name]),
                 computed=report.computed,
                 reused=report.reused,
                 plots=_example(store, stored[0]) if stored and not report.reused else None,
-                recordings=len(stored),
                 rows_digest=store.data_version(stored),
                 failed=failed,
                 set_aside=report.set_aside,
-                frames=report.frames,
-                bytes=report.bytes,
+                frames_computed=report.frames,
+                computed_mb=report.bytes / 1e6,
                 transform_cpu_s=report.transform_cpu_s,
-                seconds_of_all_sets_together=report.seconds,
             )
         if faults:
             raise dg.Failure("; ".join(f"{name}: {fault}" for name, fault in faults.items()))

@@ -4,6 +4,7 @@ import dagster as dg
 
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.folds.schemas import FOLDS
 from cry_pipeline.folds.splitting import folds_code_version
 from cry_pipeline.orchestration.asset_keys import RECORDINGS, STUDY, tags
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
@@ -43,7 +44,7 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
         recordings = workspace.recordings()
         rows, reused = keep_folds(select_cohort(recordings, cohort_spec), protocol_spec, workspace.folds_path(name))
         return materialized(
-            context.asset_key,
+            context,
             # Of all that is said of the cohort, too: by the folds alone it reaches the runs. These hang on their own
             # cohort and on how features are made, not on recordings that come into other cohorts.
             digest(
@@ -53,7 +54,13 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
             ),
             computed=0 if reused else len(rows),
             reused=len(rows) if reused else 0,
+            recordings=rows["recording_id"].nunique(),
+            donors=rows["donor"].nunique(),
+            classes=sorted(rows["label"].unique()),
+            parameters=protocol_spec.model_dump(mode="json", exclude={"description"}),
             rows=rows,
+            schema=FOLDS,
+            lies_in=workspace.folds_path(name),
             plots=None if reused else {"classes by fold": fold_classes(rows)},
             folds=table(summarise_folds(rows)),
             absent_from_test_folds=absent_classes(rows),

@@ -8,6 +8,9 @@ import pandas as pd
 from cry_pipeline import keys
 from cry_pipeline.artefacts import table_digest
 from cry_pipeline.corpus.manifest import manifest_spec
+from cry_pipeline.corpus.schemas import INVENTORY as INVENTORY_TABLE
+from cry_pipeline.corpus.schemas import QUARANTINE as QUARANTINE_TABLE
+from cry_pipeline.corpus.schemas import RECORDINGS as RECORDINGS_TABLE
 from cry_pipeline.orchestration.asset_keys import INVENTORY, QUARANTINE, RECORDINGS
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
@@ -31,14 +34,19 @@ def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mat
     settings.inbox.mkdir(parents=True, exist_ok=True)
     files = take_inventory(Roots(corpus.path, settings.inbox), settings.cache)
     write_resolution(corpus, settings.manifests)
-    write_inventory(files, settings.manifests / "inventory.parquet")
+    path = settings.manifests / "inventory.parquet"
+    write_inventory(files, path)
     by_source = files.groupby(["source", "processing"], as_index=False)
     return materialized(
-        context.asset_key,
+        context,
         fingerprint(files),
+        files=len(files),
+        audio_mb=files["bytes"].sum() / 1e6,
         computed=files.attrs["computed"],
         reused=files.attrs["reused"],
         rows=files,
+        schema=INVENTORY_TABLE,
+        lies_in=path,
         corpus=corpus.notice,
         left_aside=table(pd.DataFrame(files.attrs["left_aside"], columns=["root", "path", "why"]).head(100)),
         sources=table(by_source.agg(files=("path", "size"), bytes=("bytes", "sum"))),
@@ -67,7 +75,7 @@ def inventory(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mat
         ),
     ]
 )
-def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
+def manifests(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.MaterializeResult]:
     """Decode and measure what is new; refuse what cannot be used."""
     from cry_pipeline.corpus.manifest import build_manifest, write_manifest
     from cry_pipeline.corpus.sources import read_inventory
@@ -81,11 +89,17 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
     counted = len(made.recordings)
     counts = made.recordings.groupby(["source", "reason"], as_index=False)
     yield materialized(
-        RECORDINGS,
+        context,
         table_digest(made.recordings),
+        key=RECORDINGS,
+        recordings=counted,
+        donors=made.recordings["donor"].nunique(),
+        hours=made.recordings["duration_s"].sum() / 3600,
         computed=made.probed,
         reused=made.reused,
         rows=made.recordings,
+        schema=RECORDINGS_TABLE,
+        lies_in=settings.manifests / "recordings.parquet",
         plots={"reasons and durations": recordings_overview(made.recordings)} if made.probed and counted else None,
         contradictions=list(made.contradictions[:100]),
         decoder_cage=made.decoder_cage,
@@ -93,11 +107,15 @@ def manifests(workspace: Workspace) -> Iterator[dg.MaterializeResult]:
     )
     refused = made.quarantine.groupby("reason", as_index=False)
     yield materialized(
-        QUARANTINE,
+        context,
         table_digest(made.quarantine),
+        key=QUARANTINE,
+        refused=len(made.quarantine),
         computed=made.probed,
         reused=made.reused,
         rows=made.quarantine,
+        schema=QUARANTINE_TABLE,
+        lies_in=settings.manifests / "quarantine.parquet",
         reasons=table(refused.agg(files=("path", "size"))),
         files=table(made.quarantine[["root", "path", "reason", "detail"]].head(100)),
     )

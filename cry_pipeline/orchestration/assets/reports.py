@@ -3,8 +3,10 @@
 Every report shows the evidence that there is, and lists what was not run.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -15,7 +17,7 @@ from cry_pipeline.orchestration.asset_keys import CHAMPION, QUARANTINE, RECORDIN
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.kept import kept_of
-from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, page_url, table
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.orchestration.shown import champion_of, stored_of, tables_of
 from cry_pipeline.reports.champion_page import CHAMPION_PAGE
@@ -29,8 +31,10 @@ from cry_pipeline.reports.manifest_page import MANIFEST_PAGE
 from cry_pipeline.reports.model_comparison import MODEL_COMPARISON
 from cry_pipeline.reports.page_keys import page_spec
 from cry_pipeline.reports.report import Features, Material, Reads, Report, Written, only
+from cry_pipeline.reports.rows import glance
 from cry_pipeline.reports.site import SITE
 from cry_pipeline.reports.store_page import STORE_PAGE
+from cry_pipeline.tables import Schema
 
 REPORTS = (
     LEADERBOARD,
@@ -58,6 +62,8 @@ class ReportAsset:
     revision: str
     kinds: frozenset[str] = frozenset({"html"})
     despite_missing: bool = True
+    schema: Schema | None = None
+    glance: Sequence[str] = ()
 
     @property
     def key(self) -> dg.AssetKey:
@@ -94,22 +100,33 @@ def report_asset(report: ReportAsset) -> dg.AssetsDefinition:
     )
     def written(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         made = report.write(workspace)
-        tables = {report.name: made.table} if made.table is not None else {}
+        tables = {report.name: glance(made.table, *report.glance)} if made.table is not None else {}
         return materialized(
-            context.asset_key,
+            context,
             made.digest,
+            page=page_url(_front(made.page, workspace), workspace),
             computed=made.computed,
             reused=made.reused,
             rows=made.table,
+            schema=report.schema,
+            lies_in=made.page,
             plots=made.plots,
-            page=dg.MetadataValue.path(str(made.page)),
-            **{
-                name: table(value) if isinstance(value, pd.DataFrame) else value
-                for name, value in {**tables, **made.beside}.items()
-            },
+            file=dg.MetadataValue.path(str(made.page)),
+            **_shown({**tables, **made.beside}),
         )
 
     return written
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: table(value) if isinstance(value, pd.DataFrame) else value for name, value in values.items()}
+
+
+def _front(page: Path, workspace: Workspace) -> str:
+    """Return the path of a page in the folder of reports; the site's first page for a folder of pages."""
+    from cry_pipeline.reports.pages import INDEX
+
+    return page.relative_to(workspace.settings.reports).as_posix() if page.suffix == ".html" else INDEX
 
 
 def asset_of(report: Report, catalog: Catalog, others: Sequence[dg.AssetKey] = ()) -> ReportAsset:
@@ -123,6 +140,8 @@ def asset_of(report: Report, catalog: Catalog, others: Sequence[dg.AssetKey] = (
         kinds=frozenset({"html", "parquet"} if report.schema else {"html"}),
         # Evidence is shown as far as there is any; of what else a page shows there is nothing without it.
         despite_missing="evidence" in report.reads and not others,
+        schema=report.schema,
+        glance=report.glance,
     )
 
 

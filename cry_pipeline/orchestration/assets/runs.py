@@ -7,7 +7,7 @@ import dagster as dg
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.asset_keys import experiment_tags, group_of, run_key
 from cry_pipeline.orchestration.conditions import when_due
-from cry_pipeline.orchestration.reporting import OWNERS, materialized
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, site_page
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -51,10 +51,19 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
     def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
+        from cry_pipeline.training.fold_folders import seconds_of_folds
+
         result, feature_digest = train(name, catalog, workspace)
         return materialized(
-            context.asset_key,
+            context,
             result.digest,
+            recordings=result.predictions["recording_id"].nunique(),
+            donors=result.predictions["donor"].nunique(),
+            folds=result.computed + result.reused,
+            training_s=seconds_of_folds(result.folder),
+            parameters=model.model_dump(mode="json", exclude={"description"}) | {"seed": experiment.seed},
+            evidence=site_page(name, workspace),
+            lies_in=result.folder,
             computed=result.computed,
             reused=result.reused,
             folder=dg.MetadataValue.path(str(result.folder)),

@@ -6,8 +6,9 @@ from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.orchestration.asset_keys import CHAMPION, OF_STUDY, STUDY, evidence_key, tags
 from cry_pipeline.orchestration.assets.champion import candidates_of, promoted
 from cry_pipeline.orchestration.assets.reports import reports_of
-from cry_pipeline.orchestration.reporting import OWNERS, materialized
+from cry_pipeline.orchestration.reporting import OWNERS, materialized, page_url
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.reports.pages import INDEX
 
 
 def study_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -39,11 +40,11 @@ def study_asset(catalog: Catalog, studied: list[str]) -> dg.AssetsDefinition:
         champion = promoted(candidates_of(catalog, workspace), workspace)[1] if champions else None
         made = {report.name: report.write(workspace) for report in reports}  # one of which shows the champion
         return materialized(
-            context.asset_key,
+            context,
             digest(reports={name: report.digest for name, report in made.items()}, champion=champion),
             computed=sum(int(report.computed) for report in made.values()),
             reused=sum(int(report.reused) for report in made.values()),
-            page=dg.MetadataValue.path(str(made["site"].page)),
+            page=page_url(INDEX, workspace),
         )
 
     return of_study
