@@ -14,7 +14,7 @@ IGNORED :=
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run study ui test test-base test-lowest test-newest faults fuzz bench check format lock audit licences sbom clean
+.PHONY: help install install-dev run study ui test test-base test-ui test-lowest test-newest faults fuzz bench check format lock audit licences sbom clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: $(DEV) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
 
 test-base: $(DEV) ## Predict from a wheel in an environment that has the base's dependencies only
 	@$(BIN)/pytest -m base cry_pipeline_tests/deploy
+
+test-ui: $(DEV) ## Look at the UI and the pages with Chromium, where there is one; minutes, pictures in .screenshots/
+	@$(BIN)/pytest -m ui cry_pipeline_tests/ui
 
 test-lowest: ## Run the tests of what computes with the lowest versions that pyproject.toml allows (Python 3.11)
 	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)-lowest --extra dev --lowest

@@ -85,8 +85,11 @@ class Installation:
         path.write_text(yaml.safe_dump(content))
 
 
-def shrunk_catalog(folder: Path) -> Path:
-    """Copy the packaged catalog to ``folder`` with fewer experiments and a network that trains in a blink."""
+def shrunk_catalog(folder: Path, chosen: dict[str, str] = EXPERIMENTS) -> Path:
+    """Copy the packaged catalog to ``folder`` with fewer experiments and a network that trains in a blink.
+
+    ``chosen``: the tier of each experiment; :data:`CANDIDATES` are among them.
+    """
     folder.mkdir(parents=True)
     for section in SECTIONS:
         shutil.copy(PACKAGED / f"{section}.yaml", folder)
@@ -104,7 +107,7 @@ def shrunk_catalog(folder: Path) -> Path:
     }
     for name, (kin, protocol) in added.items():
         packaged = packaged | {name: packaged[kin].model_copy(update={"protocol": protocol})}
-    experiments = {name: packaged[name].model_dump(mode="json") | {"tier": tier} for name, tier in EXPERIMENTS.items()}
+    experiments = {name: packaged[name].model_dump(mode="json") | {"tier": tier} for name, tier in chosen.items()}
     (folder / "experiments.yaml").write_text(yaml.safe_dump(experiments))
     (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": CANDIDATES}))
     return folder
