@@ -39,6 +39,7 @@ def compare(
 
 
 def _compare_runs(first: str, second: str, known: "Catalog", where: "Settings") -> None:
+    from cry_pipeline.evaluation.findings import LOWER_IS_BETTER
     from cry_pipeline.evaluation.kept_runs import changes, facts, find_run
     from cry_pipeline.evaluation.pairs import compare_runs
     from cry_pipeline.evaluation.records import METRIC_NAMES
@@ -49,14 +50,13 @@ def _compare_runs(first: str, second: str, known: "Catalog", where: "Settings") 
     _say_what(runs)
     rows = []
     for metric in group.draws:
-        found = group.comparison(0, 1, metric)
-        values = [run.evidence.metrics[metric] for run in runs]
+        of_first, of_second = (f"{run.evidence.metrics[metric].value:.3f}" for run in runs)
         rows.append(
             {
-                "metric": METRIC_NAMES[metric],
-                "first": _interval(values[0]),
-                "second": _interval(values[1]),
-                "first - second": _difference(found),
+                "metric": METRIC_NAMES[metric] + (" (less is better)" if metric in LOWER_IS_BETTER else ""),
+                "first": of_first,
+                "second": of_second,
+                "first - second [95 % interval]": _difference(group.comparison(0, 1, metric)),
             }
         )
     print_table(rows)
@@ -135,10 +135,16 @@ def _feature_set(called: str, known: "Catalog", runs: "Sequence[KeptRun]") -> st
 
 
 def _say_what(runs: "Sequence[KeptRun]") -> None:
+    from cry_pipeline.evaluation.records import METRIC_NAMES
+
     of = runs[0].evidence
     say(f"{of.provenance.cohort}, {of.provenance.protocol}: {of.recordings} recordings of {of.donors} donors")
     for place, run in zip(("first", "second"), runs, strict=True):
-        say(f"{place}: {run.name}, trained {run.started_at[:16].replace('T', ' ')} UTC, {run.evidence.verdict}")
+        trained = run.started_at[:16].replace("T", " ")
+        say(
+            f"{place}: {run.name}, trained {trained} UTC: {METRIC_NAMES[run.evidence.headline_metric]} "
+            f"{_interval(run.evidence.headline)}, {run.evidence.verdict}"
+        )
     if of.qualification:
         say(of.qualification)
 

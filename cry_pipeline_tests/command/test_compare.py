@@ -47,8 +47,10 @@ def said(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 def test_a_run_is_held_against_what_it_was_before(said: Callable[..., str]) -> None:
     words = said(SVM)
-    assert f"first: {SVM}@aaaaaaaa, trained 2026-01-01 00:00 UTC, above chance" in words
+    first = rf"first: {SVM}@aaaaaaaa, trained 2026-01-01 00:00 UTC: AUC 0\.\d+ \[0\.\d+, 0\.\d+\], above chance"
+    assert re.search(first, words)
     assert f"second: {SVM}@bbbbbbbb, trained 2025-01-01 00:00 UTC" in words
+    assert "log-loss (less is better) " in words
     assert "AUC: the first run is better (p = 0.002" in words
     assert "what differs first second model.width 6 10" in words
     assert words == said(f"{SVM}@aaaa", f"{SVM}@before")

@@ -184,5 +184,6 @@
   });
   window.addEventListener("hashchange", asked);
   at("chooser").hidden = false;
+  at("without").hidden = true;
   asked();
 })();
