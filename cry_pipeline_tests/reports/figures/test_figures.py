@@ -104,6 +104,21 @@ def test_recall_figure_names_support_and_value(many, words: list[str]) -> None:
     assert f"{held.recall.value:.2f}" in words
 
 
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+def test_rows_are_named_on_small_screens_too(narrow: bool, many, words: list[str]) -> None:
+    plots.class_recall(many[2], narrow=narrow)
+    assert {f"{name} ({held.recordings} of {held.donors} donors)" for name, held in many[2].per_class.items()} <= {
+        word.replace(" pain", "_pain") for word in words
+    }
+    plots.intervals(many, narrow=narrow)
+    assert {f"{found.provenance.model} · {found.provenance.protocol}" for found in many[3:]} <= set(words)
+
+
+def test_a_small_screen_shows_a_narrow_figure_as_it_was_drawn(many) -> None:
+    for data in (plots.class_recall(many[2], narrow=True), plots.intervals(many[:4], narrow=True)):
+        assert Image.open(BytesIO(data)).width <= 3.4 * style.DPI + 1
+
+
 def test_roc_of_more_than_two_classes_is_refused(many) -> None:
     with pytest.raises(ValueError, match="weak_grouped has 3 classes; a ROC curve needs two"):
         plots.roc(many[2])
