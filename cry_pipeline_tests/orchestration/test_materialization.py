@@ -106,7 +106,7 @@ def test_changed_parameter_makes_exactly_its_feature_set_stale_and_then_the_runs
     catalog = load_catalog(installation.settings.catalog)
     on_features = [name for name in EXPERIMENTS if EXPERIMENTS[name] == "default" and "majority" not in name]
     runs = {run_key(name, catalog).to_user_string() for name in on_features}
-    assert stale(installation) == {"reports/feature_sets", *runs}
+    assert stale(installation) == {"reports/feature_sets", "reports/feature_store", *runs}
 
 
 @pytest.mark.parametrize("edited", ["nothing", "feature_sets", "models"])
