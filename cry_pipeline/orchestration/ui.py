@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -104,6 +105,8 @@ class _Ui:
     supervisor: Supervisor
     ready: Callable[[str], object]
     deaf: int = 0
+    heard: subprocess.Popen[bytes] | None = None
+    """The code server that has answered; one that has just been started needs time."""
     asked: float = field(default_factory=lambda: -ASKED_EVERY_S)
     said: str = ""
 
@@ -160,9 +163,12 @@ class _Ui:
 
     def _keep_code_loaded(self) -> None:
         """Let the code be loaded anew if the process that has loaded it is gone: its own parent does not notice."""
-        self.deaf = 0 if self._code_server_answers() else self.deaf + 1
-        code = self.supervisor.services[0].process
-        if self.deaf < DEAF or code is None or code.poll() is not None:
+        code = self.supervisor.services[0]
+        if code.process is None or self._code_server_answers():
+            self.deaf, self.heard = 0, code.process
+        elif code.process is self.heard or time.monotonic() > code.changed + LOADING_S:
+            self.deaf += 1
+        if self.deaf < DEAF:
             return
         LOG.warning("The code server does not answer. The code is loaded anew.")
         self.deaf = 0

@@ -197,7 +197,7 @@ def test_a_run_that_is_killed_with_its_code_server_is_not_started_for_ever(place
 
 def test_a_killed_ui_leaves_no_process_behind(client) -> None:
     ui = client[1]
-    wait_until(lambda: len(descendants(ui.pid)) >= 5, "all services start", MINUTES)
+    wait_until(lambda: len(descendants(ui.pid)) >= 5, "all services start", 4 * MINUTES)
     family = descendants(ui.pid)
     ui.kill()
     wait_until(lambda: not any(map(is_alive, family)), "all that it started ends", 3 * MINUTES)

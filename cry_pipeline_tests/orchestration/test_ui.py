@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -18,6 +20,7 @@ import pytest
 from cry_pipeline.orchestration import ui as module
 from cry_pipeline.orchestration.launch import materialize
 from cry_pipeline.orchestration.lock import BusyError, hold
+from cry_pipeline.orchestration.supervisor import Service, Supervisor
 from cry_pipeline.orchestration.ui import PortError, serve
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.orchestration.installations import shrunk_catalog
@@ -25,7 +28,7 @@ from cry_pipeline_tests.processes import heed_ctrl_c, is_alive, wait_until
 
 COMMAND = [sys.executable, "-c", "from cry_pipeline.command.main import main; main()", "ui"]
 RUNS = """{ pipelineOrError(params: {
-    pipelineName: "study", repositoryName: "__repository__", repositoryLocationName: "cry_pipeline.definitions"
+    pipelineName: "everything", repositoryName: "__repository__", repositoryLocationName: "cry_pipeline.definitions"
 }) { ... on Pipeline { runs(limit: 9) { status repositoryOrigin { repositoryLocationName } } } } }"""
 
 CHAIN = [{"error": {"message": said}} for said in ("no code", "catalog.CatalogError: models.yaml: no such\nmodel")]
@@ -78,6 +81,25 @@ def test_it_is_usable_once_the_code_is_loaded(
     answer.write_text(json.dumps({"data": {"workspaceOrError": found}}))
     monkeypatch.setattr(module, "urlopen", lambda *_, **__: answer.open("rb"))
     assert module._faults("http://127.0.0.1:3000") == faults
+
+
+def test_the_code_is_loaded_anew_only_where_no_code_server_is_being_started(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is being started says nothing for a while, and would be started over and over."""
+    first, second, reloaded = MagicMock(), MagicMock(), MagicMock()
+    monkeypatch.setattr(module, "DagsterGrpcClient", reloaded)
+    code = Service("The code server", [], {}, process=first, changed=time.monotonic())
+    ui = module._Ui(settings, "127.0.0.1", "", tmp_path, Supervisor(tmp_path / "log", [code]), nobody_is_told)
+    for process, answer in [(first, True), (first, False), (None, False), *[(second, False)] * 9, (second, True)]:
+        code.process = process
+        monkeypatch.setattr(ui, "_code_server_answers", lambda answer=answer: answer)
+        ui._keep_code_loaded()
+    assert not reloaded.called
+    monkeypatch.setattr(ui, "_code_server_answers", lambda: False)
+    for _ in range(module.DEAF):
+        ui._keep_code_loaded()
+    assert reloaded.return_value.reload_code.call_count == 1
 
 
 @pytest.fixture
@@ -137,7 +159,7 @@ def made() -> None:
 def test_it_says_when_it_is_there_mends_what_is_killed_and_leaves_nothing(
     ports: Settings, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    materialize(dg.Definitions([made], jobs=[dg.define_asset_job("study", selection="*")]), ports, study=True)
+    materialize(dg.Definitions([made], jobs=[dg.define_asset_job("everything", selection="*")]), ports)
     ui = request.getfixturevalue("ui")
     address, site = f"http://127.0.0.1:{ports.ui_port}", f"http://127.0.0.1:{ports.site_port}"
 
