@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, print_table, say, settings
+from cry_pipeline.command.terminal import catalog, named, print_table, say, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +19,23 @@ if TYPE_CHECKING:
     from cry_pipeline.settings import Settings
 
 
+def comparable_names() -> list[str]:
+    """Return what a shell may complete a name to."""
+    known = catalog(settings().catalog)
+    return [*sorted(known.experiments), *sorted(known.feature_sets)]
+
+
 def compare(
-    first: Annotated[str, typer.Argument(help="An experiment or a feature set of the catalog, or an earlier one.")],
-    second: Annotated[str | None, typer.Argument(help="Another of the kind; unset: what FIRST was before.")] = None,
+    first: Annotated[
+        str,
+        typer.Argument(
+            help="An experiment or a feature set of the catalog, or an earlier one.", autocompletion=comparable_names
+        ),
+    ],
+    second: Annotated[
+        str | None,
+        typer.Argument(help="Another of the kind; unset: what FIRST was before.", autocompletion=comparable_names),
+    ] = None,
 ) -> None:
     """Compare two runs, or two feature sets, by the paired test over donors.
 
@@ -112,11 +126,7 @@ def _feature_set(called: str, known: "Catalog", runs: "Sequence[KeptRun]") -> st
     from cry_pipeline.features.kinds import feature_set_digest
 
     name, at, which = called.partition("@")
-    if name not in known.feature_sets:
-        raise EvidenceError(
-            f"There is no feature set {name!r}; the catalog has {', '.join(sorted(known.feature_sets))}."
-        )
-    now = feature_set_digest(known.feature_sets[name])
+    now = feature_set_digest(named(name, known.feature_sets, "feature set"))
     latest = sorted(runs, key=lambda run: run.started_at, reverse=True)
     heard = [run.evidence.provenance for run in latest if run.hears and run.evidence.provenance.feature_set == name]
     digests = list(dict.fromkeys(of.feature_digest for of in heard))

@@ -6,6 +6,7 @@ Belongs here: which runs the page offers, its table, and filling its template. D
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from cry_pipeline.evaluation.findings import LOWER_IS_BETTER, SIGNIFICANCE, SMALLEST_DIFFERENCE, Comparison
@@ -118,13 +119,10 @@ def compare_page(content: Compared, *, synthetic: bool = False) -> dict[str, Any
 
 
 def compare_rows(content: Compared) -> list[dict[str, Any]]:
-    """Return a row for every two runs that can be compared, in the headline metric."""
-    return [
-        _row(group, first, against, content)
-        for group in content.groups
-        for first in range(len(group.runs))
-        for against in range(first + 1, len(group.runs))
-    ]
+    """Return a row for every two runs that can be compared, in the headline metric; two of one experiment first."""
+    pairs = [(group, *pair) for group in content.groups for pair in combinations(range(len(group.runs)), 2)]
+    pairs.sort(key=lambda pair: pair[0].runs[pair[1]].experiment != pair[0].runs[pair[2]].experiment)
+    return [_row(group, first, second, content) for group, first, second in pairs]
 
 
 def _now(material: Material) -> frozenset[str]:
@@ -153,8 +151,7 @@ def _group(group: Group, content: Compared) -> dict[str, Any]:
                 "numbers": [_numbers(group.comparison(first, second, metric)) for metric in group.draws],
                 "changes": [list(change) for change in content.changes(group.runs[first], group.runs[second])],
             }
-            for first in range(size)
-            for second in range(first + 1, size)
+            for first, second in combinations(range(size), 2)
         ],
         "holm": [[_rounded(one.p_adjusted or 0.0) for one in group.against_all(first)] for first in range(size)],
     }

@@ -11,6 +11,8 @@ import pandas as pd
 from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 
+GLANCED = 100
+"""Rows of a table that are told in an event log, which is never pruned."""
 WORDS = {"score": ("value", "low", "high", "metric"), "change": ("difference", "difference_low", "difference_high")}
 
 
@@ -32,7 +34,7 @@ def in_words(value: float, low: float, high: float, metric: str = "") -> str:
 
 
 def glance(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Return ``columns`` of a report's table, all if none is named.
+    """Return ``columns`` of a report's table, all if none is named, and the first :data:`GLANCED` rows.
 
     Two are made of others: ``score`` and ``change`` are the headline metric and a difference, with their intervals.
     """
@@ -41,7 +43,7 @@ def glance(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
         if name in columns:
             rows = table[list(parts)].itertuples(index=False)
             made[name] = [in_words(*row) if pd.notna(row[0]) else None for row in rows]
-    return made[list(columns)] if columns else table
+    return (made[list(columns)] if columns else table).head(GLANCED)
 
 
 def accuracy_columns(evidence: Evidence) -> dict[str, Any]:

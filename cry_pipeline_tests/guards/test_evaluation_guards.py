@@ -67,7 +67,7 @@ GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "leakage_ladder": (3, 25, 125.48071, 49.62104, "aa9e675086d69311"),
     "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
     "model_comparison": (2, 58, -1606.29683, 2563.39947, "c5f4e407efece482"),
-    "compare": (1, 2462, 25.58779, -1521.92071, "2911374df59fa7dd"),
+    "compare": (1, 2462, 26.5721, -1523.69913, "c9e6f533557b617c"),
     "feature_sets_report": (4, 20, 1.44792, 0.85359, "436ce4b732f302d5"),
     "champion_page": (1, 15, 4512684.32175, 7772537.42066, "7c562e259369753d"),
     "manifest_page": (1, 57, -15236.65612, 504.38885, "2a14a63958c565d4"),
