@@ -223,7 +223,7 @@ def test_every_column_of_a_row_is_named_where_the_head_of_the_table_is_not_seen(
     heads = [
         re.sub(r"<.*?>", "", head) for head in re.findall(r"<th scope=\"col\" class=\"number\".*?>(.*?)</th>", table)
     ]
-    row = table[table.index("<tr data-cohort") :]
+    row = table[table.index("<tr data-experiment") :]
     assert re.findall(r'data-label="(.*?)"', row[: row.index("</tr>")]) == heads
 
 

@@ -22,7 +22,7 @@
   function show() {
     const asked = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (row) => {
-      const text = `${row.dataset.cohort} ${words(row)}`.toLowerCase();
+      const text = [...Object.values(row.dataset), words(row)].join(" ").toLowerCase();
       return asked.every((word) => text.includes(word) || text.replaceAll("_", " ").includes(word))
         && filters.every((filter) => !filter.value || row.dataset[filter.name] === filter.value);
     };
