@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,6 +37,8 @@ SELECTION_WORDS = ("key", "group", "tag", "kind", "owner", "and", "or", "not")
 UNWRITABLE = ("database or disk is full", "disk I/O error", "readonly database", "unable to open database file")
 """What SQLite says, beneath whatever names Dagster's libraries give to it."""
 LEAST_FREE_BYTES = 1 << 20
+MOST_NAMED = 3
+"""Assets that are named where one cause stopped several."""
 
 
 class RunFailedError(RuntimeError):
@@ -122,7 +124,9 @@ def materialize(
         _raise_interrupted(result, instance)
     failures = [event for event in result.all_events if event.is_step_failure]
     if failures:
-        raise RunFailedError("\n".join([*map(_say, failures), *_way_out(failures, settings.data)]))
+        raise RunFailedError(
+            "\n".join([*said_once(map(_asset_and_cause, failures)), *_way_out(failures, settings.data)])
+        )
     return len(result.get_asset_materialization_events())
 
 
@@ -142,7 +146,11 @@ def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str
 
 
 def _way_out(failures: list[dg.DagsterEvent], data: Path) -> list[str]:
-    if not any(words in _say(event) for event in failures for words in (os.strerror(errno.ENOSPC), UNWRITABLE[0])):
+    if not any(
+        words in _asset_and_cause(event)[1]
+        for event in failures
+        for words in (os.strerror(errno.ENOSPC), UNWRITABLE[0])
+    ):
         return []
     return [f"Make room in {data} and run the same command again: what was finished is kept."]
 
@@ -200,12 +208,23 @@ def _meant(selection: str, known: list[str]) -> str:
     return f" (is {' or '.join(nearest)} meant?)" if nearest else ""
 
 
-def _say(event: dg.DagsterEvent) -> str:
+def said_once(failures: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield a sentence for each cause among ``failures``, which are assets and causes: one may stop many assets."""
+    assets: dict[str, list[str]] = {}
+    for asset, cause in failures:
+        assets.setdefault(cause, []).append(asset)
+    for cause, stopped in assets.items():
+        more = len(stopped) - MOST_NAMED
+        others = f" and {more} more" if more > 0 else ""
+        yield f"{', '.join(stopped[:MOST_NAMED])}{others}: {cause}"
+
+
+def _asset_and_cause(event: dg.DagsterEvent) -> tuple[str, str]:
     asset = (event.step_key or "").replace("__", "/")
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     if error is None:
-        return f"{asset}: failed"
+        return asset, "failed"
     kind, _, message = error.message.partition(": ")
-    return f"{asset}: {message if kind.endswith(error.cls_name or '') else error.message}".strip()
+    return asset, (message if kind.endswith(error.cls_name or "") else error.message).strip()

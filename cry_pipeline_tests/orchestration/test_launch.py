@@ -7,7 +7,7 @@ from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from cry_pipeline.definitions import build_definitions
 from cry_pipeline.orchestration.executor import one_writer
 from cry_pipeline.orchestration.instance import open_instance
-from cry_pipeline.orchestration.launch import materialize
+from cry_pipeline.orchestration.launch import materialize, said_once
 from cry_pipeline.orchestration.lock import BusyError, write_alone
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.command.test_main import run
@@ -22,6 +22,14 @@ def test_a_run_that_does_not_wait_is_refused_while_another_writes(settings: Sett
     assert "is being written by the test (process" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not settings.dagster_home.exists(), "nothing was recorded"
+
+
+def test_a_cause_that_stops_many_assets_is_said_once() -> None:
+    failures = [(f"runs/{name}", "the folds are damaged") for name in "abcd"] + [("runs/e", "failed")]
+    assert list(said_once(failures)) == [
+        "runs/a, runs/b, runs/c and 1 more: the folds are damaged",
+        "runs/e: failed",
+    ]
 
 
 @pytest.mark.parametrize(
