@@ -22,6 +22,7 @@ from cry_pipeline.command.features import features_app
 from cry_pipeline.command.leaderboard import leaderboard
 from cry_pipeline.command.maintain import maintain
 from cry_pipeline.command.predict import predict
+from cry_pipeline.command.refresh import refresh
 from cry_pipeline.command.run import run, ui
 from cry_pipeline.command.serve import serve, site_app
 from cry_pipeline.command.store import store_app
@@ -33,6 +34,7 @@ INTERRUPTED, READER_LEFT = 130, 141
 """Exit codes, as shells give them: 128 and the number of the signal."""
 KEPT = {
     "run": "what was finished is kept; run the same command again to go on",
+    "refresh": "what was finished is kept; run the same command again to go on",
     "ui": "web server, daemon and their runs have ended, what was finished is kept; the same command goes on",
     "serve": "the site was only read; the same command serves it again",
     "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; run the same command again to go on",
@@ -43,7 +45,7 @@ KEPT = {
 """What a command that was stopped leaves behind, and how to go on."""
 EXTRAS: dict[str, str] = {
     **dict.fromkeys(("predict", "champion", "doctor"), ""),
-    **dict.fromkeys(("run", "ui", "serve", "maintain"), "[pipeline]"),
+    **dict.fromkeys(("run", "refresh", "ui", "serve", "maintain"), "[pipeline]"),
 }
 """What a command needs beside the base; one that is not named needs ``[train]``."""
 
@@ -179,7 +181,7 @@ def _common(
     del debug, version  # main() and _show_version have seen to them
 
 
-for command in (run, ui, serve, leaderboard, compare, predict, maintain, doctor):
+for command in (run, refresh, ui, serve, leaderboard, compare, predict, maintain, doctor):
     app.command()(command)
 for name, group in (
     ("corpus", corpus_app),

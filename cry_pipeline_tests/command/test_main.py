@@ -29,8 +29,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], ["run", "ui", "corpus", "features", "leaderboard"]),
+        ([], ["run", "refresh", "ui", "corpus", "features", "leaderboard"]),
         (["run"], ["corpus → manifest → features", "--select"]),
+        (["refresh"], ["all that follows", "--dry-run", "--yes"]),
         (["corpus"], ["get", "synth", "check"]),
         (["corpus", "synth"], ["--effect", "byte for byte"]),
         (["features"], ["list", "show"]),
