@@ -123,8 +123,8 @@ def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(in
         for event in result.get_asset_materialization_events()
         if event.materialization.metadata["computed"].value
     }
-    # The copy's inbox is hashed once more, and the champion's page shows its history.
-    assert computed <= {"raw/inventory", "reports/champion"}
+    # The copy's inbox is hashed once more; two pages show the champion's history, and the parts that were put together.
+    assert computed <= {"raw/inventory", "reports/champion", "reports/feature_store"}
 
 
 def test_what_was_written_of_late_stays_for_a_while(installation):
