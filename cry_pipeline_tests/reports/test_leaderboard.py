@@ -294,6 +294,10 @@ def test_nothing_to_report_is_said_on_the_page(many: list[Evidence], tmp_path: P
     text = Page(report.page.read_text(encoding="utf-8")).text
     assert "Nothing has been evaluated yet" in text
     assert f"cry_lr {DAMAGED}" in text
+    folded = re.findall(r"<details>.*?</details>", report.page.read_text(encoding="utf-8"), re.DOTALL)
+    assert [f'<code>cry_lr</code> <span class="muted">{DAMAGED}' in each for each in folded] == [True]
+    assert "1 experiment has no evidence" in folded[0]
+    assert "make study" in folded[0]
     with pytest.raises(EvidenceError, match="Nothing has been evaluated yet"):
         read_leaderboard(tmp_path)
     assert write([], tmp_path, {"cry_lr": DAMAGED}).reused
