@@ -103,11 +103,9 @@ def test_the_code_is_loaded_anew_only_where_no_code_server_is_being_started(
 
 
 @pytest.fixture
-def ui(
-    ports: Settings, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[subprocess.Popen[bytes]]:
+def ui(ports: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """The command, running; what it says is in ``said.log``."""
-    monkeypatch.setenv("CRY_PIPELINE_CORPUS", str(tiny_corpus))  # its daemon takes it in
+    monkeypatch.setenv("CRY_PIPELINE_CORPUS", str(tmp_path / "none"))  # or the daemon would take it in
     monkeypatch.setenv("CRY_PIPELINE_CATALOG", str(shrunk_catalog(tmp_path / "catalog")))
     options = ["--port", str(ports.ui_port), "--site-port", str(ports.site_port)]
     with (tmp_path / "said.log").open("wb") as said:
