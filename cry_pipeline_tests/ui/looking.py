@@ -93,6 +93,8 @@ def open_asset(page: Page, address: str, key: str, view: str = "overview", how: 
     """Open a tab of an asset's page, and wait for it."""
     page.goto(f"{address}/assets/{key}?view={view}&{how}")
     page.get_by_role("tab", name=re.compile(view, re.IGNORECASE)).wait_for()
+    if view == "overview":
+        page.get_by_text("Latest materialization").wait_for()
 
 
 def materialize(page: Page) -> Locator:

@@ -109,16 +109,21 @@ def test_changed_parameter_makes_exactly_its_feature_set_stale_and_that_can_be_m
     run = dagster.wait_for_run(launched_by(page, dialog.get_by_role("button", name=re.compile("^Materialize 1")).click))
     assert run.assets == {CHANGED}
     assert CHANGED not in dagster.stale()
-    shoot(page, "after_a_change")
 
 
 @pytest.fixture(scope="module")
-def donation(served: Served) -> Path:
-    """A donation laid into the inbox; the sensor looks once a minute, and meanwhile there is more to see."""
-    return donate(served.installation, served.settings.corpus or Path())
+def recordings(served: Served) -> int:
+    """How many recordings there are, before one more is laid into the inbox.
+
+    The sensor looks once a minute, and meanwhile there is more to see.
+    """
+    before = counted(served)
+    donate(served.installation, served.settings.corpus or Path())
+    return before
 
 
-def test_stopped_run_is_resumed_at_the_fold_it_was_in(page: Page, served: Served, donation: Path):
+@pytest.mark.usefixtures("recordings")
+def test_stopped_run_is_resumed_at_the_fold_it_was_in(page: Page, served: Served):
     dagster, key = served.dagster, served.key("runs", NETWORK)
     served.installation.edit_catalog("models", lfeb_attention_lstm={"epochs": EPOCHS, "patience": EPOCHS})
     reload_definitions(page, dagster.address)
@@ -145,13 +150,20 @@ def test_stopped_run_is_resumed_at_the_fold_it_was_in(page: Page, served: Served
     shoot(page, "resumed")
 
 
-def test_file_dropped_into_the_inbox_arrives(page: Page, served: Served, donation: Path):
+def test_file_dropped_into_the_inbox_arrives(page: Page, served: Served, recordings: int):
     def taken_in() -> bool:
         return any(run.job == INGEST and run.status == "SUCCESS" for run in served.dagster.runs())
 
-    wait_until(taken_in, f"{donation.name} is taken in", 4 * MINUTES)
+    wait_until(taken_in, "the donation is taken in", 4 * MINUTES)
+    assert counted(served) == recordings + 1
     open_asset(page, served.dagster.address, "manifests/recordings")
+    expect(page.get_by_text(str(recordings + 1), exact=True).first).to_be_visible()
     shoot(page, "donation")
+
+
+def counted(served: Served) -> int:
+    """How many rows the manifest has, as Dagster says."""
+    return served.dagster.assets()["manifests/recordings"].metadata["dagster/row_count"]
 
 
 def folds(served: Served) -> int:

@@ -1,4 +1,4 @@
-"""What a reader does with the pages beside reading them: listen, search, sort, compare, go to the asset."""
+"""What a reader does with the pages beside reading them: listen, search, sort, compare, go to the asset and back."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -54,11 +54,15 @@ def test_two_runs_are_compared(page: Page, served: Served):
     shoot(page, "comparison")
 
 
-def test_experiment_leads_to_its_asset(page: Page, served: Served):
-    page.goto(f"{served.site}/experiments/{DETECTOR}.html")
+def test_experiment_leads_to_its_asset_and_back(page: Page, served: Served):
+    experiment = f"{served.site}/experiments/{DETECTOR}.html"
+    page.goto(experiment)
     page.get_by_role("link", name="its evidence").click()
     page.wait_for_url(f"{served.dagster.address}/assets/{served.key('evidence', DETECTOR)}*")
-    expect(page.get_by_text("Latest materialization")).to_be_visible()
+    with page.expect_popup() as opened:
+        page.locator(f"a[href='{experiment}']").first.click()
+    expect(opened.value.get_by_role("heading", level=1)).to_be_visible()
+    assert opened.value.url == experiment
 
 
 def label_with(page: Page, select: str, words: str) -> str:
