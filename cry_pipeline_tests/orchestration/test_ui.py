@@ -111,8 +111,8 @@ def ui(ports: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     with (tmp_path / "said.log").open("wb") as said:
         process = subprocess.Popen([*COMMAND, *options], stdout=said, stderr=said, preexec_fn=heed_ctrl_c)
         yield process
-        process.kill()
-        process.wait()
+        process.terminate()  # killed, it would leave its folder
+        process.wait(30)
 
 
 def family(pid: int) -> dict[int, str]:
