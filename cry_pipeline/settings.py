@@ -79,6 +79,13 @@ class Settings(BaseSettings):
         """No shell stands between a unit file, or a container's, and these: see :func:`_located`."""
         return _located(place) if isinstance(place, (str, Path)) else place
 
+    @field_validator("ui_url", "site_url")
+    @classmethod
+    def _are_addresses(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("is not an address that a browser opens; begin with http:// or https://")
+        return url
+
     @property
     def inbox(self) -> Path:
         """Folder that new donations are dropped into."""

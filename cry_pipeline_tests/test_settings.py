@@ -135,3 +135,19 @@ def test_workers_are_as_many_as_there_are_cores_for_this_process(monkeypatch: py
     assert load_settings().workers == 3
     monkeypatch.setattr(side_by_side, "cores", lambda: 64)
     assert load_settings().workers == 8
+
+
+def test_addresses_are_made_of_ports_unless_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (load_settings().ui_address, load_settings().site_address) == (
+        "http://127.0.0.1:3000",
+        "http://127.0.0.1:3001",
+    )
+    monkeypatch.setenv("CRY_PIPELINE_UI_PORT", "3123")
+    monkeypatch.setenv("CRY_PIPELINE_SITE_URL", "https://cries.example/reports/")
+    assert (load_settings().ui_address, load_settings().site_address) == (
+        "http://127.0.0.1:3123",
+        "https://cries.example/reports",
+    )
+    monkeypatch.setenv("CRY_PIPELINE_UI_URL", "javascript:alert(1)")
+    with pytest.raises(SettingsError, match="CRY_PIPELINE_UI_URL: is not an address that a browser opens"):
+        load_settings()
