@@ -29,6 +29,8 @@ A_DONATION_BYTES = 1_000_000
 UPLOADS = "donateacry-android-upload-bucket"
 UPLOADS_RUN = "runs/uploads/donor_grouped/logistic_regression"
 UPLOADS_EVIDENCE = "evidence/uploads/donor_grouped/logistic_regression"
+OF_RECORDINGS = {"reports/feature_sets", "reports/feature_store", "reports/manifest", "reports/donations"}
+"""Reports that tell how many recordings there are."""
 
 
 def donate(installation: Installation, corpus: Path, reason: str = "hu") -> Path:
@@ -246,7 +248,7 @@ def test_run_and_its_evidence_are_asked_for_together_once_the_week_begins(week, 
     donate(week.installation, tiny_corpus)
     ingest(week.installation)
     # The folds are others than those of the run: neither it, before Monday, nor its evidence, before the run.
-    assert week.look(sunday + dt.timedelta(hours=1)) == {"reports/feature_sets", "reports/site"}
+    assert week.look(sunday + dt.timedelta(hours=1)) == {*OF_RECORDINGS, "reports/site"}
     assert {UPLOADS_RUN, UPLOADS_EVIDENCE} <= week.look(MONDAY)
     asked = {UPLOADS_RUN, UPLOADS_EVIDENCE}
     assert week.run(asked).success
@@ -259,13 +261,13 @@ def test_run_and_its_evidence_are_asked_for_together_once_the_week_begins(week, 
 def test_recording_outside_a_cohort_makes_nothing_of_it_stale(installation, tiny_corpus):
     donate(installation, tiny_corpus, reason="lo")  # a reason that no cohort asks for
     ingest(installation)
-    assert stale(installation) == {"reports/feature_sets"}  # it tells how many recordings there are
+    assert stale(installation) == OF_RECORDINGS
 
 
 def test_recording_in_one_cohort_makes_that_cohort_s_run_stale_alone(installation, tiny_corpus):
     donate(installation, tiny_corpus)
     ingest(installation)
-    assert stale(installation) == {UPLOADS_RUN, "reports/feature_sets"}
+    assert stale(installation) == {UPLOADS_RUN, *OF_RECORDINGS}
 
 
 def test_champion_is_asked_for_where_the_study_was_never_run(week):
