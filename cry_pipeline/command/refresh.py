@@ -28,8 +28,9 @@ def refresh(
 ) -> None:
     """Materialize what a change in the catalog made stale, and all that follows from it, at once.
 
-    Says before what that is, and how long it takes by what earlier work took; then asks, if a person is there to
-    answer. New files in the inbox are taken in by `cry-pipeline run`.
+    Says before what that is, and how long it takes by what earlier work took; then asks, if a person is there.
+
+    New files in the inbox are taken in by `cry-pipeline run`.
     """
     where, known = settings(), catalog(settings().catalog)
     log_to_terminal()
