@@ -263,7 +263,7 @@ def test_dagster_gets_text_and_no_markdown() -> None:
         path.name: len(re.findall(r"MetadataValue\.md\(|\.url\(|\.notebook\(", path.read_text()))
         for path in PACKAGE.rglob("*.py")
     }
-    assert {name: found for name, found in markdown.items() if found} == {"reporting.py": 2}, "our own pictures and pages"
+    assert {name: found for name, found in markdown.items() if found} == {"reporting.py": 2}, "our pictures and pages"
 
 
 def test_pages_show_texts_and_gain_no_tag_by_them(evidence, monkeypatch: pytest.MonkeyPatch) -> None:
