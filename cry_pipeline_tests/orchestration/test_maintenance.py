@@ -55,7 +55,7 @@ def earlier(settings: Settings, digest: str, features: str, **changes: Any) -> t
     run = run_folder(MODEL, digest, settings.runs)
     shutil.copytree(now.folder, run)
     for path in run.glob("*/provenance.json"):
-        said = read_json(path) | {"digest": digest, "started_at": "2020-01-01T00:00:00+00:00"}
+        said: dict[str, Any] = read_json(path) | {"digest": digest, "started_at": "2020-01-01T00:00:00+00:00"}
         said["made_from"]["inputs"]["features"] = features
         write_json(path, said)
     provenance = now.evidence.provenance.model_copy(update={"run_digest": digest, "feature_digest": features})
