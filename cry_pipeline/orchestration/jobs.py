@@ -25,6 +25,11 @@ def by_default() -> dg.AssetSelection:
 def all_jobs(*, study: bool) -> "list[UnresolvedAssetJobDefinition]":
     """Return the jobs; with ``study`` also the one that touches what is of the study alone."""
     default = by_default()
+    # Whoever donates looks at these pages, and not once a week.
+    taking_in = default & (
+        dg.AssetSelection.groups("raw", "manifests", "features", "folds")
+        | dg.AssetSelection.assets(["reports", "manifest"], ["reports", "donations"])
+    )
     jobs = [
         dg.define_asset_job(
             EVERYTHING,
@@ -33,12 +38,13 @@ def all_jobs(*, study: bool) -> "list[UnresolvedAssetJobDefinition]":
         ),
         dg.define_asset_job(
             INGEST,
-            selection=default & dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
-            description="Take in the files of the sources: manifest, features of new recordings, folds. No training.",
+            selection=taking_in,
+            description="Take in the files of the sources: manifest, features of new recordings, folds, and the pages "
+            "of recordings and donations. No training.",
         ),
         dg.define_asset_job(
             TRAINING,
-            selection=default - dg.AssetSelection.groups("raw", "manifests", "features", "folds"),
+            selection=default - taking_in,
             description="Train, evaluate, report and export every experiment whose data or parameters changed.",
         ),
     ]
