@@ -18,7 +18,7 @@ from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.reports.feature_set_costs import machine, measure, resampled
 from cry_pipeline.reports.pages import picture
 from cry_pipeline.reports.report import Features, Material, Report
-from cry_pipeline.reports.rows import headline_columns
+from cry_pipeline.reports.rows import glance, headline_columns
 from cry_pipeline.reports.schemas import ARRAYS, FEATURE_SETS
 
 if TYPE_CHECKING:
@@ -154,6 +154,11 @@ def evidence_table(catalog: Catalog, evidence: Sequence[Evidence]) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
+def _at_a_glance(table: pd.DataFrame) -> pd.DataFrame:
+    columns = ("model", "score", "verdict", "cohort", "protocol", "feature_set", "qualification")
+    return table if table.empty else glance(table, *columns)
+
+
 def feature_sets_page(content: Measured, catalog: Catalog, evidence: Sequence[Evidence]) -> dict[str, Any]:
     """Return what the page shows; one with any generated recording says so first thing in its title."""
     from cry_pipeline.features.kinds import parameters
@@ -224,7 +229,7 @@ FEATURE_SETS_REPORT = Report(
     page=lambda content, material: feature_sets_page(content, material.catalog, material.evidence),
     noted=lambda: {"machine": machine()},
     plots=mel_images,
-    beside=lambda material: {"evidence": evidence_table(material.catalog, material.evidence)},
+    beside=lambda material: {"evidence": _at_a_glance(evidence_table(material.catalog, material.evidence))},
     glance=(
         *("feature_set", "sample_rate_hz", "window_ms", "hop_ms", "mel_width", "mfcc_width"),
         *("bytes_per_s", "transform_ms_per_s", "statistics_ms_per_s"),
