@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
 def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An installation after `cry-pipeline run`, with `cry-pipeline ui` on it."""
     settings = install(tmp_path_factory.mktemp("ui"))
-    run(settings)
+    run(settings.model_copy(update={"workers": 2}))  # whoever runs the tests waits for it; results are the same
     with started(settings) as served:
         yield served
 

@@ -33,7 +33,7 @@ from cry_pipeline_tests.ui.looking import (
 pytestmark = pytest.mark.ui
 
 CHANGED = "features/babycare_22k"
-EPOCHS = 150
+EPOCHS = 80
 """So many that a fold of the small network takes seconds, and a run can be stopped between two."""
 
 
