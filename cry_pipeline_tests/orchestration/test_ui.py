@@ -117,7 +117,7 @@ def ui(ports: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def family(pid: int) -> dict[int, str]:
     """Which living processes ``pid`` has started, and those have: their commands by their numbers."""
-    table = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    table = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     split = [row.split(None, 2) for row in table.splitlines()]
     rows = {int(child): (int(parent), args) for child, parent, args in split}
     found = {pid: ""}
