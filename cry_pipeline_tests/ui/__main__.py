@@ -16,7 +16,8 @@ def take_lineage(browser: Browser, served: Served) -> None:
     """Take what the detector's evidence is made of, as the Dagster UI shows it."""
     page = browser.new_page(viewport={"width": 1800, "height": 800})
     page.set_default_timeout(PATIENCE_MS)
-    open_asset(page, served.dagster.address, served.key("evidence", DETECTOR), "lineage", "lineageScope=upstream")
+    key = served.key("evidence", DETECTOR)
+    open_asset(page, served.dagster.address, key, "lineage", "lineageScope=upstream&lineageDepth=5")
     nodes(page).first.wait_for()
     settled(page).screenshot(path=PICTURES / "lineage.png")
 
@@ -25,7 +26,7 @@ def take_leaderboard(browser: Browser, served: Served) -> None:
     """Take the leaderboard's figure as it is on the page."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"{served.site}/leaderboard.html")
-    page.locator("picture").first.screenshot(path=PICTURES / "leaderboard.png")
+    page.locator("picture img").first.screenshot(path=PICTURES / "leaderboard.png")
 
 
 def main() -> None:

@@ -18,10 +18,15 @@ PATIENCE_MS = 60_000
 LAUNCH = "LaunchPipelineExecution"
 
 
-def shoot(page: Page, name: str, **options: Any) -> None:
-    """Keep a picture of the page as ``.screenshots/<name>.png``, to be looked at."""
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of a page of the Dagster UI, once it has settled, as ``.screenshots/<name>.png``."""
+    keep(settled(page), name)
+
+
+def keep(page: Page, name: str, **options: Any) -> None:
+    """Keep a picture of the page as it is as ``.screenshots/<name>.png``, to be looked at."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    settled(page).screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled", **options)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled", **options)
 
 
 def settled(page: Page) -> Page:

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from cry_pipeline_tests.ui.installed import DETECTOR, Served
-from cry_pipeline_tests.ui.looking import PATIENCE_MS, shoot
+from cry_pipeline_tests.ui.looking import PATIENCE_MS, keep
 
 pytestmark = pytest.mark.ui
 
@@ -45,7 +45,7 @@ def test_pages_fit_the_screen_and_axe_finds_nothing(screen: tuple[str, Page, lis
         if too_wide > 0:
             found.append(f"{path}: {too_wide} px too wide")
         found += [f"{path}: {line}" for line in said_by_axe(page)]
-        shoot(page, f"site_{path.replace('/', '_').removesuffix('.html')}_{name}", full_page=True)
+        keep(page, f"site_{path.replace('/', '_').removesuffix('.html')}_{name}", full_page=True)
     assert found == []
     assert faults == []
 
