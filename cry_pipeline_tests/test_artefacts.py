@@ -240,7 +240,7 @@ def test_tables_of_several_threads_are_never_mixed(tmp_path):
 
 
 CONTENDER = f"""
-import sys, time
+import os, sys, time
 from pathlib import Path
 
 import pandas as pd
@@ -252,7 +252,8 @@ folder, name, other, turns = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sy
 (folder / name).touch()
 while not (folder / other).exists():
     time.sleep(0.01)
-print(contend(folder / "table.parquet", name, turns))
+print(contend(folder / "table.parquet", name, turns), flush=True)
+os._exit(0)  # threads of pyarrow's now and then abort a process that ends on a busy machine
 """
 """Waits for the other to begin, so that two do write side by side."""
 
