@@ -35,7 +35,7 @@ INTERRUPTED, READER_LEFT = 130, 141
 KEPT = {
     "run": "what was finished is kept; run the same command again to go on",
     "refresh": "what was finished is kept; run the same command again to go on",
-    "ui": "web server, daemon and their runs have ended, what was finished is kept; the same command goes on",
+    "ui": "UI, site, daemon and their runs have ended, what was finished is kept; the same command goes on",
     "serve": "the site was only read; the same command serves it again",
     "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; run the same command again to go on",
     "predict": "the answers given so far are valid; the same command starts from the beginning",

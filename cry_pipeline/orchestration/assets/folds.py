@@ -20,11 +20,9 @@ def folds_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.AssetsDefinition:
     """Return the asset that says which recording of the cohort is tested in which fold."""
     cohort_spec, protocol_spec = catalog.cohorts[cohort], catalog.protocols[protocol]
-    experiments = [experiment for experiment in catalog.experiments.values() if experiment.folds_name == name]
     _, of_study = catalog.study_only()
     tier = STUDY if name in of_study else "default"
-    models = [catalog.models[experiment.model] for experiment in experiments]
-    read = ["recording_id", *sorted({column for model in models for column in model.metadata})]
+    read = _columns_read(name, catalog)
 
     @dg.asset(
         key=["folds", name],
@@ -69,3 +67,10 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
         )
 
     return folds
+
+
+def _columns_read(name: str, catalog: Catalog) -> list[str]:
+    """Return the columns of the manifest that models of experiments on these folds read, with the recordings' ids."""
+    experiments = [experiment for experiment in catalog.experiments.values() if experiment.folds_name == name]
+    models = [catalog.models[experiment.model] for experiment in experiments]
+    return ["recording_id", *sorted({column for model in models for column in model.metadata})]
