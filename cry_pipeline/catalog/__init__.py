@@ -1,5 +1,6 @@
 """What is compared: cohorts, protocols, feature sets, models and experiments, with their digests."""
 
+from cry_pipeline.catalog.donations import DonationsSpec, TriageSpec
 from cry_pipeline.catalog.loading import CatalogError, load_catalog
 from cry_pipeline.catalog.models import (
     EnsembleSpec,
@@ -21,6 +22,7 @@ __all__ = [
     "CatalogError",
     "ChampionSpec",
     "CohortSpec",
+    "DonationsSpec",
     "EnsembleSpec",
     "ExperimentSpec",
     "FeatureSetSpec",
@@ -35,6 +37,7 @@ __all__ = [
     "RandomForestSpec",
     "ResNet50AttentionSpec",
     "SvmSpec",
+    "TriageSpec",
     "canonical_json",
     "digest",
     "load_catalog",

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from cry_pipeline.digests import digest
 
 FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
-ProbeName = Literal["platform", "metadata"]
+ProbeName = Literal["platform", "metadata", "loudness", "all metadata"]
 ClassWeight = Literal["balanced", "none"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=120)]
 """It becomes the name of files, to which some systems give 255 bytes."""

@@ -17,7 +17,8 @@ from cry_pipeline.catalog.matrix import Expanded, expand
 from cry_pipeline.catalog.specs import ALWAYS_OR_BY_PARAMETER, Catalog
 from cry_pipeline.catalog.yaml_files import YamlError, read_yaml
 
-SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments", "champion")
+SECTIONS = ("cohorts", "protocols", "feature_sets", "models", "experiments", "champion", "donations")
+MAY_BE_EMPTY, MAY_BE_ABSENT = ("champion", "donations"), ("donations",)
 PACKAGED = Path(__file__).parent
 KINDS = PACKAGED.parent / "features" / "kinds"
 LONGEST_FOUND = 80
@@ -34,7 +35,8 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     """Read ``<section>.yaml`` for each section from ``folder``, the packaged catalog by default.
 
     Values are taken as they are written: a number is not made of text or of ``true``, nor text of a number. A
-    ``champion.yaml`` that names nothing means that there is no champion yet.
+    ``champion.yaml`` that names nothing means that there is no champion yet, and what ``donations.yaml`` leaves out,
+    or a catalog without it, has its default.
 
     Raises:
         CatalogError: a file is missing or is not YAML, a key is there twice or unknown, a value is not allowed, or an
@@ -48,7 +50,7 @@ def load_catalog(folder: Path | None = None) -> Catalog:
     contents: dict[str, dict[str, Any]] = {}
     for section, path in paths.items():
         try:
-            contents[section] = _read(path, may_be_empty=section == "champion")
+            contents[section] = _read(path, section)
         except YamlError as error:
             faults.append(str(error))
     expanded = expand(contents.get("experiments", {}))
@@ -96,14 +98,16 @@ def _meant(name: str, known: tuple[str, ...], suffix: str = "") -> str:
     return f" (is {nearest[0]}{suffix} meant?)" if nearest else ""
 
 
-def _read(path: Path, *, may_be_empty: bool) -> dict[str, Any]:
+def _read(path: Path, section: str) -> dict[str, Any]:
     """Return the entries of the file at ``path``; those that say nothing are left out where it may be empty."""
     try:
         content = read_yaml(path)
     except FileNotFoundError:
+        if section in MAY_BE_ABSENT:
+            return {}
         files = ", ".join(f"{name}.yaml" for name in SECTIONS)
         raise YamlError(f"{path}: no such file; a catalog has {files}") from None
-    if may_be_empty and (content is None or isinstance(content, dict)):
+    if section in MAY_BE_EMPTY and (content is None or isinstance(content, dict)):
         return {key: value for key, value in (content or {}).items() if value is not None}
     if not isinstance(content, dict) or not content:
         raise YamlError(f"{path}: expected names with their parameters, found {_called(content)}")

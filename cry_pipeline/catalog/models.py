@@ -5,16 +5,20 @@ which kinds of model there are. Does not: what the models do (training/).
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from cry_pipeline.catalog.base import BaseModelSpec, ClassWeight, FeatureKind, Name
+from cry_pipeline.catalog.base import BaseModelSpec, ClassWeight, FeatureKind, Name, neutral
 from cry_pipeline.catalog.networks import LfebAttentionLstmSpec, ResNet50AttentionSpec
 
-MetadataColumn = Literal[
-    "source", "platform", "codec", "sample_rate_hz", "channels", "app_version", "gender", "age_band", "duration_s"
-]
+MetadataNumber = Literal["duration_s", "peak", "rms_dbfs", "clipped_fraction", "silent_fraction"]
+MetadataColumn = (
+    Literal["source", "platform", "codec", "sample_rate_hz", "channels", "app_version", "gender", "age_band"]
+    | MetadataNumber
+)
+NUMBERS: tuple[MetadataNumber, ...] = get_args(MetadataNumber)
+"""Columns of the manifest that are numbers to a model, not categories."""
 
 
 class MajoritySpec(BaseModelSpec):
@@ -24,14 +28,16 @@ class MajoritySpec(BaseModelSpec):
 
 
 class MetadataSpec(BaseModelSpec):
-    """Logistic regression on what the manifest says about a recording: no sound at all.
+    """Logistic regression on what the manifest says about a recording: no sound, or no more of it than its level.
 
-    Words and ``sample_rate_hz`` are taken as categories, the missing value among them; ``duration_s`` as a number,
-    standardised, with a category of its own where it is missing.
+    Words and ``sample_rate_hz`` are taken as categories, the missing value among them; :data:`NUMBERS` as numbers,
+    standardised, with a category of its own where one is missing. With ``bins`` each number is a category too, by as
+    many quantiles of the training rows: what is neither loud nor quiet can then be told from both.
     """
 
     kind: Literal["metadata"]
     columns: tuple[MetadataColumn, ...] = Field(min_length=1)
+    bins: int = Field(default=0, ge=0, json_schema_extra=neutral(0))
     inverse_regularisation: float = Field(default=1.0, gt=0)
     class_weight: ClassWeight = "balanced"
 
@@ -125,9 +131,9 @@ SingleModelSpec = Annotated[SingleModel, Field(discriminator="kind")]
 class EnsembleSpec(BaseModelSpec):
     """The mean of several models' answers; a member may be named more than once, and has a seed of its own each time.
 
-    Each member's probabilities are first calibrated with its own temperature. ``average: logit`` then takes the
-    mean of their logarithms, ``probability`` of themselves. ``specs`` are filled in by the catalog, so that digests
-    cover them.
+    Each member's probabilities are first raised to its own slope, which calibration fitted. ``average: logit`` then
+    takes the mean of their logarithms, ``probability`` of themselves. ``specs`` are filled in by the catalog, so that
+    digests cover them.
     """
 
     kind: Literal["ensemble"]

@@ -10,12 +10,13 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cry_pipeline.catalog.base import FeatureKind, Name, Seed, Spec, neutral
+from cry_pipeline.catalog.donations import DonationsSpec
 from cry_pipeline.catalog.mel_scale import empty_bands
 from cry_pipeline.catalog.models import ModelSpec, with_members
 from cry_pipeline.targets import Target
 
 Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "inbox", "synthetic"]
-ProtocolKind = Literal["donor_grouped", "clip_stratified", "augment_then_split", "temporal"]
+ProtocolKind = Literal["donor_grouped", "donor_hashed", "clip_stratified", "augment_then_split", "temporal"]
 Tier = Literal["default", "study"]
 MOST_GROUPED_FOLDS = 5
 ALWAYS_OR_BY_PARAMETER = frozenset({*get_args(FeatureKind), "mfcc_delta"})
@@ -53,7 +54,9 @@ class CohortSpec(Spec):
 class ProtocolSpec(Spec):
     """How folds are made.
 
-    ``donor_grouped`` keeps each donor in one fold. ``clip_stratified`` does not: donors leak.
+    ``donor_grouped`` keeps each donor in one fold, and the folds even. ``donor_hashed`` keeps each donor in one fold,
+    too, and in the same one whoever else comes or goes (folds/hashed.py): for cohorts that grow. ``clip_stratified``
+    does not: donors leak.
     ``augment_then_split`` is a common mistake, here to show what it is worth: recordings are multiplied into jittered
     copies (``copies`` of each, and with ``oversample`` further ones until all classes are as large as the largest)
     and these are then split by clip, so that copies of what is tested are trained on.
@@ -91,7 +94,7 @@ class ProtocolSpec(Spec):
     @property
     def keeps_donors_apart(self) -> bool:
         """Whether no donor may be on two sides of a fold."""
-        return self.kind in ("donor_grouped", "temporal")
+        return self.kind in ("donor_grouped", "donor_hashed", "temporal")
 
 
 class FeatureSetSpec(Spec):
@@ -196,11 +199,13 @@ class ChampionSpec(Spec):
     """Experiments that the exported model may come from: for each target the one with the best headline is taken.
 
     ``cry`` says whether a recording is a cry, ``reason`` why the baby cries. Without ``cry`` there is no champion;
-    without ``reason`` it gives no reasons.
+    without ``reason`` it gives no reasons. Of each kind of sound that may be taken for a cry it is asked about
+    ``confusers`` made-up ones before it is used, and its card says what it took them for; 0 asks about none.
     """
 
     cry: tuple[Name, ...] = ()
     reason: tuple[Name, ...] = ()
+    confusers: int = Field(default=20, ge=0, le=1000)
 
 
 class Catalog(BaseModel):
@@ -214,6 +219,7 @@ class Catalog(BaseModel):
     models: dict[Name, ModelSpec]
     experiments: dict[Name, ExperimentSpec]
     champion: ChampionSpec = ChampionSpec()
+    donations: DonationsSpec = DonationsSpec()
 
     @field_validator("models")
     @classmethod

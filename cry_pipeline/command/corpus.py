@@ -20,7 +20,7 @@ def corpus_get() -> None:
     log_to_terminal()
     from cry_pipeline.corpus.resolution import resolve_corpus
 
-    say(resolve_corpus(settings()).path)
+    say(resolve_corpus(settings(refresh=False)).path)
 
 
 @corpus_app.command("synth")
@@ -44,8 +44,8 @@ def corpus_check(
     """Compare each file of a corpus with the sha256 of the public one; exit code 1 if any is missing or differs."""
     from cry_pipeline.corpus.download import check_corpus
 
-    where = settings()
-    report = check_corpus(folder or where.corpus or where.corpora / "donateacry-corpus")
+    where = settings(refresh=False)
+    report = check_corpus(folder or where.corpus_folder or where.corpora / "donateacry-corpus")
     say(report.summary, lines=True)
     if not report.ok:
         raise typer.Exit(1)

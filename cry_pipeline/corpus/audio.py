@@ -1,8 +1,10 @@
-"""What reading an audio file gives: mono samples, or the reason why there are none; and the limits of both.
+"""What reading an audio file gives: mono samples, or why there are none; the limits of both; and samples as a WAV.
 
 Belongs here: what all readers of audio files share. Does not: reading (decoding.py says who reads what).
 """
 
+import io
+import wave
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +17,8 @@ MAX_VALUES = 2**26
 """Samples × channels of one file: the longest recording as 48 kHz stereo has 58 million."""
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 192_000
 MAX_CHANNELS = 8
+WHOLE = 2**15
+"""What 1 is in samples of 16 bits."""
 
 NO_LENGTH = "states no duration, so that a missing end could not be noticed: remux or convert it"
 ASK_AGAIN = "ask for the file again"
@@ -64,6 +68,18 @@ class Audio:
     sample_rate_hz: int
     codec: str
     channels: int
+
+
+def wav(samples: np.ndarray, sample_rate_hz: int) -> bytes:
+    """Return mono ``samples`` in [-1, 1] as a WAV of 16 bits; samples that had 16 bits stay as they were."""
+    whole = np.clip(np.rint(samples * WHOLE), -WHOLE, WHOLE - 1).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate_hz)
+        file.writeframes(whole.tobytes())
+    return buffer.getvalue()
 
 
 def check_size(size: int) -> None:

@@ -1,4 +1,4 @@
-"""What the name of a recording, or the sidecar beside it, says about it.
+"""What the name of a recording, or the sidecar beside it, says about it, and what its donor agreed to.
 
 Belongs here: the corpus' file-name convention, sidecars, and the words for ages and reasons. Does not:
 where files lie (sources.py) and what they sound like (decoding.py, quality.py).
@@ -35,6 +35,7 @@ CONVENTION = "<uuid>-<epoch>-<app version>-<m|f>-<age>-<reason>.<extension>"
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PARTS = re.compile(rf"({_UUID})-(\d+)-([^-]+)-([^-]+)-([^-]+)-([^-.]+)\.([a-z0-9]+)", re.ASCII | re.IGNORECASE)
+_ANY_UUID = re.compile(_UUID, re.ASCII | re.IGNORECASE)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 
@@ -54,6 +55,12 @@ Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z .+_-]{1,32}$")]
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 ReasonCode = Literal["hu", "bu", "bp", "dc", "ti", "lo", "ch", "sc", "dk"]
 Reason = Literal["hungry", "burping", "belly_pain", "discomfort", "tired", "lonely", "cold_hot", "scared", "unknown"]
+Platform = Annotated[str, AfterValidator(str.lower), Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z ._-]{0,31}$")]
+"""What recorded it, in a short word: ``android`` and ``ios`` for the corpus, ``unknown`` where nobody says."""
+ConsentId = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z ._:/#-]{0,63}$")]
+ConsentScope = Literal["training", "evaluation", "archive"]
+UNKNOWN_REASON, UNKNOWN_PLATFORM = "dk", "unknown"
+"""What a sidecar need not tell."""
 AgeBand = Literal["0-4 weeks", "4-8 weeks", "2-6 months", "7 months-2 years", "over 2 years"]
 
 
@@ -64,11 +71,13 @@ class RecordingName(BaseModel):
 
     donor: Donor
     recorded_at: Moment
-    platform: Literal["android", "ios"]
+    platform: Platform = UNKNOWN_PLATFORM
     app_version: str | None = None
     gender: Literal["male", "female"] | None = None
     age_band: AgeBand | None = None
-    reason_code: ReasonCode
+    reason_code: ReasonCode = UNKNOWN_REASON
+    consent_id: ConsentId | None = None
+    consent_scope: ConsentScope | None = None
 
     @property
     def reason(self) -> str:
@@ -88,12 +97,14 @@ class Sidecar(BaseModel):
 
     donor: Donor | None = None
     recorded_at: Moment | None = None
-    platform: Literal["android", "ios"] | None = None
+    platform: Platform | None = None
     app_version: Version | None = None
     gender: Literal["male", "female"] | None = None
     age_band: AgeBand | None = None
     reason_code: ReasonCode | None = None
     reason: Reason | None = None
+    consent_id: ConsentId | None = None
+    consent_scope: ConsentScope | None = None
 
     @model_validator(mode="after")
     def _reason_and_code_agree(self) -> Self:
@@ -147,10 +158,16 @@ def parse_filename(name: str) -> RecordingName:
     return _validated(RecordingName.model_validate, fields, name)
 
 
+def uuids_in(path: str) -> list[str]:
+    """Return every UUID that a path holds, in lower case: who looks for a donor finds it whatever else a name says."""
+    return [found.lower() for found in _ANY_UUID.findall(path)]
+
+
 def describe(name: str, sidecar: bytes | None = None) -> RecordingName:
     """Return what ``name`` says, each part replaced by what the JSON text ``sidecar`` says of it.
 
-    A name off the convention needs a sidecar that tells donor, recorded_at, platform and reason.
+    A name off the convention needs a sidecar that tells donor and recorded_at; a reason or platform that nobody tells
+    is unknown.
 
     Raises:
         FilenameError: the sidecar is malformed, or name and sidecar together do not tell enough.

@@ -6,12 +6,13 @@ Belongs here: decoding and measuring many files, and the cache. Does not: names,
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from threading import Condition
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,8 @@ LOG = logging.getLogger("cry_pipeline")
 PROBES = "probes.parquet"
 NO_MEMORY = Refusal(DecoderMemoryError.reason, "Reading it needs more memory than there is.")
 CHANGED = Refusal("changed", "The file has changed since the inventory was taken; the next one takes it in.")
-SAVED_EVERY_S = 30.0
+SAVED_EVERY_S, SAVING_SHARE = 30.0, 20.0
+"""Probes are kept after so many seconds, or so many times those that keeping them took."""
 HELD = (DecoderCrashedError.reason, DecoderTimeoutError.reason, DecoderMemoryError.reason)
 """Refusals of what would have ended, held up or filled the pipeline's own process."""
 PASSING = (CHANGED.reason, DecoderTimeoutError.reason, DecoderMemoryError.reason)
@@ -92,10 +94,50 @@ def samples_digest(samples: np.ndarray) -> str:
 
 
 def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tuple[dict[str, Probe | Refusal], int]:
-    """Probe ``files``, given by the sha256 of their bytes, in ``workers`` threads; libav and numpy free the GIL.
+    """Return what each of ``files`` holds, and how many were computed, by :func:`probe_missing`; the others were known.
 
-    Returns the probes and how many were computed; the others came from ``cache/probes.parquet``, which is made
-    again where it is damaged or of another revision. What was computed is kept even if the work is cut short.
+    Args:
+        files: by the sha256 of their bytes.
+        cache: folder of the probes that are kept.
+        workers: threads that decode.
+
+    Raises:
+        CageError: as :func:`probe_missing`.
+    """
+    known = read_probes(cache)
+    places = places_of(known, list(files))
+    fresh = probe_missing({name: files[name] for name in _absent(files, places)}, known, cache, workers)
+    there = known.iloc[places[places >= 0]]
+    outcomes = dict(zip(there["sha256"], outcomes_of(there), strict=True)) | fresh
+    return {sha256: outcomes[sha256] for sha256 in files}, len(fresh)
+
+
+def read_probes(cache: Path) -> pd.DataFrame:
+    """Return the probes that are kept, KEPT by sha256; none where they are damaged or of another revision."""
+    path = cache / PROBES
+    table = KEPT.current(path, keys.code_version("probe", None))
+    if table is None:
+        if path.exists():
+            LOG.warning("%s is damaged or of another revision: all files are decoded again", path)
+        table = KEPT.table_of([], text="str")
+    return table.sort_values("sha256", ignore_index=True)
+
+
+def places_of(known: pd.DataFrame, contents: Collection[str]) -> np.ndarray:
+    """Return the row of each of ``contents``, sha256, in the probes ``known``, int64; -1 where there is none."""
+    sorted_, wanted = known["sha256"].to_numpy("S64"), np.array(list(contents), dtype="S64")
+    if not len(sorted_):
+        return np.full(len(wanted), -1)
+    places = np.minimum(np.searchsorted(sorted_, wanted), len(sorted_) - 1)
+    return np.where(sorted_[places] == wanted, places, -1)
+
+
+def probe_missing(
+    missing: Mapping[str, Path], known: pd.DataFrame, cache: Path, workers: int = 1
+) -> dict[str, Probe | Refusal]:
+    """Probe files, given by the sha256 of their bytes, in ``workers`` threads; libav and numpy free the GIL.
+
+    What was computed is kept in ``cache`` beside what is ``known`` there, even if the work is cut short.
 
     Whatever a file does to its probe, it is refused and the others go on: ``changed`` where it is gone or has other
     bytes, ``defect`` (with the traceback in the log) where reading it ends in an error that nobody thought of,
@@ -104,25 +146,30 @@ def probe_files(files: Mapping[str, Path], cache: Path, workers: int = 1) -> tup
     Raises:
         CageError: the decoder cannot be had as the settings ask for, or was stopped.
     """
-    known = _read_cache(cache / PROBES)
-    missing = [item for item in files.items() if item[0] not in known]
     fresh: dict[str, Probe | Refusal] = {}
-    room, saved = _Room(READ_AT_ONCE_BYTES), time.monotonic()
+    room, save_next = _Room(READ_AT_ONCE_BYTES), time.monotonic() + SAVED_EVERY_S
     try:
         with ThreadPoolExecutor(workers) as pool:
-            probed = pool.map(lambda item: (item[0], _probe(item[0], item[1], room)), missing)
+            probed = pool.map(lambda item: (item[0], _probe(item[0], item[1], room)), missing.items())
             try:
                 for sha256, outcome in track(probed, "probing", total=len(missing)):
                     fresh[sha256] = outcome
-                    if time.monotonic() - saved > SAVED_EVERY_S:
+                    if time.monotonic() > save_next:
+                        started = time.monotonic()
                         _keep(cache, known, fresh)
-                        saved = time.monotonic()
+                        # A table of millions takes a while to write, and all of it is written each time.
+                        took = time.monotonic() - started
+                        save_next = time.monotonic() + max(SAVED_EVERY_S, SAVING_SHARE * took)
             except BaseException:
                 stop_decoders()  # or the threads would wait for them, and this for the threads
                 raise
     finally:
         _keep(cache, known, fresh)
-    return {sha256: fresh.get(sha256) or known[sha256] for sha256 in files}, len(fresh)
+    return fresh
+
+
+def _absent(contents: Iterable[str], places: np.ndarray) -> list[str]:
+    return [content for content, place in zip(contents, places, strict=True) if place < 0]
 
 
 class _Room:
@@ -166,11 +213,16 @@ def _probe(sha256: str, path: Path, room: _Room) -> Probe | Refusal:
         return Refusal("defect", f"Reading it fails with {type(error).__name__}: {error}. The log says where.")
 
 
-def _keep(cache: Path, known: Mapping[str, Probe | Refusal], fresh: Mapping[str, Probe | Refusal]) -> None:
+def _keep(cache: Path, known: pd.DataFrame, fresh: Mapping[str, Probe | Refusal]) -> None:
     """Keep what the next look at the same bytes would come to, too."""
     lasting = {sha256: outcome for sha256, outcome in fresh.items() if getattr(outcome, "reason", None) not in PASSING}
     if lasting:
-        _write_cache(cache / PROBES, {**known, **lasting})
+        _write_cache(cache / PROBES, pd.concat([known, probes_table(lasting)], ignore_index=True))
+
+
+def probes_table(outcomes: Mapping[str, Probe | Refusal]) -> pd.DataFrame:
+    """Return ``outcomes``, by the sha256 of what was probed, as KEPT."""
+    return KEPT.table_of([{"sha256": content, **vars(outcome)} for content, outcome in outcomes.items()], text="str")
 
 
 def _measured(data: bytes) -> Probe:
@@ -187,20 +239,16 @@ def _measured(data: bytes) -> Probe:
     )
 
 
-def _read_cache(path: Path) -> dict[str, Probe | Refusal]:
-    table = KEPT.current(path, keys.code_version("probe", None))
-    if table is None:
-        if path.exists():
-            LOG.warning("%s is damaged or of another revision: all files are decoded again", path)
-        return {}
-    return {row.pop("sha256"): _outcome(row) for row in table.to_dict("records")}
+def outcomes_of(probes: pd.DataFrame) -> list[Probe | Refusal]:
+    """Return what rows of KEPT say."""
+    rows = probes.drop(columns="sha256").to_dict("records")
+    return [_outcome({str(name): value for name, value in row.items()}) for row in rows]
 
 
-def _outcome(row: dict) -> Probe | Refusal:
+def _outcome(row: dict[str, Any]) -> Probe | Refusal:
     reason, detail = row.pop("reason"), row.pop("detail")
     return Refusal(reason, detail) if isinstance(reason, str) else Probe(**row)
 
 
-def _write_cache(path: Path, outcomes: Mapping[str, Probe | Refusal]) -> None:
-    rows = [{"sha256": content, **asdict(outcome)} for content, outcome in sorted(outcomes.items())]
-    KEPT.write(path, KEPT.table_of(rows, text="str"), keys.code_version("probe", None))
+def _write_cache(path: Path, table: pd.DataFrame) -> None:
+    KEPT.write(path, table.sort_values("sha256", ignore_index=True), keys.code_version("probe", None))

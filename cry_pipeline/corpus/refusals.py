@@ -17,6 +17,7 @@ REFUSALS = (
     "not_audio",
     "odd_name",
     "duplicate",
+    "withdrawn",
     "changed",
     "undecodable",
     "truncated",

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from cry_pipeline.artefacts import read_json, write_json
+from cry_pipeline.corpus.archive import Archive
 from cry_pipeline.corpus.download import CorpusError, NoNetworkError, fetch_corpus
-from cry_pipeline.corpus.sources import CORPUS_NOTE, LAYOUT
+from cry_pipeline.corpus.mirror import copied_corpus
+from cry_pipeline.corpus.sources import CORPUS_NOTE, LAYOUT, Roots
 from cry_pipeline.corpus.synthetic.files import generate_corpus
 from cry_pipeline.settings import Settings
 
@@ -45,10 +47,13 @@ def resolve_corpus(
 
     Raises:
         CorpusError: the configured folder is no corpus, or fetching failed although there is a network.
+        OSError: the bucket that the configured corpus lies in cannot be read.
     """
     public, synthetic = settings.corpora / "donateacry-corpus", settings.corpora / "synthetic"
     if settings.corpus is not None:
-        return _said(settings.corpus, "configured", "as CRY_PIPELINE_CORPUS says")
+        if "://" in str(settings.corpus):
+            return _said(copied_corpus(settings), "configured", f"a copy of {settings.corpus}")
+        return _said(Path(settings.corpus), "configured", "as CRY_PIPELINE_CORPUS says")
     if _holds_something(public):
         return _said(public, "found", "found in the data folder")
     try:
@@ -78,6 +83,22 @@ def read_resolution(folder: Path) -> ResolvedCorpus:
         return ResolvedCorpus(**content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CorpusError(f"{note} does not say which corpus is used ({error}): materialize raw/inventory") from error
+
+
+def recorded_roots(settings: Settings) -> Roots:
+    """Return where the manifest's paths lead, with the corpus that the last inventory was taken of.
+
+    Raises:
+        CorpusError: no inventory says which corpus that was, and none is configured.
+        PlaceError: the archive's place is none.
+    """
+    try:
+        corpus = read_resolution(settings.manifests).path
+    except CorpusError:  # the inventory may have been taken on another machine
+        if settings.data_root is None or settings.corpus_folder is None:
+            raise
+        corpus = settings.corpus_folder
+    return Roots(corpus, settings.inbox, Archive.open(settings.archive, settings.cache))
 
 
 def _holds_something(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import get_args
 import pandas as pd
 
 from cry_pipeline.catalog.specs import Source
-from cry_pipeline.corpus.filenames import AGE_BANDS, GENDERS, REASONS
+from cry_pipeline.corpus.filenames import AGE_BANDS, GENDERS, REASONS, ConsentScope
 from cry_pipeline.corpus.quality import FLOOR_DBFS
 from cry_pipeline.corpus.refusals import REFUSALS
 from cry_pipeline.tables import FILLED, Schema, flag, instant, integer, number, sha256, text
@@ -19,7 +19,7 @@ _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _FILE = {
     "source": text("where it comes from", among=get_args(Source)),
     "processing": text("raw upload or the curators' cleaned copy", among=["raw", "cleaned"]),
-    "root": text("folder that path is relative to", among=["corpus", "inbox"]),
+    "root": text("folder that path is relative to", among=["corpus", "inbox", "archive"]),
     "path": text("POSIX path of the file", matches=FILLED),
     "bytes": integer("size of the file", 0),
 }
@@ -29,10 +29,12 @@ INVENTORY = Schema(
     {
         **{name: _FILE[name] for name in ("root", "path", "source", "processing", "bytes")},
         "sha256": sha256("sha256 of the file's bytes; none where they were not read", nullable=True),
-        "sidecar": text("POSIX path of the sidecar beside an inbox file", nullable=True),
-        "sidecar_sha256": sha256("sha256 of the sidecar's bytes", nullable=True),
-        "refused": text("why it was not read, in one word", among=REFUSALS, nullable=True),
-        "detail": text("why it was not read, in a sentence", nullable=True),
+        "sidecar": text("POSIX path of the file that tells of it", nullable=True),
+        "sidecar_sha256": sha256(
+            "sha256 of that file; in the archive, of all it tells but when it came", nullable=True
+        ),
+        "refused": text("why it is refused, in one word, if that is known by now", among=REFUSALS, nullable=True),
+        "detail": text("the same in a sentence", nullable=True),
     },
     unique=["root", "path"],
 )
@@ -47,6 +49,12 @@ QUARANTINE = Schema(
     },
     unique=["root", "path"],
 )
+
+
+SCOPES: tuple[str, ...] = get_args(ConsentScope)
+"""What a donor may agree to: that models are trained on a recording, only asked about it, or that it is kept."""
+SAID = ("cry", "not_cry", "unusable")
+"""What a judgement that counts may say; see judgements.py."""
 
 
 def _same_donation(recordings: pd.DataFrame) -> "pd.Series[bool]":
@@ -65,15 +73,18 @@ RECORDINGS = Schema(
         "donation_id": text("donor and epoch in ms; an upload and its cleaned copy share it"),
         "donor": text("app-instance UUID: an install, not a baby", matches=_UUID),
         **_FILE,
+        "name": text("the file's own name, as it came", matches=FILLED),
         "folder_label": text("folder of a cleaned file: the curators' label", nullable=True),
         "recorded_at": instant("when the app recorded it"),
-        "platform": text("app that recorded it", among=["android", "ios"]),
+        "platform": text("app or device that recorded it", matches=FILLED),
         "app_version": text("version of the app", nullable=True),
         "gender": text("of the baby", among=GENDERS.values(), nullable=True),
         "age_band": text("of the baby", among=AGE_BANDS.values(), nullable=True),
         "reason_code": text("the parents' guess, coded", among=REASONS),
         "reason": text("the parents' guess", among=REASONS.values()),
+        "consent_scope": text("what a donation may be used for; none: training", among=SCOPES, nullable=True),
         "kept": flag("whether the curators kept the upload as a cry", nullable=True),
+        "judgement": text("what people said of a donation after listening", among=SAID, nullable=True),
         "duration_s": number("length", 0),
         "sample_rate_hz": integer("of the file", 1),
         "samples": integer("decoded, per channel", 1),

@@ -15,6 +15,7 @@ from cry_pipeline import keys
 from cry_pipeline.catalog.specs import CohortSpec, ProtocolSpec
 from cry_pipeline.digests import table_digest
 from cry_pipeline.folds.copies import with_copies
+from cry_pipeline.folds.hashed import hashed_folds
 from cry_pipeline.folds.schemas import FOLDS
 from cry_pipeline.folds.temporal import split_by_time
 from cry_pipeline.folds.words import COLUMNS, FoldError, tested
@@ -33,8 +34,8 @@ def make_folds(cohort: pd.DataFrame, protocol: ProtocolSpec) -> pd.DataFrame:
     on both sides of every fold; as StratifiedGroupKFold does not promise the latter, the seeds
     ``seed + repeat + 1000 · attempt`` are tried in turn for at most 50 attempts. ``clip_stratified``
     (StratifiedKFold) ignores donors; a class may be absent from a test fold (see :func:`absent_classes`),
-    never from a training side. ``augment_then_split`` does the same to recordings and copies of them, see
-    copies.py; ``temporal`` splits once, by time and donor, see temporal.py.
+    never from a training side. ``augment_then_split`` does the same to recordings and copies of them, see copies.py;
+    ``donor_hashed`` hashes donors, see hashed.py; ``temporal`` splits once, by time and donor, see temporal.py.
 
     Args:
         cohort: one row per recording with the columns recording_id, donor and label, and for ``temporal``
@@ -199,6 +200,8 @@ def _check_enough(rows: pd.DataFrame, protocol: ProtocolSpec) -> None:
 
 def _assign(rows: pd.DataFrame, protocol: ProtocolSpec, repeat: int) -> tuple[np.ndarray, int]:
     """Return (test fold of each row, the seed that gave it)."""
+    if protocol.kind == "donor_hashed":
+        return hashed_folds(rows, protocol.folds, protocol.seed + repeat), protocol.seed + repeat
     lost: set[str] = set()
     for seed in _seeds(protocol, repeat):
         fold = _split(rows, protocol, seed)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cry_pipeline.corpus.synthetic.acoustics import hum, noise, pulse, resonate, swell, wander
+
 NOT_CRIES = ("noise", "babble", "chat", "mimicry", "hum", "clicks")
 """Kinds of :func:`not_a_cry`: a room, adults talking, a content baby, an adult imitating a cry, hum, handling noise."""
 
@@ -120,7 +122,7 @@ def today(voice: Voice, reason: str, effect: float, rng: np.random.Generator) ->
 
 def cry(voice: Voice, duration_s: float, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     """Return a recording of a cry, float32 ``[samples]`` in [-1, 1]: expirations, inspirations, room, microphone."""
-    return _record(_bout(voice, duration_s, sample_rate_hz, rng), voice, sample_rate_hz, rng)
+    return record(bout(voice, duration_s, sample_rate_hz, rng), voice, sample_rate_hz, rng)
 
 
 def not_a_cry(kind: str, voice: Voice, duration_s: float, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
@@ -132,32 +134,32 @@ def not_a_cry(kind: str, voice: Voice, duration_s: float, sample_rate_hz: int, r
     samples = round(duration_s * sample_rate_hz)
     match kind:
         case "noise":
-            sound = _noise(samples, sample_rate_hz, rng.uniform(-9, 0), rng) * np.exp(
-                _wander(samples, samples // 6 + 1, rng)
+            sound = noise(samples, sample_rate_hz, rng.uniform(-9, 0), rng) * np.exp(
+                wander(samples, samples // 6 + 1, rng)
             )
         case "babble":
-            adult = _adult(voice, rng, f0_hz=rng.uniform(110, 230))
-            sound = _bout(adult, duration_s, sample_rate_hz, rng, rests_s=(0.0, 0.12), breathes=False)
+            speaker = adult(voice, rng, f0_hz=rng.uniform(110, 230))
+            sound = bout(speaker, duration_s, sample_rate_hz, rng, rests_s=(0.0, 0.12), breathes=False)
         case "chat":
             content = replace(
                 voice, pitch=voice.pitch - 1, brightness=voice.brightness - 1, expiration_s=rng.uniform(0.15, 0.6)
             )
-            sound = _bout(content, duration_s, sample_rate_hz, rng, rests_s=(0.1, 0.8), breathes=False)
+            sound = bout(content, duration_s, sample_rate_hz, rng, rests_s=(0.1, 0.8), breathes=False)
         case "mimicry":
-            adult = _adult(voice, rng, f0_hz=rng.uniform(260, 380))
-            sound = _bout(replace(adult, expiration_s=rng.uniform(0.6, 1.4)), duration_s, sample_rate_hz, rng)
+            imitator = adult(voice, rng, f0_hz=rng.uniform(260, 380))
+            sound = bout(replace(imitator, expiration_s=rng.uniform(0.6, 1.4)), duration_s, sample_rate_hz, rng)
         case "hum":
-            sound = _hum(samples, sample_rate_hz, rng)
+            sound = hum(samples, sample_rate_hz, rng)
         case "clicks":
             struck = rng.normal(size=samples) * (rng.random(samples) < 6 / sample_rate_hz)
-            sound = _resonate((rng.uniform(300, 2500),), sample_rate_hz, struck)
+            sound = resonate((rng.uniform(300, 2500),), sample_rate_hz, struck)
         case _:
             raise ValueError(f"{kind!r} is no kind of sound that is not a cry; known: {', '.join(NOT_CRIES)}")
     louder_room = replace(voice, room_dbfs=voice.room_dbfs + rng.uniform(0, 12))
-    return _record(sound, louder_room, sample_rate_hz, rng)
+    return record(sound, louder_room, sample_rate_hz, rng)
 
 
-def _adult(voice: Voice, rng: np.random.Generator, f0_hz: float) -> Voice:
+def adult(voice: Voice, rng: np.random.Generator, f0_hz: float) -> Voice:
     """An adult beside the same microphone: a lower pitch, a tract about twice as long, syllables for expirations."""
     return replace(
         voice,
@@ -169,7 +171,7 @@ def _adult(voice: Voice, rng: np.random.Generator, f0_hz: float) -> Voice:
     )
 
 
-def _bout(
+def bout(
     voice: Voice,
     duration_s: float,
     rate: int,
@@ -202,72 +204,37 @@ def _expiration(voice: Voice, duration_s: float, rate: int, rng: np.random.Gener
         rng.normal(0, 0.7)
         + np.interp(np.linspace(0, 1, samples), np.linspace(0, 1, len(melody)), melody)
         + voice.vibrato_semitones * np.sin(2 * np.pi * (voice.vibrato_hz * seconds + rng.random()))
-        + voice.jitter_semitones * _wander(samples, rate // 200, rng)
+        + voice.jitter_semitones * wander(samples, rate // 200, rng)
     )
     f0_hz = voice.f0_hz * 2 ** (semitones / 12)
     cycles = np.cumsum(f0_hz) / rate
     harmonics = int(0.95 * (rate / 2) / f0_hz.max())
-    source = _pulse(cycles, harmonics, voice.tilt_db)
+    source = pulse(cycles, harmonics, voice.tilt_db)
     if rng.random() < voice.roughness:
         source *= 1 + 0.4 * np.cos(np.pi * cycles)  # every other pulse is weaker: a subharmonic
     source += 10 ** (voice.breath_db / 20) * rng.normal(size=samples)
-    loudness = _swell(samples, 0.08, 0.25) * (1 + voice.shimmer * _wander(samples, rate // 100, rng))
+    loudness = swell(samples, 0.08, 0.25) * (1 + voice.shimmer * wander(samples, rate // 100, rng))
     jaw = rng.uniform(0.9, 1.1)  # how far the mouth is open moves the first resonance most
     first, *others = voice.formants_hz
-    return _resonate((first * jaw, *others), rate, source * loudness) * rng.uniform(0.2, 1.0)
+    return resonate((first * jaw, *others), rate, source * loudness) * rng.uniform(0.2, 1.0)
 
 
 def _inspiration(voice: Voice, rate: int, rng: np.random.Generator) -> np.ndarray:
     samples = round(rng.uniform(0.12, 0.28) * rate)
-    breath = rng.normal(size=samples) * _swell(samples, 0.4, 0.4) * 10 ** (rng.uniform(-32, -22) / 20)
-    return _resonate(tuple(1.2 * hz for hz in voice.formants_hz), rate, breath)
+    breath = rng.normal(size=samples) * swell(samples, 0.4, 0.4) * 10 ** (rng.uniform(-32, -22) / 20)
+    return resonate(tuple(1.2 * hz for hz in voice.formants_hz), rate, breath)
 
 
 def _rest(rests_s: tuple[float, float], rate: int, rng: np.random.Generator) -> np.ndarray:
     return np.zeros(round(rng.uniform(*rests_s) * rate))
 
 
-def _pulse(cycles: np.ndarray, harmonics: int, tilt_db: float) -> np.ndarray:
-    """A band-limited glottal pulse train of unit RMS, read from one period's table at ``cycles`` [samples]."""
-    order = np.arange(1, max(harmonics, 1) + 1)
-    weight = order ** (tilt_db / 6.02)
-    table = (weight[:, None] * np.cos(2 * np.pi * order[:, None] * np.arange(2049) / 2048)).sum(axis=0)
-    table /= np.sqrt(0.5 * (weight**2).sum())
-    return np.interp(cycles % 1.0, np.linspace(0, 1, 2049), table)
-
-
-def _resonate(formants_hz: tuple[float, ...], rate: int, source: np.ndarray) -> np.ndarray:
-    """``source`` ``[samples]`` through a cascade of resonances of unit gain at 0 Hz (Klatt 1980)."""
-    sections = []
-    for hz in formants_hz:
-        if hz < 0.47 * rate:
-            radius = np.exp(-np.pi * (60 + 0.06 * hz) / rate)  # bandwidths of some 80 to 400 Hz
-            damping, memory = -2 * radius * np.cos(2 * np.pi * hz / rate), radius**2
-            sections.append([1 + damping + memory, 0, 0, 1, damping, memory])
-    from scipy import signal  # takes seconds, and who only asks which corpus there is makes no voice
-
-    return np.asarray(signal.sosfilt(np.array(sections), source))
-
-
-def _hum(samples: int, rate: int, rng: np.random.Generator) -> np.ndarray:
-    seconds = np.arange(samples) / rate
-    return _pulse(50.0 * seconds + rng.random(), 12, rng.uniform(-9, -3))
-
-
-def _noise(samples: int, rate: int, slope_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit RMS whose power falls by ``slope_db`` per octave above 60 Hz."""
-    spectrum = np.fft.rfft(rng.normal(size=samples))
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 60.0) / 60.0)
-    noise = np.fft.irfft(spectrum * 10 ** (slope_db * octaves / 20), samples)
-    return noise / (np.sqrt(np.mean(noise**2)) + 1e-12)
-
-
-def _record(sound: np.ndarray, voice: Voice, rate: int, rng: np.random.Generator) -> np.ndarray:
+def record(sound: np.ndarray, voice: Voice, rate: int, rng: np.random.Generator) -> np.ndarray:
     """Put ``sound`` at the voice's level into its room, before its microphone; what is too loud clips."""
     rms = np.sqrt(np.mean(sound**2)) + 1e-9
     heard = sound / rms * 10 ** (voice.level_dbfs / 20)
-    heard += 10 ** (voice.room_dbfs / 20) * _noise(sound.size, rate, voice.room_slope_db, rng)
-    heard += 10 ** (voice.hum_dbfs / 20) * _hum(sound.size, rate, rng)
+    heard += 10 ** (voice.room_dbfs / 20) * noise(sound.size, rate, voice.room_slope_db, rng)
+    heard += 10 ** (voice.hum_dbfs / 20) * hum(sound.size, rate, rng)
     spectrum = np.fft.rfft(heard)
     hz = np.fft.rfftfreq(sound.size, 1 / rate)
     octave_bands_hz = 62.5 * 2.0 ** np.arange(len(voice.microphone_db))
@@ -275,15 +242,3 @@ def _record(sound: np.ndarray, voice: Voice, rate: int, rng: np.random.Generator
     gain_db -= 12 * np.log2(np.maximum(150.0 / np.maximum(hz, 20.0), 1.0))  # phones cut what is below speech
     coloured = np.fft.irfft(spectrum * 10 ** (gain_db / 20), sound.size)
     return np.clip(coloured, -1.0, 1.0).astype(np.float32)
-
-
-def _swell(samples: int, rise: float, fall: float) -> np.ndarray:
-    """A smooth envelope from 0 to 1 and back; ``rise`` and ``fall`` are fractions of its length."""
-    position = np.linspace(0, 1, samples)
-    return np.sin(0.5 * np.pi * np.clip(np.minimum(position / rise, (1 - position) / fall), 0, 1))
-
-
-def _wander(samples: int, every: int, rng: np.random.Generator) -> np.ndarray:
-    """A slow random walk about 0 of unit variance at its knots, one each ``every`` samples."""
-    knots = rng.normal(size=samples // max(every, 1) + 2)
-    return np.interp(np.arange(samples) / max(every, 1), np.arange(knots.size), knots)
