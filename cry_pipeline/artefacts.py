@@ -96,11 +96,17 @@ def remove_leftovers(folder: Path, age_s: float) -> list[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` to ``path`` as indented JSON with a seal, atomically; NaN and infinities raise ValueError."""
+    """Write ``content`` to ``path`` as indented JSON with a seal, atomically; raises as :func:`sealed_json`."""
+    data = sealed_json(content)
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def sealed_json(content: Mapping[str, Any]) -> bytes:
+    """Return ``content`` as indented JSON with a seal; NaN and infinities raise ValueError."""
     if SEALED in content:
-        raise ValueError(f"{path}: {SEALED!r} is the name of the file's checksum; give the entry another name")
+        raise ValueError(f"{SEALED!r} is the name of the file's checksum; give the entry another name")
     text = json.dumps({**content, SEALED: f"sha256:{ZEROS.decode()}"}, indent=2, ensure_ascii=False, allow_nan=False)
-    _write_sealed(path, f"{text}\n".encode())
+    return _sealed(f"{text}\n".encode())
 
 
 def read_json(path: Path, way_out: str = "make it again") -> dict[str, Any]:
@@ -114,9 +120,13 @@ def read_json(path: Path, way_out: str = "make it again") -> dict[str, Any]:
         MissingFileError: there is no such file; a :class:`DamagedFileError`.
         DamagedFileError: it is not, byte for byte, what was written.
     """
-    data = _read(path, way_out)
+    return unsealed_json(_read(path, way_out), str(path), way_out)
+
+
+def unsealed_json(data: bytes, where: str, way_out: str = "make it again") -> dict[str, Any]:
+    """Return what :func:`sealed_json` was given; raises DamagedFileError with ``where`` it is from and the way out."""
     if not _intact(data):
-        raise DamagedFileError(f"{path} is not what was written: {way_out}")
+        raise DamagedFileError(f"{where} is not what was written: {way_out}")
     content = json.loads(data)
     del content[SEALED]
     return content
@@ -252,9 +262,13 @@ def _provenance(digest: str, **more: Any) -> str:
 
 def _write_sealed(path: Path, data: bytes) -> None:
     """Write ``data``, in which the last seal is still zeros, with its sha256 in there."""
-    place = data.rindex(MARK) + len(MARK)
-    sealed = data[:place] + hashlib.sha256(data).hexdigest().encode() + data[place + len(ZEROS) :]
+    sealed = _sealed(data)
     write_atomically(path, lambda temporary: temporary.write_bytes(sealed))
+
+
+def _sealed(data: bytes) -> bytes:
+    place = data.rindex(MARK) + len(MARK)
+    return data[:place] + hashlib.sha256(data).hexdigest().encode() + data[place + len(ZEROS) :]
 
 
 def _read(path: Path, way_out: str) -> bytes:

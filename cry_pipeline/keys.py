@@ -46,11 +46,18 @@ RUN_REVISION = 3
 
 STAGES: dict[str, Stage] = {
     "hashes": Stage("folder, path, size, mtime, ctime and inode of a file", revision=2),
+    "intake": Stage("what the manifest is made under, less the inventory", revision=1),
     "inventory": Stage(
-        "what the sources hold: path, size and sha256 of every file, or why it was not read", revision=2
+        "what the sources hold: path, size and sha256 of every file, or why it was not read; of donations what the "
+        "archive holds, and what was refused",
+        revision=3,
     ),
     "probe": Stage("sha256 of the file's bytes", revision=4, exact=("av", "numpy", "soxr")),
-    "manifest": Stage("the shortest duration; fingerprint of the inventory; the probes' key", revision=3),
+    "judgements": Stage("what every judgement says", revision=1),
+    "manifest": Stage(
+        "the shortest duration; fingerprint of the inventory; what counts of what was judged; the probes' key",
+        revision=4,
+    ),
     "feature_set": Stage(
         "the feature set's parameters; the revision of each kind that it holds. Each row has a key of its own beside"
         " it: recording_id and samples_digest",
@@ -62,70 +69,115 @@ STAGES: dict[str, Stage] = {
         revision=1,
         libraries=("scikit-learn",),
     ),
+    "null": Stage(
+        "how many times labels are dealt, and from which seed; the protocol; the digest of the run",
+        revision=1,
+        libraries=("numpy", "scikit-learn"),
+    ),
     "evidence": Stage(
-        "the cohort's classes and target, resamples, seed; digests of the run, its features and the runs that probe "
-        "shortcuts; where the recordings come from",
-        revision=3,
+        "the cohort's classes and target, resamples, seed; digests of the run, its null, its features and the runs "
+        "that probe shortcuts; where the recordings come from, and what the manifest tells of them",
+        revision=4,
         libraries=("numpy", "scipy"),
     ),
     "leaderboard": Stage(
-        "the page's templates; digests of all evidence; what there is no evidence of", revision=6, libraries=DRAWN
+        "the page's templates; digests of all evidence; what there is no evidence of", revision=7, libraries=DRAWN
     ),
     "experiment_page": Stage(
         "the page's templates; digests of the evidence and of its twin's; descriptions in the catalog",
-        revision=7,
+        revision=8,
         libraries=DRAWN,
     ),
     "site": Stage(
-        "the page's templates; digests of all evidence; what there is no evidence of; descriptions of the cohorts",
-        revision=5,
+        "the page's templates; digests of all evidence; what there is no evidence of; a refused challenger; "
+        "descriptions of the cohorts",
+        revision=7,
         libraries=DRAWN,
     ),
     "leakage_ladder": Stage(
-        "the page's templates; which experiments are its rungs; digests of their evidence", revision=3, libraries=DRAWN
+        "the page's templates; which experiments are its rungs; digests of their evidence", revision=4, libraries=DRAWN
     ),
     "hybrid_ablation": Stage(
-        "the page's templates; which experiments are compared; digests of their evidence", revision=3, libraries=DRAWN
+        "the page's templates; which experiments are compared; digests of their evidence", revision=4, libraries=DRAWN
     ),
     "model_comparison": Stage(
-        "the page's templates; which models have a network; digests of their evidence", revision=2, libraries=DRAWN
+        "the page's templates; which models have a network; digests of their evidence", revision=3, libraries=DRAWN
     ),
     "feature_sets_report": Stage(
         "the page's templates; digests and descriptions of the feature sets; the recordings shown, and how many were "
         "resampled; digests of all evidence",
-        revision=4,
+        revision=5,
         libraries=DRAWN,
     ),
     "champion_page": Stage(
         "the page's templates; the champion's history, answers and model card; whether its runs are the latest ones",
-        revision=1,
+        revision=3,
         libraries=("markdown-it-py",),
     ),
     "manifest_page": Stage(
         "the page's templates; the cohorts; digests of manifest and quarantine; how the corpus came about",
-        revision=1,
+        revision=2,
         libraries=DRAWN,
     ),
     "donations_page": Stage(
-        "the page's templates; which cohorts take donations; digests of the inbox's rows of manifest and quarantine",
-        revision=1,
+        "the page's templates; the cohorts that take donations, and which they hold; digests of donations' rows of "
+        "manifest and quarantine, of triage and judgements; when each arrived; which features there are",
+        revision=3,
         libraries=DRAWN,
+    ),
+    "live_page": Stage(
+        "the page's templates; what the catalog says of donations; what happened to them: see donations.live",
+        revision=2,
+        libraries=(*DRAWN, "scipy"),
     ),
     "store_page": Stage(
         "the page's templates; what is stored of each feature set; which experiments use it, and digests of all "
         "evidence",
+        revision=2,
+        libraries=DRAWN,
+    ),
+    "how_much_page": Stage(
+        "the page's templates; digests of the evidence of what asks for the reason, and of the detectors that are "
+        "trained on shares of the donors",
+        revision=3,
+        libraries=(*DRAWN, "scikit-learn", "scipy"),
+    ),
+    "relistening_page": Stage(
+        "the page's templates; which judgement counts; digests of judgements, samples and the champion's run",
+        revision=2,
+        libraries=(*DRAWN, "scikit-learn"),
+    ),
+    "contradicted_labels": Stage(
+        "the page's templates; digests of the evidence of the models that are asked, and of manifest and quarantine",
         revision=1,
         libraries=DRAWN,
     ),
+    "confusers_page": Stage(
+        "the page's templates; what the champion says of made-up sounds that are no cries",
+        revision=1,
+        libraries=DRAWN,
+    ),
+    "flow_page": Stage(
+        "the page's templates; the cohorts; digests of manifest and quarantine; what has no features; digests of all "
+        "evidence",
+        revision=1,
+    ),
+    "checklist_page": Stage("the page's templates; what the lists ask, and where it is answered", revision=1),
     "compare": Stage(
         "the page's templates and script; digests of the evidence of now and of earlier runs on the same folds, and "
         "when these were trained; of which feature sets the parameters are known",
-        revision=1,
+        revision=4,
         libraries=("numpy",),
     ),
+    "scores": Stage("the bundle that was asked; each row is of one recording_id", revision=1),
+    "triage": Stage(
+        "the precision and the audit share asked for; the champions' out-of-fold predictions; the scores of donations",
+        revision=1,
+    ),
     "bundle": Stage(
-        "classes and shortest duration of the cohorts; digests of the runs and their evidence",
-        revision=4,
+        "classes and shortest duration of the cohorts; digests of the runs and their evidence; the verdicts; which "
+        "made-up sounds are asked",
+        revision=5,
         libraries=("onnx", "onnxscript", "torch"),
     ),
     "run_values": Stage(RUN_HOLDS, RUN_REVISION, libraries=("scikit-learn",)),

@@ -4,24 +4,21 @@ Belongs here: the way from recordings to committed parts, of one feature set or 
 about it. Does not: reading one recording (loading.py), the transforms, and the store's rules.
 """
 
-import logging
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
 from cry_pipeline.corpus.cage.pool import stop as stop_decoders
 from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
-from cry_pipeline.features.computing import FeatureSetComputer, Values
+from cry_pipeline.features.filling import Computed, ExtractionReport, Filling
 from cry_pipeline.features.loading import Loaded, Recording, load, recordings_of
 from cry_pipeline.features.store.checking import set_aside_damaged
 from cry_pipeline.features.store.failures import note_failures
-from cry_pipeline.features.store.rows import FeatureRows, samples_of, stack_rows
+from cry_pipeline.features.store.rows import FeatureRows, samples_of
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.progress import track
 
@@ -32,39 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ExtractionReport", "device_of", "extract", "extract_all"]
 
-LOG = logging.getLogger("cry_pipeline")
-PART_RECORDINGS = 256
-PART_BYTES = 64 * 2**20
-BATCH_SAMPLES = {"cpu": 2**16, "cuda": 2**24}
-"""Samples transformed at a time: on a CPU so few that the work stays in its caches (one recording of 7 s at 8 kHz;
-each of 32 takes 1.5 to 3 times as long), on a GPU so many that it is busy."""
-
-
-@dataclass
-class ExtractionReport:
-    """What was done for one feature set: recordings ``computed``, found there (``reused``), and ``failed``, with
-    reasons; parts that were ``set_aside`` as damaged before that, with what was wrong. ``seconds`` passed in all, for
-    every feature set that was extracted together with this one."""
-
-    computed: int = 0
-    reused: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    set_aside: dict[str, str] = field(default_factory=dict)
-    frames: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    transform_cpu_s: float = 0.0
-    """CPU time of this set's own transforms and statistics; decoding, resampling and committing are not in it."""
-
-
-NOT_FINITE = "has features that are not finite: its samples are not, or are too large"
-
-
-class _Computed(NamedTuple):
-    feature_set: "_FeatureSet"
-    recording_id: str
-    values: Values
-    fault: str = ""
+BATCH_SAMPLES = {"cpu": 1, "cuda": 2**24}
+"""Samples transformed at a time: on a GPU so many that it is busy, on a CPU one recording. That keeps the work in its
+caches (of 32 at a time, each takes 1.5 to 3 times as long), and a recording's values are then the same to the last bit,
+whichever others are extracted with it."""
 
 
 def device_of(accelerator: str) -> str:
@@ -131,25 +99,53 @@ def extract_all(
             :meth:`~FeatureStore.failures`, and the others go on.
     """
     started = time.perf_counter()
-    listed = recordings_of(recordings)
     samples = samples_of(recordings)
-    sets = [_FeatureSet(store.of(samples), list(listed), device) for store in stores]
+    stores = [store.of(samples) for store in stores]
+    damaged = [set_aside_damaged(store) for store in stores]
+    reports = compute_missing(
+        recordings, roots, stores, workers=workers, batch_recordings=batch_recordings, device=device
+    )
+    for store, report, faults in zip(stores, reports, damaged, strict=True):
+        note_outcome(store, samples, report.failed)
+        report.set_aside, report.seconds = faults, time.perf_counter() - started
+    return reports
+
+
+def compute_missing(
+    recordings: "pd.DataFrame",
+    roots: "Roots",
+    stores: Sequence[FeatureStore],
+    *,
+    workers: int = 1,
+    batch_recordings: int = 32,
+    device: str = "cpu",
+) -> list[ExtractionReport]:
+    """Do what :func:`extract_all` does, with the stores as they are, of these recordings; failures are only returned.
+
+    Who does a shard of the recordings does no more than this, as what is noted of a store is noted by one alone.
+    """
+    listed = recordings_of(recordings)
+    sets = [Filling(store, list(listed), device) for store in stores]
     lacking = frozenset().union(*(feature_set.missing for feature_set in sets))
     if lacking:
         files = {name: recording for name, recording in listed.items() if name in lacking}
         _fill(sets, _loaded(files, roots, sets, workers, batch_recordings), workers, batch_recordings, device)
-    for feature_set in sets:
-        feature_set.note_failures()
-        feature_set.report.seconds = time.perf_counter() - started
     return [feature_set.report for feature_set in sets]
 
 
+def note_outcome(store: FeatureStore, ids: Iterable[str], failed: Mapping[str, str]) -> None:
+    """Leave beside the parts which of the recordings ``ids`` have no features here, and why."""
+    keys = {key: failed[key[0]] for key in store.keys(failed)}
+    note_failures(store.storage, store.keys(ids), keys)
+
+
 def _loaded(
-    files: dict[str, Recording], roots: "Roots", sets: Sequence["_FeatureSet"], workers: int, ahead: int
+    files: dict[str, Recording], roots: "Roots", sets: Sequence[Filling], workers: int, ahead: int
 ) -> Iterator[Loaded]:
     """Return those of ``files`` that can be read, with their samples at the rates that are needed of each."""
     for root in {recording.root for recording in files.values()}:
-        if not (folder := roots.locate(root, "")).is_dir():  # one fault of all its recordings, and of none of them
+        folder = roots.folder(root)
+        if folder is not None and not folder.is_dir():  # one fault of all its recordings, and of none of them
             raise SourceError(f"{folder} is not there, and {root} recordings are to be read from it")
 
     def loaded_of(recording_id: str) -> Loaded:
@@ -161,12 +157,10 @@ def _loaded(
     return _without_failed(track(loaded, f"features {name}", total=len(files)), sets)
 
 
-def _fill(
-    sets: Sequence["_FeatureSet"], loaded: Iterable[Loaded], workers: int, batch_recordings: int, device: str
-) -> None:
+def _fill(sets: Sequence[Filling], loaded: Iterable[Loaded], workers: int, batch_recordings: int, device: str) -> None:
     """Compute what ``sets`` lack of the recordings ``loaded``, and commit it."""
 
-    def compute(batch: list[Loaded]) -> list[_Computed]:
+    def compute(batch: list[Loaded]) -> list[Computed]:
         return [computed for feature_set in sets for computed in feature_set.compute(batch)]
 
     largest = BATCH_SAMPLES[torch.device(device).type]
@@ -181,7 +175,7 @@ def _longest(item: Loaded) -> int:
     return max(map(len, item.samples.values()))
 
 
-def _without_failed(loaded: Iterable[Loaded], sets: Sequence["_FeatureSet"]) -> Iterator[Loaded]:
+def _without_failed(loaded: Iterable[Loaded], sets: Sequence[Filling]) -> Iterator[Loaded]:
     for item in loaded:
         if item.fault:
             for feature_set in sets:
@@ -202,78 +196,7 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _FeatureSet:
-    """One feature set in an extraction: what its store lacks, its transforms, and rows that wait to be a part."""
-
-    def __init__(self, store: FeatureStore, ids: Sequence[str], device: str) -> None:
-        self.store = store
-        damaged = set_aside_damaged(store)
-        self.missing = frozenset(store.missing(ids))
-        self.report = ExtractionReport(reused=len(ids) - len(self.missing), set_aside=damaged)
-        self.rate_hz = store.spec.sample_rate_hz
-        # Without, nothing is loaded that takes time to load.
-        self._computer = FeatureSetComputer(store.spec, device) if self.missing else None
-        self._pending: dict[str, Values] = {}
-        self._bytes = 0
-        self._counting = threading.Lock()
-
-    def compute(self, batch: Sequence[Loaded]) -> list[_Computed]:
-        """Return the values of those recordings of ``batch`` that are missing here, or why there are none."""
-        missing = {item.recording_id: item.samples[self.rate_hz] for item in batch if item.recording_id in self.missing}
-        spec = self.store.spec
-        # Of nothing there is no frame, even centred: a recording may be too short for one sample at another rate.
-        long = {name: samples for name, samples in missing.items() if len(samples) and spec.frames(len(samples))}
-        computed = [
-            _Computed(
-                self, name, {}, f"has {len(samples)} samples at {self.rate_hz} Hz, fewer than one frame: {spec.n_fft}"
-            )
-            for name, samples in missing.items()
-            if name not in long
-        ]
-        if not long or not self._computer:
-            return computed
-        started = time.thread_time()
-        for name, values in zip(long, self._computer(list(long.values())), strict=True):
-            computed.append(_Computed(self, name, values or {}, "" if values else NOT_FINITE))
-        with self._counting:
-            self.report.transform_cpu_s += time.thread_time() - started
-        return computed
-
-    def add(self, recording_id: str, values: Values) -> FeatureRows | None:
-        """Let a recording wait for its part; return the part's rows once they are enough."""
-        self._pending[recording_id] = values
-        self._bytes += sum(array.nbytes for array in values.values())
-        full = len(self._pending) == PART_RECORDINGS or self._bytes >= PART_BYTES
-        return self.rest() if full else None
-
-    def rest(self) -> FeatureRows | None:
-        """Return the rows that wait, if any, which then wait no more."""
-        samples = [samples for _, samples in self.store.keys(self._pending)]
-        rows = stack_rows(self._pending, samples) if self._pending else None
-        self._pending, self._bytes = {}, 0
-        return rows
-
-    def commit(self, rows: FeatureRows) -> None:
-        """Keep ``rows`` as a part."""
-        self.store.write(rows)
-        self.report.computed += len(rows)
-        self.report.frames += int(rows.offsets[-1])
-        self.report.bytes += rows.nbytes
-
-    def note_failures(self) -> None:
-        """Leave beside the parts which recordings have no features here, and why."""
-        failed = {key: self.report.failed[key[0]] for key in self.store.keys(self.report.failed)}
-        note_failures(self.store.storage, self.store.keys(self.missing), failed)
-
-    def fail(self, recording_id: str, reason: str) -> None:
-        """Report a recording that has no features here."""
-        LOG.warning("no features of recording %s: %s", recording_id, reason)
-        self.report.failed[recording_id] = reason
-
-
-def _parts(
-    computed: Iterable[list[_Computed]], sets: Sequence[_FeatureSet]
-) -> Iterator[tuple[_FeatureSet, FeatureRows]]:
+def _parts(computed: Iterable[list[Computed]], sets: Sequence[Filling]) -> Iterator[tuple[Filling, FeatureRows]]:
     """Gather rows to parts, each set's own, in the order in which they are full."""
     for batch in computed:
         for feature_set, recording_id, values, fault in batch:
@@ -286,6 +209,6 @@ def _parts(
             yield feature_set, rows
 
 
-def _commit(part: tuple[_FeatureSet, FeatureRows]) -> None:
+def _commit(part: tuple[Filling, FeatureRows]) -> None:
     feature_set, rows = part
     feature_set.commit(rows)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from cry_pipeline.features.store.failures import FAILURES, mend_failures
 from cry_pipeline.features.store.parts import NewerFormatError, Part
 from cry_pipeline.features.store.rows import FeatureStoreError
+from cry_pipeline.features.store.storage import sizes_of_parts
 from cry_pipeline.features.store.store import DESCRIPTION, FeatureStore
 
 LOG = logging.getLogger("cry_pipeline")
@@ -44,7 +45,14 @@ def set_aside_damaged(store: FeatureStore) -> dict[str, str]:
         store.index.refresh()
     if store.index.present:
         store.mend_description()
-    return _set_aside(store, Part.obvious_faults, store.index.present).faults
+    sizes = sizes_of_parts(store.storage)
+
+    def faults(part: Part) -> list[str]:
+        # One that came while all were listed may be in the list by half, or not at all: it is looked at by itself.
+        seen = part.obvious_faults(sizes.get(part.name, {}))
+        return part.obvious_faults(store.storage.sizes(part.path)) if seen else []
+
+    return _set_aside(store, faults, store.index.present).faults
 
 
 def verify(store: FeatureStore) -> VerifyReport:

@@ -48,6 +48,11 @@ def note_failures(storage: "Storage", tried: Iterable[RowKey], failed: Mapping[R
         _write(storage, after)
 
 
+def forget_failures(storage: "Storage", rows: Iterable[RowKey]) -> None:
+    """Take ``rows`` out of the record: their recordings were withdrawn."""
+    note_failures(storage, rows, {})
+
+
 def _read(storage: "Storage") -> dict[RowKey, str] | None:
     """Return the reason by row; None where the record is not what was written."""
     try:

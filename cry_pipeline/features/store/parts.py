@@ -7,7 +7,7 @@ lie (storage.py), which parts there are, and when one becomes visible (store.py)
 import errno
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -138,11 +138,6 @@ class Part:
         """Whether the part is still visible."""
         return self.storage.has_part(self.name)
 
-    @property
-    def bytes_stored(self) -> int:
-        """Bytes of all its files."""
-        return self.storage.size(self.path)
-
     def read(self, kind: str, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Return the rows ``start`` to ``stop`` of the array ``kind`` for each of ``ranges``, as [rows, width].
 
@@ -159,13 +154,12 @@ class Part:
             raise self._error(kind, "holds values that are not finite")
         return values
 
-    def obvious_faults(self) -> list[str]:
-        """Return which files are lost or have another size than they were written with: what is seen without reading.
+    def obvious_faults(self, there: Mapping[str, int]) -> list[str]:
+        """Return which files are lost or have another size than they were written with.
 
-        Raises:
-            OSError: the storage cannot be asked here and now, which says nothing about the part.
+        Args:
+            there: the bytes of each file of the part, by its path in it, as a listing says.
         """
-        there = self.storage.sizes(self.path)
         return [
             f"{path} is lost" if path not in there else f"{path} has {there[path]} bytes, and was written with {size}"
             for path, size in self.sizes.items()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cry_pipeline.features.store.parts import Part, is_part_name
 from cry_pipeline.features.store.rows import FeatureStoreError, RowKey
 from cry_pipeline.features.store.storage import Storage
+from cry_pipeline.storage.bucket import side_by_side
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,19 @@ class PartIndex:
             if names == list(self.present):
                 return self._places
             try:
-                present = {name: self.present.get(name) or self.load(name) for name in names}
+                present = self._loaded(names)
             except FeatureStoreError:
                 if names != self._wanted_names():  # a part was taken away between the look and its reading
                     continue
                 raise
             self._take_in(present)
+
+    def _loaded(self, names: list[str]) -> dict[str, Part]:
+        """Return the parts ``names``, those that are new read side by side: of a bucket each is a request."""
+        known = self.present  # another thread may put another in its place meanwhile
+        new = [name for name in names if name not in known]
+        loaded = dict(zip(new, side_by_side(self.load, new), strict=True))
+        return {name: known.get(name) or loaded[name] for name in names}
 
     def load(self, name: str) -> Part:
         """Read one part's ``part.json``; raises as :meth:`Part.load`."""

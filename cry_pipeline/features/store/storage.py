@@ -100,3 +100,12 @@ class Storage(Protocol):
     def open_array(self, path: str) -> StoredArray:
         """Return the Zarr array at ``path``; raises one of :data:`READ_ERRORS`."""
         ...
+
+
+def sizes_of_parts(storage: Storage) -> dict[str, dict[str, int]]:
+    """Return by part the bytes of each of its files: one listing, where asking part by part would be one for each."""
+    found: dict[str, dict[str, int]] = {}
+    for path, size in storage.sizes(PARTS).items():
+        name, _, file = path.partition("/")
+        found.setdefault(name, {})[file] = size
+    return found

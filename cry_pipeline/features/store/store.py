@@ -36,7 +36,7 @@ from cry_pipeline.features.store.parts import Part
 from cry_pipeline.features.store.reading import gathered
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError, RowKey, check_rows
 from cry_pipeline.features.store.snapshots import PartIndex, Snapshot
-from cry_pipeline.features.store.storage import INDEX, Storage
+from cry_pipeline.features.store.storage import INDEX, Storage, sizes_of_parts
 
 __all__ = ["FeatureRows", "FeatureStore", "FeatureStoreError", "Snapshot", "StoreInfo"]
 
@@ -85,6 +85,10 @@ class FeatureStore:
             FeatureStoreError: features are not kept in such a place.
         """
         return cls(open_storage(uri).below(feature_set_digest(spec)), spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the store anew, at the same place; what was seen of it stays here."""
+        return _opened, (self.storage.uri, self.spec, self._snapshot, self._samples)
 
     @property
     def uri(self) -> str:
@@ -154,7 +158,8 @@ class FeatureStore:
         """Return how much there is."""
         recordings = len({recording for recording, _ in self.index.refresh()})
         visible, present = self.index.visible, self.index.present
-        bytes_of = {name: part.bytes_stored for name, part in present.items()}
+        bytes_of = {name: sum(files.values()) for name, files in sizes_of_parts(self.storage).items()}
+        bytes_of = {name: bytes_of.get(name, 0) for name in present}
         visible_bytes = sum(bytes_of[name] for name in visible)
         superseded, superseded_bytes = len(present) - len(visible), sum(bytes_of.values()) - visible_bytes
         return StoreInfo(self.digest, recordings, len(visible), visible_bytes, superseded, superseded_bytes)
@@ -239,6 +244,12 @@ class FeatureStore:
         """Raise FeatureStoreError where this is the store of a snapshot."""
         if self._snapshot is not None:
             raise FeatureStoreError(f"{self.uri}: a snapshot can only be read; open the store itself to change it")
+
+
+def _opened(
+    uri: str, spec: FeatureSetSpec, snapshot: Snapshot | None, samples: Mapping[str, str] | None
+) -> FeatureStore:
+    return FeatureStore(open_storage(uri), spec, snapshot, samples)
 
 
 def described(uri: str | Path, feature_set: str) -> dict[str, Any] | None:
