@@ -13,6 +13,7 @@ from cry_pipeline.evaluation.comparisons import compare, holm
 from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.trainings import FEWEST_TRAININGS, both_guess, lacking
 
 NETWORK = "lfeb_attention_lstm"
 """The kind of model that the article trains."""
@@ -23,20 +24,23 @@ HYBRID = "hybrid"
 class Variant:
     """One experiment of an ablation: ``plane`` is :data:`HYBRID` or the only plane that its network sees.
 
-    ``found`` is None where it was not run; ``comparison`` is hybrid − this one, None where either was not run.
+    ``found`` is None where it was not run; ``comparison`` is hybrid − this one, None where either was not run;
+    ``guessing`` says that neither of the two is above chance.
     """
 
     plane: str
     experiment: str
     found: Evidence | None
     comparison: Comparison | None = None
+    guessing: bool = False
 
     @property
     def words(self) -> str:
-        """What the comparison says, after Holm's correction."""
+        """What the comparison says, after Holm's correction, if both were trained often enough."""
         if self.comparison is None:
             return ""
-        return f"the hybrid is {self.comparison.shown}" if self.comparison.shown else "no difference shown"
+        shown = f"the hybrid is {self.comparison.shown}" if self.comparison.shown else "no difference shown"
+        return lacking(self.comparison, network=True, guessing=self.guessing) or shown
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,24 @@ class Ablation:
         return [variant.comparison for variant in self.variants if variant.comparison]
 
     @property
+    def trainings(self) -> int:
+        """Trainings of each variant."""
+        return max((variant.found.repeats for variant in self.variants if variant.found), default=1)
+
+    @property
     def sentence(self) -> str:
         """What follows, in words."""
-        shown = {variant.plane: variant.comparison.shown for variant in self.variants if variant.comparison}
+        compared = [(variant, variant.comparison) for variant in self.variants if variant.comparison]
+        shown = {variant.plane: None if variant.guessing else found.shown for variant, found in compared}
         if not shown:
             return "Nothing can be compared yet: the hybrid, or every single plane, was not run."
+        if all(variant.guessing for variant, _ in compared):
+            return "No network is above chance, on the hybrid image or on one plane: there is nothing to tell apart."
+        if self.trainings < FEWEST_TRAININGS:
+            return (
+                "Whether the hybrid image helps is not said: with other seeds and splits each network would come out "
+                f"elsewhere, and it takes {FEWEST_TRAININGS} trainings of each to know by how much."
+            )
         better = [plane for plane, difference in shown.items() if difference == "better"]
         worse = [plane for plane, difference in shown.items() if difference == "worse"]
         if not better and not worse:
@@ -130,7 +147,14 @@ def ablations(catalog: Catalog, evidence: Sequence[Evidence], runs: Mapping[str,
         )
         comparisons = dict(zip(tested, compared, strict=True))
         variants = [
-            Variant(plane, other, by_name.get(other), comparisons.get(other)) for plane, other in singles.items()
+            Variant(
+                plane,
+                other,
+                by_name.get(other),
+                comparisons.get(other),
+                guessing=hybrid is not None and other in by_name and both_guess(hybrid, by_name[other]),
+            )
+            for plane, other in singles.items()
         ]
         spec = catalog.experiments[name]
         made.append(

@@ -1,80 +1,61 @@
 """Whether probabilities can be taken at their word, and what is gained by keeping quiet.
 
-Belongs here: reliability, abstention. Does not: fitting the temperature (training, on inner folds: one fitted here
-would have seen the labels it is judged by), and applying it (training too: there is one formula).
+Belongs here: reliability, abstention. Does not: fitting slope and intercepts (training, on inner folds: what is fitted
+here would have seen the labels it is judged by), the formula that applies them (training too: there is one), and
+whether there is anything to calibrate (records.py: the verdict).
 """
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cry_pipeline.evaluation.findings import AbstentionPoint, Calibration, Interval, ReliabilityBin
+from cry_pipeline.evaluation.findings import AbstentionPoint, Calibration, Interval, Reliability, ReliabilityBin
 from cry_pipeline.evaluation.measures import measure
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.resampling import donor_bootstrap, donor_sums, percentile_interval
 from cry_pipeline.training import calibration
 
+LOSSES = ("brier", "log_loss")
 BINS = 10
 POINTS = 20
 """Coverages of the abstention curve: 1, 0.95 … 0.05."""
 
 
 def calibrated(rows: OutOfFold) -> OutOfFold:
-    """Return ``rows`` with their temperatures applied; the temperatures of the result are 1."""
-    probabilities = calibration.calibrated(rows.probabilities, rows.temperatures)
-    return replace(rows, probabilities=probabilities, temperatures=np.ones_like(rows.temperatures))
+    """Return ``rows`` with their slopes and intercepts applied; the result has none."""
+    return rows.saying(calibration.calibrated(rows.probabilities, rows.slopes, rows.intercepts))
 
 
-def calibration_of(rows: OutOfFold, brier: Interval, log_loss: Interval, *, resamples: int, seed: int) -> Calibration:
-    """Return how far the probabilities of a run hold, before and after its temperatures.
+def calibration_of(rows: OutOfFold, *, resamples: int, seed: int) -> Calibration:
+    """Return how far the probabilities of a run hold, as predicted and with its slopes and intercepts.
 
     Args:
         rows: the run.
-        brier: of the run, as in its metrics.
-        log_loss: of the run, as in its metrics.
         resamples: of the donors.
         seed: of the resampling.
     """
-    after = calibrated(rows)
-    samples, _ = donor_bootstrap(
-        lambda weights: measure(after, weights, ("brier", "log_loss")), rows.donors, resamples=resamples, seed=seed
-    )
-    losses = {
-        name: _interval(float(value), samples[name]) for name, value in measure(after, None, tuple(samples)).items()
-    }
-    raw, raw_bins = reliability(rows, resamples=resamples, seed=seed)
-    cool, cool_bins = reliability(after, resamples=resamples, seed=seed)
-    temperatures = [
-        temperature[fold == number][0]
-        for temperature, fold in zip(rows.temperatures, rows.folds, strict=True)
-        for number in np.unique(fold)
-    ]
+    fitted = bool((rows.slopes != 1).any() or (rows.intercepts != 0).any())
+    _, first = np.unique(rows.folds + np.arange(len(rows.folds))[:, None] * (rows.folds.max() + 1), return_index=True)
+    slopes, intercepts = rows.slopes.reshape(-1)[first], rows.intercepts.reshape(-1, len(rows.classes))[first]
     return Calibration(
         of=f"probability of {rows.classes[1]}" if len(rows.classes) == 2 else "probability of the answer given",
-        temperature=Interval(
-            value=float(np.mean(temperatures)), low=float(np.min(temperatures)), high=float(np.max(temperatures))
-        ),
-        fitted=bool((rows.temperatures != 1).any()),
-        brier=brier,
-        brier_calibrated=losses["brier"],
-        log_loss=log_loss,
-        log_loss_calibrated=losses["log_loss"],
-        ece=raw,
-        ece_calibrated=cool,
-        reliability=raw_bins,
-        reliability_calibrated=cool_bins,
-        abstention=abstention(after, resamples=resamples, seed=seed),
+        slope=_over_folds(slopes),
+        intercepts={name: _over_folds(intercepts[:, code]) for code, name in enumerate(rows.classes) if code},
+        as_predicted=reliability(rows, resamples=resamples, seed=seed),
+        calibrated=reliability(calibrated(rows), resamples=resamples, seed=seed) if fitted else None,
     )
 
 
-def reliability(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[Interval, tuple[ReliabilityBin, ...]]:
-    """Return (expected calibration error, reliability curve) over all repeats, in 10 bins of equal width.
+def reliability(rows: OutOfFold, *, resamples: int, seed: int) -> Reliability:
+    """Return how far the probabilities of ``rows`` hold, as they are.
 
-    ECE = Σ over bins |Σ said − Σ came true| / predictions (Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602).
-    Empty bins are left out of the curve.
+    The curve is over all repeats, in 10 bins of equal width. ECE = Σ over bins |Σ said − Σ came true| / predictions
+    (Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602). Empty bins are left out of the curve.
     """
+    samples, _ = donor_bootstrap(
+        lambda weights: measure(rows, weights, LOSSES), rows.donors, resamples=resamples, seed=seed
+    )
+    losses = {name: _interval(float(value), samples[name]) for name, value in measure(rows, None, LOSSES).items()}
     said, true = _statements(rows)
     place = np.minimum((said * BINS).astype(np.int64), BINS - 1)
     inside = np.eye(BINS)[place]  # [repeats, recordings, bins]
@@ -82,19 +63,24 @@ def reliability(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[Interval
     columns = np.concatenate(parts, axis=1)
     counts, said_sums, true_sums = np.split(columns.sum(axis=0), 3)
     drawn = np.split(donor_sums(columns, rows.donors, resamples=resamples, seed=seed), 3, axis=1)
-    error = np.abs(said_sums - true_sums).sum() / counts.sum()
-    errors = np.abs(drawn[1] - drawn[2]).sum(axis=1) / drawn[0].sum(axis=1)
-    bins = tuple(
-        ReliabilityBin(
-            low=number / BINS,
-            high=(number + 1) / BINS,
-            predictions=int(counts[number]),
-            probability=said_sums[number] / counts[number],
-            rate=_interval(true_sums[number] / counts[number], _ratio(drawn[2][:, number], drawn[0][:, number])),
-        )
-        for number in np.flatnonzero(counts)
+    sizes = drawn[0].sum(axis=1)
+    return Reliability(
+        **losses,
+        ece=_interval(np.abs(said_sums - true_sums).sum() / counts.sum(), np.abs(drawn[1] - drawn[2]).sum(1) / sizes),
+        said=_interval(said_sums.sum() / counts.sum(), drawn[1].sum(axis=1) / sizes),
+        came_true=_interval(true_sums.sum() / counts.sum(), drawn[2].sum(axis=1) / sizes),
+        curve=tuple(
+            ReliabilityBin(
+                low=number / BINS,
+                high=(number + 1) / BINS,
+                predictions=int(counts[number]),
+                probability=said_sums[number] / counts[number],
+                rate=_interval(true_sums[number] / counts[number], _ratio(drawn[2][:, number], drawn[0][:, number])),
+            )
+            for number in np.flatnonzero(counts)
+        ),
+        abstention=abstention(rows, resamples=resamples, seed=seed),
     )
-    return _interval(error, errors), bins
 
 
 def abstention(rows: OutOfFold, *, resamples: int, seed: int) -> tuple[AbstentionPoint, ...]:
@@ -139,6 +125,10 @@ def _statements(rows: OutOfFold) -> tuple[Floats, NDArray]:
         return said, np.broadcast_to(rows.labels == 1, said.shape).astype(np.float64)
     right = rows.probabilities.argmax(axis=2) == rows.labels
     return rows.probabilities.max(axis=2), right.astype(np.float64)
+
+
+def _over_folds(values: Floats) -> Interval:
+    return Interval(value=float(np.mean(values)), low=float(np.min(values)), high=float(np.max(values)))
 
 
 def _interval(value: float, drawn: Floats) -> Interval:

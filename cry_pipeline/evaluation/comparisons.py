@@ -1,23 +1,35 @@
 """Two runs on the same folds: is one better, and how sure is that?
 
-Belongs here: paired differences, and their correction for many comparisons. Does not: resampling itself
-(resampling.py), or what is made of the answer (verdicts in records.py, the champion in inference).
+Belongs here: paired differences, and their correction for many comparisons. Does not: resampling of donors
+(resampling.py) and of trainings (trainings.py), or what is made of the answer (verdicts in records.py, the champion in
+inference).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from cry_pipeline.evaluation.findings import ROUNDING, Comparison, Interval
-from cry_pipeline.evaluation.measures import measure
-from cry_pipeline.evaluation.metrics import Floats
+from cry_pipeline.evaluation.measures import measure, measure_repeats
+from cry_pipeline.evaluation.metrics import Floats, highest
+from cry_pipeline.evaluation.nulls import TRAINING_WIDENING
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
 from cry_pipeline.evaluation.resampling import RESAMPLES, donor_bootstrap, percentile_interval
+from cry_pipeline.evaluation.trainings import with_trainings
+
+Between = Literal["methods", "models"]
 
 
 def compare(
-    first: OutOfFold, second: OutOfFold, *, metric: str, resamples: int = RESAMPLES, seed: int = 0
+    first: OutOfFold,
+    second: OutOfFold,
+    *,
+    metric: str,
+    between: Between = "methods",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Comparison:
     """Return ``first`` − ``second`` in ``metric``, by a bootstrap that draws the same donors for both.
 
@@ -25,23 +37,29 @@ def compare(
     than either value. The p-value is two-sided: twice the share of resamples on the far side of 0, ties counting
     to both sides, with (k + 1)/(n + 1), so that it is never 0 and equal runs give 1.
 
+    Between two methods, training makes the difference uncertain, too. Where the folds were repeated, with other splits
+    and seeds, each resample also draws what other trainings would have given, from the differences of the repeats
+    (trainings.py). Where they were not, nothing is known of that, and the spread over donors is taken
+    ``TRAINING_WIDENING`` times. Between two trained models, such as a champion and its challenger, donors are all.
+
     Args:
         first: the run in question; its ``name`` is carried over.
         second: the run that it is compared with.
         metric: a name that :func:`cry_pipeline.evaluation.measures.measure` knows, such as ``uar`` or ``auc``.
+        between: whether it is the methods that are compared, or these models of theirs.
         resamples: of the donors.
         seed: of the resampling; equal seeds draw the same donors as the intervals of evidence.
 
     Raises:
         EvidenceError: the runs did not test the same recordings in the same folds, or no resample has every class.
     """
-    return draw((first, second), metric, resamples=resamples, seed=seed).difference(0, 1)
+    return draw((first, second), metric, between=between, resamples=resamples, seed=seed).difference(0, 1)
 
 
 def compare_table(
     runs: Mapping[str, OutOfFold], reference: str, metric: str, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Comparison]:
-    """Compare every other run with ``runs[reference]``, corrected by Holm over the table.
+    """Compare every other run's method with that of ``runs[reference]``, corrected by Holm over the table.
 
     Args:
         runs: by name, in the order of the result; all on the same folds.
@@ -84,11 +102,13 @@ def holm_adjusted(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Draws:
-    """A metric of several runs on the same resamples of the donors.
+    """A metric of several runs on the same resamples of the donors, and between methods of their trainings.
 
     Attributes:
         names: of the runs.
         metric: what was measured.
+        between: whether differences are between methods or between models.
+        trainings: of each run, that is repeats.
         observed: on the recordings as they are, [runs].
         samples: on each resample, [runs, resamples kept].
         resamples: how many were drawn.
@@ -97,6 +117,8 @@ class Draws:
 
     names: tuple[str, ...]
     metric: str
+    between: Between
+    trainings: int
     observed: Floats
     samples: Floats
     resamples: int
@@ -104,29 +126,42 @@ class Draws:
 
     def interval(self, run: int) -> Interval:
         """Return the metric of one run with its 95 % interval."""
-        low, high = percentile_interval(self.samples[run])
+        low, high = percentile_interval(self.samples[run], lowest=0, highest=highest(self.metric))
         return Interval(value=float(self.observed[run]), low=low, high=high)
 
     def difference(self, first: int, second: int) -> Comparison:
         """Return run ``first`` − run ``second``."""
+        difference = float(self.observed[first] - self.observed[second])
         drawn = self.samples[first] - self.samples[second]
-        low, high = percentile_interval(drawn)
+        if self.between == "methods" and self.trainings == 1:
+            drawn = difference + TRAINING_WIDENING * (drawn - difference)
+        most = highest(self.metric)
+        low, high = percentile_interval(drawn, lowest=-most, highest=most)
         tails = [int((drawn <= ROUNDING).sum()), int((drawn >= -ROUNDING).sum())]
         return Comparison(
             first=self.names[first],
             second=self.names[second],
             metric=self.metric,
-            difference=float(self.observed[first] - self.observed[second]),
+            difference=difference,
             low=low,
             high=high,
             p_value=min(1.0, 2 * (1 + min(tails)) / (1 + len(drawn))),
+            between=self.between,
+            trainings=self.trainings,
             resamples=self.resamples,
             resamples_lost=self.lost,
         )
 
 
-def draw(runs: Sequence[OutOfFold], metric: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
-    """Measure ``runs`` on the same resamples of the donors.
+def draw(
+    runs: Sequence[OutOfFold],
+    metric: str,
+    *,
+    between: Between = "methods",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Draws:
+    """Measure ``runs`` on the same resamples of the donors, and between methods of their trainings.
 
     Raises:
         EvidenceError: as for :func:`compare`.
@@ -140,11 +175,17 @@ def draw(runs: Sequence[OutOfFold], metric: str, *, resamples: int = RESAMPLES, 
     samples, lost = donor_bootstrap(values, runs[0].donors, resamples=resamples, seed=seed)
     if lost == resamples:
         raise EvidenceError("No resample of the donors has every class; use a cohort with more donors per class.")
+    of_donors = np.array(list(samples.values()))
+    trained = np.array([measure_repeats(rows, None, (metric,))[metric] for rows in runs])  # [runs, repeats]
+    if between == "methods":
+        of_donors = with_trainings(of_donors, trained, seed)
     return Draws(
         names=tuple(rows.name for rows in runs),
         metric=metric,
-        observed=np.array(list(values(None).values())),
-        samples=np.array(list(samples.values())),
+        between=between,
+        trainings=trained.shape[1],
+        observed=trained.mean(axis=1),
+        samples=of_donors,
         resamples=resamples,
         lost=lost,
     )

@@ -13,15 +13,20 @@ from cry_pipeline.evaluation.comparisons import compare_table
 from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.trainings import FEWEST_TRAININGS, both_guess, lacking
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One run; ``comparison`` is this one − the best baseline, None for that one itself."""
+    """One run; ``comparison`` is this one − the best baseline, None for that one itself.
+
+    ``guessing`` says that neither of the two is above chance.
+    """
 
     found: Evidence
     has_network: bool
     comparison: Comparison | None = None
+    guessing: bool = False
 
     @property
     def model(self) -> str:
@@ -30,10 +35,11 @@ class Contestant:
 
     @property
     def words(self) -> str:
-        """What the comparison says, after Holm's correction."""
+        """What the comparison says, after Holm's correction; of a network only if it was trained often enough."""
         if self.comparison is None:
             return "the best baseline"
-        return self.comparison.shown or "no difference shown"
+        kept_back = lacking(self.comparison, network=self.has_network, guessing=self.guessing)
+        return kept_back or self.comparison.shown or "no difference shown"
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,15 @@ class Contest:
         networks = [contestant for contestant in self.contestants if contestant.has_network]
         if not networks:
             return f"No network was run on these folds; the best baseline is {name}."
+        if all(network.guessing for network in networks):
+            return (
+                f"Neither the best baseline, {name}, nor any network is above chance: there is nothing to tell apart."
+            )
+        if networks[0].found.repeats < FEWEST_TRAININGS:
+            return (
+                f"Whether a network is better than the best baseline, {name}, is not said: with other seeds and splits "
+                f"each would come out elsewhere, and it takes {FEWEST_TRAININGS} trainings to know by how much."
+            )
         better = [network.model for network in networks if network.words == "better"]
         if better:
             return f"Models with a network that are better than the best baseline, {name}: {', '.join(better)}."
@@ -105,7 +120,10 @@ def contests(catalog: Catalog, evidence: Sequence[Evidence], runs: Mapping[str, 
             continue
         tested = {name: runs[name] for name in by_name}
         compared = {pair.first: pair for pair in compare_table(tested, best, ranked[0].headline_metric)}
-        contestants = (Contestant(result, networks[name], compared.get(name)) for name, result in by_name.items())
+        contestants = (
+            Contestant(result, networks[name], compared.get(name), both_guess(result, by_name[best]))
+            for name, result in by_name.items()
+        )
         made.append(Contest(*where, tuple(contestants)))
     return made
 

@@ -6,7 +6,7 @@ Belongs here: putting evidence together, and its files. Does not: the record its
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,20 @@ from pydantic import ValidationError
 
 from cry_pipeline import keys
 from cry_pipeline.artefacts import DamagedFileError, MissingFileError, read_json, table_digest, write_json
+from cry_pipeline.evaluation import retrained
 from cry_pipeline.evaluation.calibration import calibration_of
+from cry_pipeline.evaluation.conditional import case_mix_of, conditionals_of
+from cry_pipeline.evaluation.decisions import decisions_of
 from cry_pipeline.evaluation.findings import SHORTCUTS, Interval, Neighbours, Shortcut
-from cry_pipeline.evaluation.measures import confusion, measure_all
-from cry_pipeline.evaluation.metrics import majority_rate, roc
-from cry_pipeline.evaluation.nulls import permutation_nulls
+from cry_pipeline.evaluation.measures import measure_all, measure_all_repeats, roc_curves, tested
+from cry_pipeline.evaluation.metrics import Floats, highest
+from cry_pipeline.evaluation.nulls import conditional_null, retrained_null
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of_fold
 from cry_pipeline.evaluation.probes import donor_neighbours, probe_shortcuts
 from cry_pipeline.evaluation.records import HEADLINES, ClassEvidence, Evidence, Provenance, verdict_of
 from cry_pipeline.evaluation.resampling import RESAMPLES, donor_bootstrap, percentile_interval
+from cry_pipeline.evaluation.subgroups import subgroups_of
+from cry_pipeline.evaluation.trainings import with_trainings
 from cry_pipeline.folds.splitting import leaking_donors
 from cry_pipeline.targets import Target
 
@@ -58,6 +63,8 @@ def evaluate(
     provenance: Provenance,
     shortcuts: Mapping[Shortcut, pd.DataFrame] | None = None,
     statistics: pd.DataFrame | None = None,
+    told: pd.DataFrame | None = None,
+    dealt: Mapping[str, Floats] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evidence:
@@ -65,13 +72,17 @@ def evaluate(
 
     Args:
         predictions: columns recording_id, donor, label, repeat, fold, p_<class> for each class, and, where the model
-            fitted one, temperature.
+            was calibrated, slope and intercept_<class>.
         classes: the cohort's classes, in its order.
         target: ``reason`` or ``cry``; decides the headline metric.
         folds: the folds of the run; the predictions must be exactly their test rows.
         provenance: what the run rests on.
         shortcuts: predictions, on the same folds, of the runs that ``provenance.shortcuts`` names.
         statistics: pooled statistics by recording_id, [recordings, values]; None where the run reads no features.
+        told: what :func:`cry_pipeline.evaluation.told.told_of` returns of the folds; None where nothing is asked of
+            groups of recordings.
+        dealt: UAR and AUC of models trained on dealt labels, ``[deals]`` each, whose digest ``provenance.null`` is;
+            None for a null that is conditional on the predictions.
         resamples: of the donors, for the intervals, and permutations of their labels, for the nulls.
         seed: of both.
 
@@ -83,32 +94,40 @@ def evaluate(
     _refuse_shared_donors(folds, provenance)
     intervals, lost = _intervals(rows, resamples, seed)
     metrics = {name: interval for name, interval in intervals.items() if not name.startswith("recall of ")}
-    headline, nulls = HEADLINES[target], permutation_nulls(rows, permutations=resamples, seed=seed)
+    headline = HEADLINES[target]
+    if dealt is not None and np.isfinite(dealt[headline]).sum() >= retrained.FEWEST_DEALS:
+        nulls = retrained_null(rows, dealt)
+    else:
+        nulls = conditional_null(rows, permutations=resamples, seed=seed)
     chance = 0.5 if target == "cry" else 1 / len(np.unique(rows.labels))
     others: dict[Shortcut, OutOfFold] = {
         name: out_of_fold(table, folds, classes, provenance.shortcuts[name][0])
         for name, table in (shortcuts or {}).items()
     }
     probes = probe_shortcuts(rows, others, folds, headline, resamples=resamples, seed=seed)
+    conditionals = () if told is None else conditionals_of(rows, told, resamples=resamples, seed=seed)
     return Evidence(
         digest=evidence_digest(provenance, classes, target, resamples=resamples, seed=seed),
         provenance=provenance,
         target=target,
-        **_counts(rows),
+        **tested(rows),
         metrics=metrics,
         chance=chance,
         per_class=_per_class(rows, intervals),
-        roc=_roc(rows),
+        roc=roc_curves(rows),
         folds_digest=_folds_digest(folds),
         nulls=nulls,
         probes=probes,
         probes_not_run=tuple(name for name in SHORTCUTS if name not in {probe.name for probe in probes}),
+        conditionals=conditionals,
+        case_mix=None if told is None else case_mix_of(rows, told, resamples=resamples, seed=seed),
         neighbours=_neighbours(rows, statistics),
-        calibration=calibration_of(rows, metrics["brier"], metrics["log_loss"], resamples=resamples, seed=seed),
+        calibration=calibration_of(rows, resamples=resamples, seed=seed),
+        **_asked_of_listeners(rows, told, headline, provenance, resamples, seed),
         resamples=resamples,
         resamples_lost=lost,
         resampling_seed=seed,
-        verdict=verdict_of(metrics[headline], chance, nulls[headline], probes),
+        verdict=verdict_of(metrics[headline], chance, nulls[headline].p_value, probes, conditionals),
     )
 
 
@@ -122,12 +141,14 @@ def evidence_of_run(
     root: Path,
     shortcuts: Mapping[Shortcut, pd.DataFrame] | None = None,
     statistics: pd.DataFrame | None = None,
+    told: pd.DataFrame | None = None,
+    dealt: Callable[[], Mapping[str, Floats]] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Evidence, bool]:
     """Return (evidence, whether it was reused), kept under ``root/<experiment>/<first 16 digits of its digest>``.
 
-    What is damaged is made again, and that is said.
+    What is damaged is made again, and that is said. ``dealt`` is asked only if there is evidence to be made.
     """
     key = evidence_digest(provenance, classes, target, resamples=resamples, seed=seed)
     folder = evidence_folder(root, provenance.experiment, key)
@@ -145,6 +166,8 @@ def evidence_of_run(
         provenance=provenance,
         shortcuts=shortcuts,
         statistics=statistics,
+        told=told,
+        dealt=dealt() if dealt else None,
         resamples=resamples,
         seed=seed,
     )
@@ -160,7 +183,7 @@ def evidence_folder(root: Path, experiment: str, digest: str) -> Path:
 def write_evidence(evidence: Evidence, folder: Path) -> Path:
     """Write ``folder/evidence.json`` atomically, with its checksum, and return its path."""
     path = folder / FILE
-    write_json(path, evidence.model_dump(mode="json", by_alias=True))
+    write_json(path, evidence.among(None).model_dump(mode="json", by_alias=True, exclude={"family"}))
     return path
 
 
@@ -202,19 +225,14 @@ def _refuse_shared_donors(folds: pd.DataFrame, provenance: Provenance) -> None:
         )
 
 
-def _counts(rows: OutOfFold) -> dict[str, Any]:
-    """Return what was tested, and the confusion matrix of all repeats."""
-    matrices = np.array([confusion(rows, repeat) for repeat in range(len(rows.folds))])
-    return {
-        "classes": rows.classes,
-        "recordings": len(rows.labels),
-        "donors": len(np.unique(rows.donors)),
-        "shared_donors": rows.shared_donors,
-        "repeats": len(rows.folds),
-        "folds": len(np.unique(rows.folds)),
-        "majority_rate": float(majority_rate(matrices[0])),
-        "confusion": tuple(tuple(int(cell) for cell in row) for row in matrices.sum(axis=0)),
-    }
+def _asked_of_listeners(
+    rows: OutOfFold, told: pd.DataFrame | None, headline: str, provenance: Provenance, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Return what is asked only of models that hear something: for decisions, and by subgroup."""
+    if not provenance.listens:
+        return {}
+    groups = () if told is None else subgroups_of(rows, told, headline, resamples=resamples, seed=seed)
+    return {"decisions": decisions_of(rows, resamples=resamples, seed=seed), "subgroups": groups}
 
 
 def _intervals(rows: OutOfFold, resamples: int, seed: int) -> tuple[dict[str, Interval], int]:
@@ -229,11 +247,13 @@ def _intervals(rows: OutOfFold, resamples: int, seed: int) -> tuple[dict[str, In
             f"{donors} donors give no interval: there is but one, or no resample has every class beside another in "
             "some fold; use a cohort with more donors per class."
         )
-    ends = {name: percentile_interval(values) for name, values in samples.items()}
-    return {
-        name: Interval(value=float(value), low=ends[name][0], high=ends[name][1])
-        for name, value in measure_all(rows, None).items()
-    }, lost
+    trained = measure_all_repeats(rows, None)
+    found = {}
+    for name, values in trained.items():
+        drawn = with_trainings(samples[name], values, seed)
+        low, high = percentile_interval(drawn, lowest=0, highest=highest(name))
+        found[name] = Interval(value=float(values.mean()), low=low, high=high)
+    return found, lost
 
 
 def _per_class(rows: OutOfFold, intervals: dict[str, Interval]) -> dict[str, ClassEvidence]:
@@ -245,19 +265,6 @@ def _per_class(rows: OutOfFold, intervals: dict[str, Interval]) -> dict[str, Cla
         )
         for code, name in enumerate(rows.classes)
     }
-
-
-def _roc(rows: OutOfFold) -> tuple[tuple[float, ...], ...]:
-    """Return the curve of each fold that has both classes, rounded: it is for looking at."""
-    if len(rows.classes) != 2:
-        return ()
-    curves = []
-    for folds, probabilities in zip(rows.folds, rows.probabilities, strict=True):
-        for fold in np.unique(folds):
-            positive, scores = rows.labels[folds == fold] == 1, probabilities[folds == fold, 1]
-            if positive.any() and not positive.all():
-                curves.append(tuple(round(float(rate), 4) for rate in roc(positive, scores)))
-    return tuple(curves)
 
 
 def _folds_digest(folds: pd.DataFrame) -> str:

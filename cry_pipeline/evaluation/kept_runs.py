@@ -7,7 +7,7 @@ their evidence. Does not: comparing them (pairs.py), nor what is kept and for ho
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,11 +186,12 @@ def comparable(
         earlier: how many of an experiment's earlier runs, at most; None for all.
     """
     folds = {(run.provenance.cohort, run.provenance.protocol, run.folds_digest) for run in now}
-    current = {run.provenance.run_digest for run in now}
+    current = {run.provenance.run_digest: run for run in now}
     found = []
     for name in experiments:
         kept = [run for run in kept_runs(name, evidence, runs) if run.folds in folds]
-        found += [run for run in kept if run.digest in current]
+        # With the standing among all of now, which no file holds.
+        found += [replace(run, evidence=current[run.digest]) for run in kept if run.digest in current]
         found += [run for run in kept if run.digest not in current][:earlier]
     return found
 

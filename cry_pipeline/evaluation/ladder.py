@@ -90,7 +90,7 @@ def rung_experiments(catalog: Catalog) -> dict[tuple[str, str, str, int], dict[s
                 by_kind.setdefault(kind, []).append(name)
         for names in by_kind.values():
             names.sort(key=lambda name: (-catalog.protocols[catalog.experiments[name].protocol].repeats, name))
-        if set(by_kind) - {HONEST}:
+        if not set(by_kind) <= set(HONEST):
             ladders[key] = by_kind
     return ladders
 

@@ -8,12 +8,14 @@ without their last axis. Weights are never normalised: a weight of 2 is a row th
 absent from the truth has no recall, and is left out of every mean over classes.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+EDGE = 1e-9
+"""So much of a recall is an error of floating-point sums: 0.9 of 10 rows are 9."""
 
 
 def confusion_matrix(labels: NDArray, predicted: NDArray, classes: int, weights: Floats | None = None) -> Floats:
@@ -105,17 +107,54 @@ def macro_auc(
 
 def average_precision(positive: NDArray, scores: Floats, weights: Floats | None = None) -> Floats:
     """Return Σ (recall_i − recall_{i−1})·precision_i over falling thresholds i."""
-    hits, precision = _precision_curve(positive, scores, weights)
+    hits, misses = _falling(positive, scores, weights)
     gained = np.diff(hits, axis=-1, prepend=0.0)
-    return _ratio((gained * precision).sum(axis=-1), hits[..., -1])
+    return _ratio((gained * np.nan_to_num(_ratio(hits, hits + misses))).sum(axis=-1), hits[..., -1])
 
 
-def recall_at_precision(
-    positive: NDArray, scores: Floats, weights: Floats | None = None, precision: float = 0.95
-) -> Floats:
-    """Return the highest recall of a threshold whose precision is at least ``precision``; 0 if none is."""
-    hits, precisions = _precision_curve(positive, scores, weights)
-    return _ratio(np.where(precisions >= precision, hits, 0.0).max(axis=-1), hits[..., -1])
+def at_recalls(
+    positive: NDArray, scores: Floats, recalls: Sequence[float], weights: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return (specificity, share of all rows below) at the highest threshold that finds each of ``recalls``.
+
+    A threshold lies between scores, never between equal ones: rows of one score are all at least it, or all below. So
+    a recall that ties leave no threshold for is exceeded.
+
+    Args:
+        positive: whether each row is of the class, bool [n].
+        scores: [n], higher is more positive.
+        recalls: shares of the positive rows that score at least the threshold, each above 0 and at most 1.
+        weights: None, [n] or [resamples, n].
+
+    Returns:
+        Two arrays [..., recalls]; NaN where no row is positive, or, of specificity, where all are.
+    """
+    hits, misses = _falling(positive, scores, weights)
+    asked, positives, negatives = np.asarray(recalls), hits[..., -1:], misses[..., -1:]
+    enough = hits[..., None, :] >= (asked * positives * (1 - EDGE))[..., None]
+    place = enough.argmax(axis=-1)
+    found, alarms = (np.take_along_axis(curve, place, axis=-1) for curve in (hits, misses))
+    known = np.where(positives > 0, 1.0, np.nan)
+    below = 1 - _ratio(found + alarms, positives + negatives)
+    return (1 - _ratio(alarms, negatives)) * known, below * known
+
+
+def net_benefit(positive: NDArray, scores: Floats, thresholds: Floats, weights: Floats | None = None) -> Floats:
+    """Return the net benefit ``[..., thresholds]`` of acting on every row whose score is at least each threshold.
+
+    TP/n − FP/n · t/(1 − t): positive rows acted on, less the others, each at the odds that the threshold stands for
+    (Vickers & Elkin 2006, doi 10.1177/0272989X06295361). Acting on no row has 0.
+
+    Args:
+        positive: whether each row is of the class, bool [n].
+        scores: probabilities of the class [n].
+        thresholds: above 0 and below 1.
+        weights: None, [n] or [resamples, n].
+    """
+    weights = _weights(weights, len(scores))
+    acted = scores[:, None] >= thresholds
+    worth = np.where(positive[:, None], 1.0, -thresholds / (1 - thresholds))
+    return _ratio(weights @ (acted * worth), weights.sum(axis=-1)[..., None])
 
 
 def roc(positive: NDArray, scores: Floats, steps: int = 50) -> Floats:
@@ -140,8 +179,15 @@ def log_loss(labels: NDArray, probabilities: Floats, weights: Floats | None = No
 
 
 METRICS = ("uar", "macro_f1", "auc", "accuracy", "brier", "log_loss")
-DETECTION_METRICS = ("average_precision", "recall_at_95_precision")
+DETECTION_METRICS = ("average_precision",)
 """Of the second of two classes; not defined for more."""
+HIGHEST = {"brier": 2.0, "log_loss": np.inf}
+"""What a metric can come to at most, where that is not 1; the least of all is 0."""
+
+
+def highest(metric: str) -> float:
+    """Return what ``metric``, or a recall, can come to at most."""
+    return HIGHEST.get(metric, 1.0)
 
 
 def all_metrics(
@@ -183,7 +229,6 @@ def some_metrics(
     if probabilities.shape[1] == 2:
         formulas |= {
             "average_precision": lambda: average_precision(positive, scores, weights),
-            "recall_at_95_precision": lambda: recall_at_precision(positive, scores, weights),
         }
     unknown = [name for name in names if name not in formulas]
     if unknown:
@@ -191,13 +236,12 @@ def some_metrics(
     return {name: formulas[name]() for name in names}
 
 
-def _precision_curve(positive: NDArray, scores: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """Return (weight of positives found, precision) ``[..., thresholds]`` as the threshold falls."""
+def _falling(positive: NDArray, scores: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
+    """Return (weight of positive rows, of others) ``[..., thresholds]`` at least the threshold, as it falls."""
     order = np.argsort(-scores, kind="stable")
     ties = np.flatnonzero(_changes(scores[order]))
     pluses, minuses = _split_weights(positive[..., order], _weights(weights, len(scores))[..., order], ties)
-    hits = np.cumsum(pluses, axis=-1)
-    return hits, np.nan_to_num(_ratio(hits, hits + np.cumsum(minuses, axis=-1)))
+    return np.cumsum(pluses, axis=-1), np.cumsum(minuses, axis=-1)
 
 
 def _split_weights(positive: NDArray, weights: Floats, starts: NDArray) -> tuple[Floats, Floats]:

@@ -15,6 +15,7 @@ from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.kept_runs import KeptRun, before
 from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold
 from cry_pipeline.evaluation.resampling import RESAMPLES
+from cry_pipeline.evaluation.trainings import both_guess, lacking
 from cry_pipeline.training.fold_folders import DamagedFoldError
 
 LOG = logging.getLogger("cry_pipeline")
@@ -55,6 +56,12 @@ class Pair:
     first: KeptRun
     second: KeptRun
     comparison: Comparison
+
+    @property
+    def kept_back(self) -> str:
+        """Why nothing is said of the two, in words; empty where something is: see :func:`trainings.lacking`."""
+        guessing = both_guess(self.first.evidence, self.second.evidence)
+        return lacking(self.comparison, network=False, guessing=guessing)
 
 
 @dataclass(frozen=True)

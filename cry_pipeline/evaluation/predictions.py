@@ -4,7 +4,8 @@ Belongs here: refusing predictions that no evidence may rest on. Does not: metri
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from cry_pipeline.evaluation.metrics import Floats
 from cry_pipeline.folds.words import tested
+from cry_pipeline.training.calibration import of_columns
 
 KEYS = ["recording_id", "repeat"]
 SUM_TOLERANCE = 1e-6
@@ -33,8 +35,9 @@ class OutOfFold:
         folds: the fold that tested the recording, int [repeats, recordings].
         probabilities: float64 [repeats, recordings, classes].
         classes: names of the classes.
-        temperatures: what each row's logits are divided by to calibrate them, float64 [repeats, recordings]; 1 where
-            the model fitted none. See :mod:`cry_pipeline.evaluation.calibration`.
+        slopes: what calibrates each row, with its intercepts: softmax(slope · log p + intercept); float64 [repeats,
+            recordings], 1 where the model fitted none. See :mod:`cry_pipeline.training.calibration`.
+        intercepts: float64 [repeats, recordings, classes], 0 where the model fitted none.
         name: what the run is called in comparisons.
     """
 
@@ -44,8 +47,15 @@ class OutOfFold:
     folds: NDArray[np.int64]
     probabilities: Floats
     classes: tuple[str, ...]
-    temperatures: Floats
+    slopes: Floats
+    intercepts: Floats
     name: str = ""
+
+    def saying(self, probabilities: Floats, name: str | None = None) -> Self:
+        """Return the same recordings with other ``probabilities``, which need no calibration."""
+        slopes, intercepts = np.ones_like(self.slopes), np.zeros_like(self.intercepts)
+        name = self.name if name is None else name
+        return replace(self, probabilities=probabilities, slopes=slopes, intercepts=intercepts, name=name)
 
     @property
     def shared_donors(self) -> int:
@@ -59,7 +69,7 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
 
     Args:
         predictions: columns recording_id, donor, label, repeat, fold, p_<class> for each class, and, where the model
-            fitted one, temperature.
+            was calibrated, slope and intercept_<class> (or, from before these were, temperature).
         folds: what ``cry_pipeline.folds.splitting.make_folds`` returned for the run; rows that
             no fold tests do not count.
         classes: names of the classes in the cohort's order.
@@ -68,8 +78,8 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
     Raises:
         EvidenceError: there is no prediction; a column is missing, or is the probability of no class; a prediction is
             missing, repeated, or of a fold that trained on its recording; a label is no class; all labels are one
-            class; probabilities are NaN, outside 0 to 1, or do not sum to 1; a temperature is not above 0, or differs
-            within a fold.
+            class; probabilities are NaN, outside 0 to 1, or do not sum to 1; what calibrates them is no number, is a
+            slope that is not above 0, or differs within a fold.
     """
     columns = _probability_columns(predictions, classes)
     _check_rows(predictions, tested(folds))
@@ -77,6 +87,7 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
         raise EvidenceError("There is no prediction, so nothing to evaluate: the folds test no recording.")
     rows = predictions.sort_values(["repeat", "recording_id"], ignore_index=True)
     _check_probabilities(rows, columns)
+    slopes, intercepts = _recalibrations(rows, classes)
     repeats = rows["repeat"].nunique()
     first = rows.iloc[: len(rows) // repeats]
     return OutOfFold(
@@ -86,7 +97,8 @@ def out_of_fold(predictions: pd.DataFrame, folds: pd.DataFrame, classes: Sequenc
         folds=rows["fold"].to_numpy(np.int64).reshape(repeats, -1),
         probabilities=rows[columns].to_numpy(np.float64).reshape(repeats, -1, len(classes)),
         classes=tuple(classes),
-        temperatures=_temperatures(rows).reshape(repeats, -1),
+        slopes=slopes.reshape(repeats, -1),
+        intercepts=intercepts.reshape(repeats, -1, len(classes)),
         name=name,
     )
 
@@ -95,6 +107,7 @@ def _probability_columns(predictions: pd.DataFrame, classes: Sequence[str]) -> l
     """Return the columns of the classes' probabilities, having checked that all columns are there."""
     columns = [f"p_{name}" for name in classes]
     needed = ["recording_id", "donor", "label", "repeat", "fold", *columns]
+    needed += [f"intercept_{name}" for name in classes] if "slope" in predictions else []
     missing = [name for name in needed if name not in predictions]
     if missing:
         raise EvidenceError(f"Predictions lack the columns {', '.join(missing)}; the run was made for other classes.")
@@ -117,22 +130,23 @@ def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]
     return codes.astype(np.int64)
 
 
-def _temperatures(rows: pd.DataFrame) -> Floats:
-    if "temperature" not in rows:
-        return np.ones(len(rows))
-    values = rows["temperature"].to_numpy(np.float64)
-    broken = rows[~(np.isfinite(values) & (values > 0))]
+def _recalibrations(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return slopes [rows] and intercepts [rows, classes]; each fold has one."""
+    slopes, intercepts = of_columns(rows, classes)
+    broken = rows[~(np.isfinite(slopes) & (slopes > 0) & np.isfinite(intercepts).all(axis=1))]
     if len(broken):
         raise EvidenceError(
-            f"{len(broken)} predictions have a temperature that is not above 0, first {_name(broken)}; train again."
+            f"{len(broken)} predictions have no slope above 0 with an intercept for each class, first "
+            f"{_name(broken)}; train again."
         )
-    mixed = rows.groupby(["repeat", "fold"])["temperature"].transform("nunique") > 1
+    table = pd.DataFrame(np.column_stack([slopes, intercepts]), index=rows.index)
+    mixed = (table.groupby([rows["repeat"], rows["fold"]]).transform("nunique") > 1).any(axis=1)
     if mixed.any():
         raise EvidenceError(
-            f"{int(mixed.sum())} predictions have another temperature than others of their fold, first "
-            f"{_name(rows[mixed])}; a fold has one. Train again."
+            f"{int(mixed.sum())} predictions are calibrated otherwise than others of their fold, first "
+            f"{_name(rows[mixed])}; a fold has one slope. Train again."
         )
-    return values
+    return slopes, intercepts
 
 
 def _check_rows(predictions: pd.DataFrame, folds: pd.DataFrame) -> None:

@@ -5,15 +5,15 @@ Belongs here: probes, and a run's comparison with them. Does not: training the p
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cry_pipeline.evaluation.comparisons import draw
+from cry_pipeline.evaluation.comparisons import draw, holm_adjusted
 from cry_pipeline.evaluation.findings import SHORTCUTS, Neighbours, Probe, Shortcut
 from cry_pipeline.evaluation.metrics import Floats
+from cry_pipeline.evaluation.nulls import conditional_null
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.evaluation.resampling import RESAMPLES
 
@@ -46,11 +46,15 @@ def probe_shortcuts(
     runs: dict[Shortcut, OutOfFold] = {**others, DONOR_IDENTITY: donor_identity(rows, folds)}
     names: list[Shortcut] = [name for name in SHORTCUTS if name in runs]
     drawn = draw([rows, *(runs[name] for name in names)], metric, resamples=resamples, seed=seed)
+    p_values = [conditional_null(runs[name], permutations=resamples, seed=seed)[metric].p_value for name in names]
+    adjusted = holm_adjusted(p_values)
     return tuple(
         Probe(
             name=name,
             experiment=runs[name].name if name in others else None,
             headline=drawn.interval(place),
+            p_value=p_values[place - 1],
+            p_adjusted=adjusted[place - 1],
             comparison=drawn.difference(0, place),
         )
         for place, name in enumerate(names, start=1)
@@ -81,7 +85,7 @@ def donor_identity(rows: OutOfFold, folds: pd.DataFrame) -> OutOfFold:
             share, asked = trained.sum(axis=0) / trained.sum(), tested == number
             same_donor = trained[tested_donor[asked]]
             probabilities[repeat, asked] = (same_donor + share) / (same_donor.sum(axis=1, keepdims=True) + 1)
-    return replace(rows, probabilities=probabilities, temperatures=np.ones_like(rows.temperatures), name=DONOR_IDENTITY)
+    return rows.saying(probabilities, DONOR_IDENTITY)
 
 
 def donor_neighbours(statistics: Floats, donors: NDArray) -> Neighbours | None:

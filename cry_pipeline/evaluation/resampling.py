@@ -50,10 +50,16 @@ def donor_bootstrap(
     return {name: value[kept] for name, value in values.items()}, int((~kept).sum())
 
 
-def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the ends of the central ``confidence`` interval of bootstrap ``values [resamples]``."""
+def percentile_interval(
+    values: Floats, confidence: float = CONFIDENCE, *, lowest: float = -np.inf, highest: float = np.inf
+) -> tuple[float, float]:
+    """Return the ends of the central ``confidence`` interval of bootstrap ``values [resamples]``.
+
+    An end beyond ``lowest`` or ``highest``, which the value cannot exceed, is put there: values widened by what
+    training adds may go beyond, and the interval covers as much without.
+    """
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.clip(np.quantile(values, [tail, 1 - tail]), lowest, highest)
     return float(low), float(high)
 
 

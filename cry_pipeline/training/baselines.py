@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cry_pipeline.catalog.models import LogisticRegressionSpec, MajoritySpec, MetadataSpec
+from cry_pipeline.catalog.models import NUMBERS, LogisticRegressionSpec, MajoritySpec, MetadataSpec
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.value_models import Tensors, ValueModel, statistics
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "?"
-NUMBERS = ("duration_s",)
-"""Columns of the manifest that are numbers to a model, not categories."""
 
 
 class Majority(ValueModel[MajoritySpec]):
@@ -81,7 +79,9 @@ class LogisticRegressionOnMetadata(ValueModel[MetadataSpec]):
 
     A category has a coefficient for each class, ``<column>=<category> [classes]``; one that was not seen in training
     adds nothing. A number is standardised, and has ``<column>.mean [1]``, ``<column>.scale [1]`` and ``<column>
-    [classes]``; where it is missing it is the mean, and the category ``<column>=?``. ``intercepts [classes]``.
+    [classes]``; where it is missing it is the mean, and the category ``<column>=?``. With ``bins`` it has
+    ``<column>.edges`` too, the quantiles of the training rows, and a ``<column>.bin<number> [classes]`` for each:
+    a number is in the bin of as many edges as are below it. ``intercepts [classes]``.
     """
 
     spec = MetadataSpec
@@ -101,19 +101,34 @@ class LogisticRegressionOnMetadata(ValueModel[MetadataSpec]):
             sd = told.std() if len(told) else 0.0
             scaling |= {f"{name}.mean": np.array([told.mean() if len(told) else 0.0])}
             scaling |= {f"{name}.scale": np.array([sd if sd > 0 else 1.0])}
-        seen = np.column_stack([_present(values, categories), _standardised(values, spec, scaling)])
+            if spec.bins:
+                inner = np.arange(1, spec.bins) / spec.bins
+                scaling |= {f"{name}.edges": np.unique(np.quantile(told, inner)) if len(told) else np.empty(0)}
+        seen, names = _seen(values, spec, categories.tolist(), scaling)
         coefficients, intercepts = _regression(seen, codes, spec.inverse_regularisation, spec.class_weight, 1000)
-        names = [*categories.tolist(), *_numbers(spec)]
         return {**dict(zip(names, coefficients.T, strict=True)), **scaling, "intercepts": intercepts}
 
     def answer(self, spec: MetadataSpec, tensors: Tensors, values: np.ndarray) -> np.ndarray:
         """Return softmax(sum of the categories' coefficients + numbers · theirs + intercepts)."""
         from scipy.special import softmax
 
-        names = sorted(name for name in tensors if "=" in name)
-        seen = np.column_stack([_present(values, np.array(names, str)), _standardised(values, spec, tensors)])
-        coefficients = np.stack([tensors[name] for name in [*names, *_numbers(spec)]])
-        return softmax(seen @ coefficients + tensors["intercepts"], axis=1)
+        categories = sorted(name for name in tensors if "=" in name)
+        seen, names = _seen(values, spec, categories, tensors)
+        return softmax(seen @ np.stack([tensors[name] for name in names]) + tensors["intercepts"], axis=1)
+
+
+def _seen(
+    values: np.ndarray, spec: MetadataSpec, categories: list[str], scaling: Tensors
+) -> tuple[np.ndarray, list[str]]:
+    """Return what the regression sees, float64 ``[recordings, names]``, and the names of its columns."""
+    numbers = _numbers(spec)
+    columns = [_present(values, np.array(categories, str)), _standardised(values, spec, scaling)]
+    names = [*categories, *numbers]
+    for name in numbers if spec.bins else []:
+        binned = _binned(values, name, scaling[f"{name}.edges"])
+        columns.append(binned)
+        names += [f"{name}.bin{number}" for number in range(binned.shape[1])]
+    return np.column_stack(columns), names
 
 
 def _numbers(spec: MetadataSpec) -> list[str]:
@@ -149,6 +164,13 @@ def _standardised(values: np.ndarray, spec: MetadataSpec, scaling: Tensors) -> n
         for name in _numbers(spec)
     ]
     return np.column_stack(numbers) if numbers else np.empty((len(values), 0))
+
+
+def _binned(values: np.ndarray, name: str, edges: np.ndarray) -> np.ndarray:
+    """Return float64 ``[recordings, bins]``: 1 in the bin of the number ``name``; where it is missing, 0 in all."""
+    told = _told(values, name)
+    inside = np.searchsorted(edges, told)[:, None] == np.arange(len(edges) + 1)
+    return (inside & np.isfinite(told)[:, None]).astype(np.float64)
 
 
 def _present(values: np.ndarray, categories: np.ndarray) -> np.ndarray:

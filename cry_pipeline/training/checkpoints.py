@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from cry_pipeline.artefacts import open_plain
+from cry_pipeline.training.calibration import Recalibration
 
 HEADER = "cry_pipeline"
 """The one metadata key: safetensors writes several keys in no fixed order, and equal models are equal bytes."""
 
-TEMPERATURE_TENSOR = "temperature"
-"""Name of the tensor, float64 [1], that holds a model's temperature."""
+SLOPE_TENSOR, INTERCEPTS_TENSOR = "calibration.slope", "calibration.intercepts"
+"""Names of the tensors, float64 [1] and [classes], that hold what calibrates a model."""
+_TEMPERATURE_TENSOR = "temperature"
+"""What calibrated alone before there were intercepts, float64 [1]: the inverse of a slope."""
 
 
 class CheckpointError(ValueError):
@@ -64,6 +67,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ) from error
 
 
-def temperature_of(checkpoint: Checkpoint) -> float:
-    """Return the model's temperature; 1 where none was fitted."""
-    return float(checkpoint.tensors[TEMPERATURE_TENSOR][0]) if TEMPERATURE_TENSOR in checkpoint.tensors else 1.0
+def recalibration_of(checkpoint: Checkpoint) -> Recalibration:
+    """Return what calibrates the model, also where it was saved with a temperature; none where none was fitted."""
+    tensors, none = checkpoint.tensors, Recalibration.none(len(checkpoint.classes))
+    if SLOPE_TENSOR in tensors:
+        return Recalibration(float(tensors[SLOPE_TENSOR][0]), tuple(tensors[INTERCEPTS_TENSOR].tolist()))
+    if _TEMPERATURE_TENSOR in tensors:
+        return Recalibration(1 / float(tensors[_TEMPERATURE_TENSOR][0]), none.intercepts)
+    return none
+
+
+def recalibration_tensors(recalibration: Recalibration) -> dict[str, np.ndarray]:
+    """Return the tensors that :func:`recalibration_of` reads."""
+    return {
+        SLOPE_TENSOR: np.array([recalibration.slope]),
+        INTERCEPTS_TENSOR: np.array(recalibration.intercepts, dtype=np.float64),
+    }

@@ -71,7 +71,8 @@ class Classifier(pl.LightningModule):
         """Log ``validation_loss``, the mean over the inner validation recordings as they are."""
         images, lengths, labels = batch
         loss = self._loss(images, lengths, self._targets(labels))
-        self.log("validation_loss", loss, on_epoch=True, batch_size=len(labels))
+        # To the callbacks alone: the recorder tells loggers of it by the epoch, with all else.
+        self.log("validation_loss", loss, on_epoch=True, batch_size=len(labels), logger=False)
 
     def take_train_loss(self) -> float:
         """Return the mean training loss since this was last asked."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cry_pipeline.artefacts import DamagedFileError, MissingFileError, read_json, write_json
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.folds.copies import parse_copy
+from cry_pipeline.folds.splitting import folds_code_version
 from cry_pipeline.training.run_keys import folds_digest, run_code_version
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class RunReference(BaseModel):
     """A finished run, as noted in ``<runs>/<experiment>/current.json``.
 
     ``folds`` is the digest of the rows that it was trained on: those of its cohort and protocol less ``left_out``,
-    recordings without features and why. ``machine`` is what of the machine its digest holds.
+    recordings without features and why. ``rule`` is the folds' code version: of their cohort and protocol, and not of
+    rows (None in what earlier versions noted). ``machine`` is what of the machine its digest holds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,7 @@ class RunReference(BaseModel):
     digest: str
     code_version: str
     folds: str
+    rule: str | None = None
     features: str | None
     left_out: dict[str, str]
     machine: dict[str, str]
@@ -59,6 +62,7 @@ def note_run(
         digest=digest,
         code_version=run_code_version(catalog.experiments[experiment], catalog),
         folds=inputs["folds"],
+        rule=_rule(experiment, catalog),
         features=inputs["features"],
         left_out=left_out,
         machine=inputs.get("machine", {}),
@@ -114,6 +118,19 @@ def run_of_now(
     if other:
         raise NotTrainedError(f"{experiment} has not been trained {other} yet: materialize runs/{experiment}.")
     return run, trained_on
+
+
+def is_as_written(run: RunReference, catalog: Catalog, feature_digest: str) -> bool:
+    """Return whether a run is of the code, parameters, rule of folds and features of now, whatever its rows."""
+    code_version = run_code_version(catalog.experiments[run.experiment], catalog)
+    return (run.code_version, run.rule) == (code_version, _rule(run.experiment, catalog)) and (
+        run.features in (None, feature_digest)
+    )
+
+
+def _rule(experiment: str, catalog: Catalog) -> str:
+    spec = catalog.experiments[experiment]
+    return folds_code_version(catalog.protocols[spec.protocol], catalog.cohorts[spec.cohort])
 
 
 def without(folds: "pd.DataFrame", left_out: Mapping[str, str]) -> "pd.DataFrame":

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from cry_pipeline.catalog.models import EnsembleSpec
-from cry_pipeline.training.calibration import HeldOut, log_calibrated
-from cry_pipeline.training.checkpoints import TEMPERATURE_TENSOR, Checkpoint, temperature_of, write_checkpoint
+from cry_pipeline.training.calibration import HeldOut, Recalibration, log_calibrated
+from cry_pipeline.training.checkpoints import Checkpoint, recalibration_of, recalibration_tensors, write_checkpoint
 from cry_pipeline.training.datasets import Rows, TrainingDataError
 from cry_pipeline.training.models import Epoch, FitSettings, FittedModel, Model
 
 
 class FittedEnsemble:
-    """Fitted members; each is calibrated with its own temperature before the mean is taken."""
+    """Fitted members; each has its own slope before the mean is taken.
+
+    Not its intercepts: an ensemble's answers are, as its members', as if all classes were equally frequent, and what
+    calibrates them has intercepts of its own.
+    """
 
     history: tuple[Epoch, ...] = ()
 
@@ -29,27 +33,27 @@ class FittedEnsemble:
         members: Sequence[FittedModel],
         *,
         held_out: HeldOut | None = None,
-        temperature: float = 1.0,
+        recalibration: Recalibration | None = None,
     ) -> None:
         self.spec = spec
         self.classes = classes
         self.members = members
         self.held_out = held_out
-        self.temperature = temperature
+        self.recalibration = recalibration or Recalibration.none(len(classes))
 
     @property
     def notes(self) -> dict[str, Any]:
         """See :class:`~cry_pipeline.training.models.FittedModel`; with the notes of each member."""
         members = [
-            {"model": name, **member.notes, "temperature": member.temperature}
+            {"model": name, **member.notes, "slope": member.recalibration.slope}
             for name, member in zip(self.spec.members, self.members, strict=True)
         ]
         devices = sorted({str(notes["device"]) for notes in members})
         return {"device": ", ".join(devices), "bit_reproducible": "as the members are", "members": members}
 
     def predict_probabilities(self, rows: Rows) -> np.ndarray:
-        """Return the mean of the members' calibrated answers ``[recordings, classes]``, float64."""
-        answers = [(member.predict_probabilities(rows), member.temperature) for member in self.members]
+        """Return the mean of the members' answers, each at its slope, ``[recordings, classes]``, float64."""
+        answers = [(member.predict_probabilities(rows), member.recalibration.slope) for member in self.members]
         return _mean(np.stack([log_calibrated(*answer) for answer in answers]), self.spec.average)
 
     @property
@@ -60,7 +64,7 @@ class FittedEnsemble:
             for number, member in enumerate(self.members)
             for name, values in member.checkpoint.tensors.items()
         }
-        tensors[TEMPERATURE_TENSOR] = np.array([self.temperature])
+        tensors |= recalibration_tensors(self.recalibration)
         return Checkpoint(self.spec.kind, self.classes, self.spec.model_dump(mode="json"), tensors)
 
     def save(self, path: Path) -> None:
@@ -79,7 +83,7 @@ class Ensemble:
         self.implementation = implementation
 
     def fit(self, spec: EnsembleSpec, train: Rows, settings: FitSettings) -> FittedEnsemble:
-        """Fit the members, then the temperature of their mean to what they held out.
+        """Fit the members, then what calibrates their mean to what they held out.
 
         Raises:
             TrainingDataError: the specs of the members are not filled in, as a catalog does.
@@ -95,8 +99,8 @@ class Ensemble:
             member_settings = replace(settings, seed=member_seed(settings.seed, number), title=title, curves=curves)
             members.append(self.implementation(member.kind).fit(member, train, member_settings))
         held_out = _held_out(members, spec.average)
-        temperature = held_out.temperature if held_out else 1.0
-        return FittedEnsemble(spec, train.classes, members, held_out=held_out, temperature=temperature)
+        recalibration = held_out.recalibration if held_out else None
+        return FittedEnsemble(spec, train.classes, members, held_out=held_out, recalibration=recalibration)
 
     def restore(self, checkpoint: Checkpoint) -> FittedEnsemble:
         """Return what was saved as ``checkpoint``."""
@@ -111,7 +115,7 @@ class Ensemble:
             }
             member_checkpoint = Checkpoint(member.kind, checkpoint.classes, member.model_dump(mode="json"), tensors)
             members.append(self.implementation(member.kind).restore(member_checkpoint))
-        return FittedEnsemble(spec, checkpoint.classes, members, temperature=temperature_of(checkpoint))
+        return FittedEnsemble(spec, checkpoint.classes, members, recalibration=recalibration_of(checkpoint))
 
 
 def member_seed(seed: int, number: int) -> int:
@@ -135,7 +139,7 @@ def _held_out(members: Sequence[FittedModel], average: str) -> HeldOut | None:
     those of the networks: elsewhere the mean would lack the networks altogether. A row that not every member held
     out has the mean of fewer, which is a little less sure of itself than the ensemble will be.
     """
-    parts = [(member.held_out, member.temperature) for member in members if member.held_out is not None]
+    parts = [(member.held_out, member.recalibration.slope) for member in members if member.held_out is not None]
     most = max((len(answers.recording_ids) for answers, _ in parts), default=0)
     fewer = [answers for answers, _ in parts if len(answers.recording_ids) < most] or [answers for answers, _ in parts]
     codes: dict[str, int] = {}
@@ -145,8 +149,8 @@ def _held_out(members: Sequence[FittedModel], average: str) -> HeldOut | None:
         return None
     ids = sorted(codes)
     sums: dict[str, list[np.ndarray]] = {name: [] for name in ids}
-    for answers, temperature in parts:
-        logs = log_calibrated(answers.probabilities, temperature)
+    for answers, slope in parts:
+        logs = log_calibrated(answers.probabilities, slope)
         for name, row in zip(answers.recording_ids, logs, strict=True):
             if name in sums:
                 sums[name].append(row)

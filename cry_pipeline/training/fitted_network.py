@@ -15,8 +15,8 @@ from torch import Tensor
 from cry_pipeline.catalog.networks import NetworkSpec
 from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.training.batches import Batches
-from cry_pipeline.training.calibration import HeldOut
-from cry_pipeline.training.checkpoints import TEMPERATURE_TENSOR, Checkpoint, temperature_of, write_checkpoint
+from cry_pipeline.training.calibration import HeldOut, Recalibration
+from cry_pipeline.training.checkpoints import Checkpoint, recalibration_of, recalibration_tensors, write_checkpoint
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.images import Images
 from cry_pipeline.training.models import Epoch
@@ -39,7 +39,7 @@ class FittedNetwork:
         spec: NetworkSpec,
         history: Sequence[Epoch] = (),
         notes: dict[str, Any] | None = None,
-        temperature: float = 1.0,
+        recalibration: Recalibration | None = None,
     ) -> None:
         self.network = network.cpu().eval()
         self.standardiser = standardiser
@@ -47,7 +47,7 @@ class FittedNetwork:
         self.spec = spec
         self.history = history
         self.notes = notes or {}
-        self.temperature = temperature
+        self.recalibration = recalibration or Recalibration.none(len(classes))
         self.held_out: HeldOut | None = None
 
     @classmethod
@@ -57,11 +57,11 @@ class FittedNetwork:
         weights = {name.removeprefix(NETWORK): value for name, value in tensors.items() if name.startswith(NETWORK)}
         network.load_state_dict(weights)
         standardiser = RowStandardiser(tensors[MEAN], tensors[SD])
-        return cls(network, standardiser, checkpoint.classes, spec, temperature=temperature_of(checkpoint))
+        return cls(network, standardiser, checkpoint.classes, spec, recalibration=recalibration_of(checkpoint))
 
     def hold_out(self, held_out: HeldOut) -> None:
-        """Take the answers for the inner validation rows, and the temperature that fits them."""
-        self.held_out, self.temperature = held_out, held_out.temperature
+        """Take the answers for the inner validation rows, and what calibrates by them."""
+        self.held_out, self.recalibration = held_out, held_out.recalibration
 
     def predict_probabilities(self, rows: Rows) -> np.ndarray:
         """Return the softmax of the logits ``[recordings, classes]``, float64."""
@@ -82,10 +82,10 @@ class FittedNetwork:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Weights, standardisation and temperature."""
+        """Weights, standardisation, slope and intercepts."""
         tensors = {f"{NETWORK}{name}": value.numpy() for name, value in self.network.state_dict().items()}
         tensors |= {MEAN: self.standardiser.mean.numpy(), SD: self.standardiser.sd.numpy()}
-        tensors[TEMPERATURE_TENSOR] = np.array([self.temperature])
+        tensors |= recalibration_tensors(self.recalibration)
         return Checkpoint(self.spec.kind_name, self.classes, self.spec.model_dump(mode="json"), tensors)
 
     def save(self, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cry_pipeline.training.calibration import columns
 from cry_pipeline.training.fold_folders import write_fold
 from cry_pipeline.training.models import FitSettings, FittedModel
 from cry_pipeline.training.provenance import environment
@@ -78,7 +79,7 @@ class FoldTraining:
             "left_out": self.left_out,
             "train": _size(train),
             "test": _size(test),
-            "fitted": {**fitted.notes, "temperature": fitted.temperature},
+            "fitted": {**fitted.notes, **columns(fitted.recalibration, train.classes)},
             "environment": environment(),
             "started_at": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
@@ -89,7 +90,8 @@ class FoldTraining:
     def _settings(self, key: Key) -> FitSettings:
         curves = self.settings.curves and self.settings.curves / self.folder(key).name
         title = f"{self.name} fold {key[0]}-{key[1]}"
-        return replace(self.settings, seed=fold_seed(self.experiment.seed, *key), title=title, curves=curves)
+        of_fold = {"seed": fold_seed(self.experiment.seed, *key), "title": title, "curves": curves}
+        return replace(self.settings, **of_fold, run=self.digest, cohort=self.experiment.cohort)
 
 
 def fold_seed(seed: int, repeat: int, fold: int) -> int:
@@ -126,5 +128,5 @@ def _predict(fitted: FittedModel, test: "Rows", key: Key) -> pd.DataFrame:
         )
     predictions = test.table[["recording_id", "donor", "label"]]
     predictions = predictions.assign(repeat=np.int64(key[0]), fold=np.int64(key[1]))
-    columns = {f"p_{label}": probabilities[:, code] for code, label in enumerate(test.classes)}
-    return predictions.assign(**columns, temperature=fitted.temperature)
+    said = {f"p_{label}": probabilities[:, code] for code, label in enumerate(test.classes)}
+    return predictions.assign(**said, **columns(fitted.recalibration, test.classes))

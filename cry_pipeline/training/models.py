@@ -14,7 +14,7 @@ from cry_pipeline.training.resolved import ON_A_CPU, Resolved
 if TYPE_CHECKING:
     import numpy as np
 
-    from cry_pipeline.training.calibration import HeldOut
+    from cry_pipeline.training.calibration import HeldOut, Recalibration
     from cry_pipeline.training.checkpoints import Checkpoint
     from cry_pipeline.training.datasets import Rows
 
@@ -35,8 +35,9 @@ class FitSettings:
 
     ``resolved`` says where networks are trained, how precisely and from which weights; ``title`` is what progress is
     shown under, ``device`` the number of the GPU where there are several,
-    ``deterministic`` asks a GPU for the same bits every time, at the cost of speed, and ``curves`` is a folder for
-    TensorBoard's learning curves, None for none.
+    ``deterministic`` asks a GPU for the same bits every time, at the cost of speed, ``curves`` is a folder for
+    TensorBoard's learning curves, None for none, and ``run`` is the digest of the run, and ``cohort`` what it is on,
+    for the curves in MLflow: none where they are empty.
 
     One CPU thread is the default because on networks this small a second one gains little on an idle machine,
     costs much on a busy one (threads that wait for each other spin), and changes the last bits of results.
@@ -49,6 +50,8 @@ class FitSettings:
     deterministic: bool = False
     curves: Path | None = None
     title: str = "training"
+    run: str = ""
+    cohort: str = ""
 
     @property
     def on_gpu(self) -> bool:
@@ -75,8 +78,8 @@ class FittedModel(Protocol):
         ...
 
     @property
-    def temperature(self) -> float:
-        """What calibrates the probabilities: softmax(log p / temperature); fitted on ``held_out``, 1 without."""
+    def recalibration(self) -> "Recalibration":
+        """What calibrates the probabilities; fitted on ``held_out``, none without."""
         ...
 
     @property

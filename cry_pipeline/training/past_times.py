@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple
 
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.training.runs import WORTH_PROCESSES_S
+from cry_pipeline.engine.local import WORTH_PROCESSES_S
 
 
 class Expected(NamedTuple):
@@ -35,7 +35,7 @@ def expected(name: str, catalog: Catalog, runs: Path, workers: int) -> Expected:
     seconds = next((median(taken) for other in kin if (taken := latest_fold_seconds(runs / other))), None)
     if seconds is None:
         return Expected(folds, None)
-    beside = workers if seconds > WORTH_PROCESSES_S else 1
+    beside = workers if seconds * (folds - 1) > WORTH_PROCESSES_S else 1
     return Expected(folds, seconds * (1 + math.ceil((folds - 1) / beside)))
 
 

@@ -63,9 +63,12 @@ class Recorder(pl.Callback):
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         seconds = round(time.perf_counter() - self.started, 3)
         self.history.append(Epoch(trainer.current_epoch, pl_module.take_train_loss(), loss, rate, seconds))
+        curves = {name: value for name, value in self.history[-1]._asdict().items() if name != "epoch"}
+        for logger in trainer.loggers:
+            logger.log_metrics(curves, trainer.current_epoch)
         if self.writer is not None:
-            for name in ("train_loss", "validation_loss", "learning_rate", "seconds"):
-                self.writer.add_scalar(name, getattr(self.history[-1], name), trainer.current_epoch)
+            for name, value in curves.items():
+                self.writer.add_scalar(name, value, trainer.current_epoch)
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, trainer.current_epoch
             self.best_weights = {name: value.clone() for name, value in pl_module.network.state_dict().items()}

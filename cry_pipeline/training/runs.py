@@ -1,38 +1,33 @@
 """Runs: an experiment's folds, trained or taken from before.
 
-Belongs here: what a run is made from and its digest, which folds it has, resuming, folds side by side. Does not: what
-a fold's model is shown (fold_training.py), and what predictions are worth (evaluation).
+Belongs here: what a run is made from and its digest, which folds it has, resuming. Does not: who trains them
+(fold_work.py), what a fold's model is shown (fold_training.py), and what predictions are worth (evaluation).
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from cry_pipeline.catalog import Catalog, digest
+from cry_pipeline.engine import Engine, Local
 from cry_pipeline.folds.copies import recordings_of
 from cry_pipeline.folds.words import tested
 from cry_pipeline.progress import track
-from cry_pipeline.side_by_side import in_processes
-from cry_pipeline.training import copies
+from cry_pipeline.storage.root import DataRoot
 from cry_pipeline.training.current_runs import RunReference, note_run, run_folder, without
 from cry_pipeline.training.fold_folders import read_fold, reusable
 from cry_pipeline.training.fold_training import FoldTraining, Key, RunError, fold_folder
+from cry_pipeline.training.fold_work import FoldWork
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.resolved import ON_A_CPU, Resolved, resolve
 from cry_pipeline.training.run_images import networks_of
-from cry_pipeline.training.run_inputs import RunFeatures, reader_of, run_rows
+from cry_pipeline.training.run_inputs import RunFeatures
 from cry_pipeline.training.run_keys import run_parts
 
 LOG = logging.getLogger("cry_pipeline")
-WORTH_PROCESSES_S = 6.0
-"""A fold that takes longer is worth a process, which takes some seconds to start and import what it needs."""
-
-_Trained = tuple[Key, pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +36,19 @@ class TrainingSettings:
 
     ``accelerator`` (auto, cpu, gpu or mps) says where networks are trained; what becomes of it here is in the run's
     digest. Predictions do not depend on the rest, but for the last bits on a GPU. ``device`` is a GPU's number, and
-    ``deterministic`` says whether it must give the same bits every time. ``workers`` folds are trained side by side,
-    each in a process of its own; one at a time where networks are trained on a GPU. Images of more than ``memory_mib``,
-    over all processes, are mapped from a file instead of held in memory. ``tensorboard`` asks for learning curves in
-    ``tensorboard/`` beside the folds.
+    ``deterministic`` says whether it must give the same bits every time. ``engine`` trains folds side by side. Images
+    of more than ``memory_mib``, over all processes of a machine, are mapped from a file instead of held in memory.
+    ``tensorboard`` asks for learning curves in ``tensorboard/`` beside the folds, for those trained on this machine.
+    ``root`` is the data root in a bucket through which folds come here from other machines; None for a shared folder.
     """
 
     accelerator: str = "auto"
     device: int = 0
     deterministic: bool = False
-    workers: int = 1
+    engine: Engine = Local()  # noqa: RUF009 - frozen
     memory_mib: int = 2048
     tensorboard: bool = False
+    root: DataRoot | None = None
 
     def fit_settings(self, run: Path, resolved: Resolved) -> FitSettings:
         """Return what each model of the run in this folder is fitted with."""
@@ -72,8 +68,8 @@ class RunResult:
     """A finished run: out-of-fold ``predictions`` of all folds, and how many folds were trained or reused.
 
     ``predictions`` has the columns recording_id, donor, label, repeat, fold, then ``p_<class>`` (float64, rows sum to
-    1, not calibrated) for each class in the cohort's order, and ``temperature`` (of the fold's model: calibrated are
-    softmax(log p / temperature)); sorted by repeat, fold and recording_id.
+    1, not calibrated) for each class in the cohort's order, and, of the fold's model, ``slope`` and
+    ``intercept_<class>`` (calibrated are softmax(slope · log p + intercept)); sorted by repeat, fold and recording_id.
     """
 
     digest: str
@@ -112,7 +108,7 @@ def train_run(
         RunError: the experiment is unknown, or a class has no recording to learn from in some fold.
         ResolutionError: the machine has not what the settings ask for.
         TrainingDataError: labels and classes, or rows, features and metadata, do not fit together.
-        ProcessDiedError: a process that trained a fold was killed.
+        EngineError: folds cannot be spread, or a process that trained one was killed.
     """
     training = _prepared(name, catalog, folds, features, runs, metadata, settings)
     training.run.mkdir(parents=True, exist_ok=True)
@@ -120,7 +116,8 @@ def train_run(
     done = {key: reusable(training.folder(key), training.digest) for key in keys}
     missing = [key for key in keys if done[key] is None]
     if missing:
-        done |= dict(_train(training, missing, catalog, features, metadata, settings))
+        work = FoldWork.of(training, catalog, features, metadata, settings.memory_mib, settings.root)
+        done |= dict(track(work.done_by(settings.engine, missing), name, total=len(missing), unit="folds"))
     reused = len(keys) - len(missing)
     LOG.info("%s: computed=%s reused=%s folds", name, len(missing), reused)
     reference = note_run(name, catalog, training.digest, training.parts["inputs"], training.left_out, runs)
@@ -184,37 +181,6 @@ def _left_out(name: str, folds: pd.DataFrame, without_features: Mapping[str, str
             "%s: %s recordings have no features and are left out, first %s: %s", name, len(left_out), first, why
         )
     return left_out
-
-
-def _train(
-    training: FoldTraining,
-    keys: Sequence[Key],
-    catalog: Catalog,
-    features: RunFeatures,
-    metadata: pd.DataFrame | None,
-    settings: TrainingSettings,
-) -> Iterator[_Trained]:
-    """Yield each fold of ``keys`` with its predictions; what all of them read is there once."""
-    model, experiment = training.model, training.experiment
-    read = reader_of(features.arrays) if model.inputs else None
-    if read is not None and copies.has_copies(training.folds):
-        read = copies.copying(read, catalog.feature_sets[experiment.feature_set])
-    workers = 1 if networks_of(model) and training.settings.on_gpu else settings.workers
-    classes, memory_mib = catalog.cohorts[experiment.cohort].classes, settings.memory_mib // workers
-    with run_rows(training.folds, classes, model, read, metadata, memory_mib, training.run) as rows:
-        trained = _side_by_side(partial(training.train, rows), keys, workers)
-        yield from track(trained, training.name, total=len(keys), unit="folds")
-
-
-def _side_by_side(train: Callable[[Key], pd.DataFrame], keys: Sequence[Key], workers: int) -> Iterator[_Trained]:
-    """Yield each fold with its predictions; the first tells whether it is worth starting processes for the others."""
-    clock = time.perf_counter()
-    yield keys[0], train(keys[0])
-    rest = keys[1:]
-    if workers > 1 and len(rest) > 1 and time.perf_counter() - clock > WORTH_PROCESSES_S:
-        yield from in_processes(train, rest, workers)
-    else:
-        yield from ((key, train(key)) for key in rest)
 
 
 def _keys(folds: pd.DataFrame) -> list[Key]:

@@ -15,7 +15,7 @@ class SupportVectorMachine(ValueModel[SvmSpec]):
     """One machine for two classes, else one for each class against the rest.
 
     The probabilities are the softmax of the decision values (of 0 and d for two classes): they rank recordings as
-    the decision values do, and how sure they may be is left to the temperature, fitted on inner folds by donor as
+    the decision values do, and how sure they may be is left to the slope, fitted on inner folds by donor as
     every model's (scikit-learn's own ``probability=True`` would take inner folds that do not know donors).
 
     ``means``, ``scales [values]``, ``support [vectors, values]`` (standardised), ``weights [machines, vectors]``,

@@ -26,6 +26,7 @@ from cry_pipeline.training.checkpoints import Checkpoint
 from cry_pipeline.training.classifier import Classifier, class_weights, logit_offsets
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.fitted_network import PREDICTION_BATCH, FittedNetwork, batches_of, threads
+from cry_pipeline.training.mlflow_curves import mlflow_curves
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.base import Network
 from cry_pipeline.training.recorder import Recorder, TrainingError
@@ -121,7 +122,8 @@ def train_network(
             gradient_clip_val=classifier.spec.gradient_norm,
             callbacks=[recorder, EarlyStopping("validation_loss", patience=classifier.spec.patience)],
             # A fold's files are written when it is done, so Lightning keeps nothing on disk.
-            logger=False,
+            logger=mlflow_curves(settings) or False,
+            log_every_n_steps=1,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,

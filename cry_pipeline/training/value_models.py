@@ -1,6 +1,6 @@
 """Models solved in one go on one row of values per recording: what they have in common.
 
-Belongs here: fitting, inner folds for the temperature, and files that hold named arrays. Does not: any one model
+Belongs here: fitting, inner folds to calibrate by, and files that hold named arrays. Does not: any one model
 (baselines.py, forests.py, svm.py), and cross-validation of a run (runs.py). What is saved are numbers, from which
 NumPy alone computes predictions.
 """
@@ -14,8 +14,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from cry_pipeline.catalog.base import BaseModelSpec
-from cry_pipeline.training.calibration import HeldOut
-from cry_pipeline.training.checkpoints import TEMPERATURE_TENSOR, Checkpoint, temperature_of, write_checkpoint
+from cry_pipeline.training.calibration import HeldOut, Recalibration
+from cry_pipeline.training.checkpoints import Checkpoint, recalibration_of, recalibration_tensors, write_checkpoint
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.models import Epoch, FitSettings
 
@@ -29,7 +29,7 @@ class ValueModel(ABC, Generic[SpecT]):
 
     spec: type[SpecT]
     calibrated = True
-    """Whether a temperature is fitted, on inner folds of the training rows by donor."""
+    """Whether slope and intercepts are fitted, on inner folds of the training rows by donor."""
 
     @abstractmethod
     def values(self, spec: SpecT, rows: Rows) -> np.ndarray:
@@ -44,11 +44,11 @@ class ValueModel(ABC, Generic[SpecT]):
         """Return probabilities ``[recordings, classes]`` by the fitted arrays."""
 
     def fit(self, spec: SpecT, train: Rows, settings: FitSettings) -> "FittedValues":
-        """Fit to ``train``; where a temperature is wanted, fit inner folds of it too."""
+        """Fit to ``train``; where it is to be calibrated, fit inner folds of it too."""
         values, codes, classes = self.values(spec, train), train.codes, len(train.classes)
         tensors = dict(self.solve(spec, values, codes, classes, settings.seed))
         held_out = self._held_out(spec, train, values, settings.seed) if self.calibrated else None
-        tensors[TEMPERATURE_TENSOR] = np.array([held_out.temperature if held_out else 1.0])
+        tensors |= recalibration_tensors(held_out.recalibration if held_out else Recalibration.none(classes))
         checkpoint = Checkpoint(spec.kind_name, train.classes, spec.model_dump(mode="json"), tensors)
         return FittedValues(self, checkpoint, held_out)
 
@@ -84,9 +84,9 @@ class FittedValues:
         return {"device": "cpu", "bit_reproducible": "on the same machine and library versions"}
 
     @property
-    def temperature(self) -> float:
+    def recalibration(self) -> Recalibration:
         """See :class:`~cry_pipeline.training.models.FittedModel`."""
-        return temperature_of(self.checkpoint)
+        return recalibration_of(self.checkpoint)
 
     def predict_probabilities(self, rows: Rows) -> np.ndarray:
         """Return probabilities ``[recordings, classes]``, float64."""
