@@ -17,16 +17,16 @@ import numpy as np
 from cry_pipeline import keys
 from cry_pipeline.features.kinds import feature_set_digest, parameters
 from cry_pipeline.inference import bundle as files
-from cry_pipeline.inference.candidates import STAGE, Candidate, CandidateError, bundle_digest, calibrated, of_repeat
+from cry_pipeline.inference.candidates import STAGE, Candidate, CandidateError, bundle_digest, of_repeat
 from cry_pipeline.inference.card import model_card
 from cry_pipeline.targets import Target
 from cry_pipeline.version import __version__
 
 LOG = logging.getLogger("cry_pipeline")
 THRESHOLD = 0.5
-"""Of a cry: with balanced class weights, the point where both answers are equally probable if both are equally
-frequent. Of a reason: more probable than all others together."""
-METHOD = "each fold model's logits divided by its temperature, softmax, mean over the fold models"
+"""Of a cry: more probable than not, where cries are as frequent as in the corpus. Of a reason: more probable than all
+others together."""
+METHOD = "softmax(slope * log p + intercepts) of each fold model's probabilities p, mean over the fold models"
 
 
 def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
@@ -36,8 +36,10 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
         ExportError: the graph differs from torch, or a run is of models that cannot be exported.
         CandidateError: the fold models of a run do not fit together.
     """
+    from cry_pipeline.inference.confusers import ask, made, write_asked
     from cry_pipeline.inference.export import exports_ended
 
+    cry = candidates.get("cry")
     operating: dict[Target, dict[str, float]] = {
         target: operating_point(candidate) for target, candidate in candidates.items()
     }
@@ -46,8 +48,12 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
             target: threads.submit(_write_target, candidate, folder / target, operating[target])
             for target, candidate in candidates.items()
         }
+        sounds = made(cry.confusers, cry.feature_set.sample_rate_hz) if cry and cry.confusers else None
         differences = {target: written.result() for target, written in writing.items()}
-    card = model_card(candidates, operating, bundle_digest(candidates))
+    asked = ask(folder / "cry" / files.MODEL, THRESHOLD, sounds) if sounds else None
+    if asked:
+        write_asked(folder / "cry", asked)
+    card = model_card(candidates, operating, bundle_digest(candidates), asked)
     (folder / files.CARD).write_text(card, encoding="utf-8")
     experiments = {target: candidate.experiment for target, candidate in candidates.items()}
     about = {"cry_pipeline": __version__, "experiments": experiments, "largest_difference_from_torch": differences}
@@ -55,15 +61,14 @@ def build_bundle(candidates: Mapping[Target, Candidate], folder: Path) -> None:
 
 
 def operating_point(candidate: Candidate) -> dict[str, float]:
-    """Return what the calibrated out-of-fold predictions of repeat 0 get right at :data:`THRESHOLD`.
+    """Return what the out-of-fold predictions of repeat 0, as the bundle calibrates them, get right at THRESHOLD.
 
     For ``cry`` recall, specificity and precision of calling a recording a cry; for ``reason`` the share of recordings
     that get an answer, and the accuracy of these answers (absent where none does).
     """
     stored = of_repeat(candidate.predictions, 0)
-    classes = candidate.cohort.classes
-    probabilities = calibrated(stored, classes)
-    truth = stored["label"].map(classes.index).to_numpy()
+    probabilities = candidate.probabilities
+    truth = stored["label"].map(candidate.cohort.classes.index).to_numpy()
     if candidate.cohort.target == "cry":
         said, cry = probabilities[:, 1] >= THRESHOLD, truth == 1
         shares = {"recall": _share(said[cry]), "specificity": _share(~said[~cry]), "precision": _share(cry[said])}
@@ -102,7 +107,7 @@ def _write_target(candidate: Candidate, folder: Path, operating: dict[str, float
     difference = export_run(
         Request(
             [str(candidate.fold(fold) / CHECKPOINT) for fold in candidate.members],
-            candidate.temperatures,
+            candidate.recalibrations,
             parameters(candidate.feature_set),
             candidate.cohort.min_duration_s,
             str(folder / files.MODEL),
@@ -123,7 +128,8 @@ def _documents(candidate: Candidate, operating: dict[str, float], folds: list[di
         files.LABELS: {"target": cohort.target, "classes": cohort.classes, "min_duration_s": cohort.min_duration_s},
         files.CALIBRATION: {
             "method": METHOD,
-            "temperatures": candidate.temperatures,
+            "slopes": [own.slope for own in candidate.recalibrations],
+            "intercepts": [own.intercepts for own in candidate.recalibrations],
             "threshold": THRESHOLD,
             "at_threshold": operating,
         },

@@ -15,13 +15,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cry_pipeline.artefacts import read_plain, sync
 from cry_pipeline.digests import sha256_of
 from cry_pipeline.targets import QUESTIONS, Target
+from cry_pipeline.training.calibration import Recalibration
 
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
@@ -31,8 +32,9 @@ FEATURES, LABELS, CALIBRATION, EVIDENCE, PROVENANCE = (
 WAY_OUT = "export the champion again with `cry-pipeline run`, or go back with `cry-pipeline champion rollback`"
 MAX_BYTES = 2**32
 """Of all files together, which are read into memory; an ensemble of five ResNet-50 has a fourth of that."""
-FORMAT = 1
-"""Raised when a change of the files means that older code cannot read them."""
+FORMAT, READ = 2, (1, 2)
+"""What is written, raised when a change of the files means that older code cannot read them; and what is read. In
+format 1 probabilities were calibrated by temperatures, the inverses of slopes, alone."""
 
 
 class BundleError(ValueError):
@@ -61,9 +63,32 @@ class AnswerRule(_Content):
     """``calibration.json``: how probabilities were calibrated, and from which on they are acted upon."""
 
     method: str
-    temperatures: tuple[float, ...] = Field(description="of each fold model")
+    slopes: tuple[float, ...] = Field(description="of each fold model")
+    intercepts: tuple[tuple[float, ...], ...] = Field(description="of each fold model, by class")
     threshold: float = Field(description="least probability of a cry, or of a reason that is given as the answer")
     at_threshold: dict[str, float] = Field(default_factory=dict, description="out-of-fold recall, precision …")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_1(cls, given: Any) -> Any:
+        """Raises: ValueError: the temperatures are no numbers above 0."""
+        if not isinstance(given, dict) or "temperatures" not in given:
+            return given
+        said = given["temperatures"]
+        if not (isinstance(said, list) and all(isinstance(value, float | int) and value > 0 for value in said)):
+            raise ValueError("temperatures: not all are numbers above 0")
+        return given | {"slopes": [1 / value for value in said], "intercepts": [[0.0] for _ in said]}
+
+    @model_validator(mode="after")
+    def _one_for_each_model(self) -> Self:
+        if len(self.slopes) != len(self.intercepts):
+            raise ValueError(f"{len(self.slopes)} slopes, but intercepts of {len(self.intercepts)} fold models")
+        return self
+
+    @property
+    def recalibrations(self) -> list[Recalibration]:
+        """What calibrates each fold model; an intercept that stands alone is that of every class."""
+        return [Recalibration(*own) for own in zip(self.slopes, self.intercepts, strict=True)]
 
 
 class EvidenceSummary(_Content):
@@ -156,9 +181,7 @@ def _target(folder: Path, target: Target, contents: Mapping[str, bytes]) -> Targ
             EvidenceSummary.model_validate_json(part[EVIDENCE]),
         )
     except (KeyError, ValueError) as error:
-        raise BundleError(
-            f"{folder / target} is not part of a bundle of format {FORMAT} ({error}): {WAY_OUT}"
-        ) from error
+        raise BundleError(f"{folder / target} is not part of a bundle ({error}): {WAY_OUT}") from error
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -172,11 +195,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder} holds no bundle, there is no {MANIFEST}: {WAY_OUT}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {WAY_OUT}") from error
-    if kind != FORMAT:
+    if kind not in READ:
         newer = isinstance(kind, int) and kind > FORMAT
         made_by = f", made by cry_pipeline {manifest.get('cry_pipeline')}" if newer else ""
         what_to_do = f"install that version or a newer one, or {WAY_OUT}" if newer else WAY_OUT
-        raise BundleError(f"{path} is of format {kind!r}{made_by}; this version reads {FORMAT}: {what_to_do}")
+        known = " and ".join(map(str, READ))
+        raise BundleError(f"{path} is of format {kind!r}{made_by}; this version reads {known}: {what_to_do}")
     if text != _render({name: value for name, value in manifest.items() if name != "sha256"}):
         raise BundleError(f"{path} is not what was written: {WAY_OUT}")
     if (total := sum(size for size, _ in stated.values())) > MAX_BYTES:

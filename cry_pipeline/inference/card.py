@@ -6,9 +6,13 @@ Belongs here: words and tables, all figures taken from the evidence. Does not: c
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from cry_pipeline.evaluation.findings import Interval
+from cry_pipeline.corpus.synthetic.confusers import CONTROL, KINDS
+from cry_pipeline.evaluation.findings import Interval, Subgroup
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.subgroups import FEWEST_DONORS
 from cry_pipeline.inference.candidates import Candidate
+from cry_pipeline.inference.confusers import Asked
+from cry_pipeline.quoting import shown
 from cry_pipeline.targets import QUESTIONS, Target
 from cry_pipeline.version import __version__
 
@@ -16,7 +20,10 @@ ABOVE_CHANCE = "above chance"
 
 
 def model_card(
-    candidates: Mapping[Target, Candidate], operating: Mapping[Target, Mapping[str, float]], digest: str
+    candidates: Mapping[Target, Candidate],
+    operating: Mapping[Target, Mapping[str, float]],
+    digest: str,
+    asked: Asked | None = None,
 ) -> str:
     """Return the card, Markdown.
 
@@ -24,6 +31,7 @@ def model_card(
         candidates: the runs that the bundle is made of, by target.
         operating: by target, what is right out of fold at the bundle's threshold, by name.
         digest: of the bundle.
+        asked: what the bundle says of made-up sounds that are no cries; None where it was asked about none.
     """
     synthetic = any(candidate.evidence.synthetic for candidate in candidates.values())
     warning = "> **SYNTHETIC DATA**: trained on generated recordings; nothing here says anything about babies.\n\n"
@@ -32,11 +40,12 @@ def model_card(
         "> **Not for diagnosis.** Not a medical device; no decision about a child may rest on it.",
         _details(candidates, digest),
         _intended_use(candidates),
-        _FACTORS,
+        _factors(candidates),
         _metrics(candidates),
         _data(candidates),
         "## Quantitative analyses\n\n"
         + "\n\n".join(_analysis(target, candidate, operating[target]) for target, candidate in candidates.items()),
+        _confusers(asked, operating["cry"], candidates["cry"].evidence.verdict),
         _ETHICS,
         _caveats(candidates),
     ]
@@ -60,10 +69,14 @@ def _details(candidates: Mapping[Target, Candidate], digest: str) -> str:
 
 
 def _calibration(candidate: Candidate) -> str:
-    if all(temperature == 1 for temperature in candidate.temperatures):
-        return "No temperature was fitted: probabilities are not calibrated."
-    temperatures = ", ".join(f"{temperature:.2f}" for temperature in candidate.temperatures)
-    return f"Calibrated by temperatures {temperatures}."
+    recalibrations = candidate.recalibrations
+    if not any(own.fitted for own in recalibrations):
+        return "Probabilities are not calibrated."
+    slopes = ", ".join(f"{own.slope:.2f}" for own in recalibrations)
+    if len(candidate.cohort.classes) > 2:
+        return f"Calibrated by slopes {slopes}, and intercepts for the classes' frequencies."
+    intercepts = ", ".join(f"{own.intercepts[1]:+.2f}" for own in recalibrations)
+    return f"Calibrated by slopes {slopes} and intercepts {intercepts}."
 
 
 def _intended_use(candidates: Mapping[Target, Candidate]) -> str:
@@ -88,12 +101,36 @@ def _intended_use(candidates: Mapping[Target, Candidate]) -> str:
     )
 
 
-_FACTORS = (
-    "## Factors\n\n"
-    "Platform of the app (its codec differs), age band and gender of the baby as the parents stated them, the room and "
-    "the phone. The donor is an app installation, not a baby. Results are not broken down by gender or age: most "
-    "groups hold too few donors for an interval that says anything."
-)
+def _factors(candidates: Mapping[Target, Candidate]) -> str:
+    """Return what may matter, and how the model fares in each group that has donors enough."""
+    parts = [
+        "## Factors\n\n"
+        "Platform of the app (its codec differs), age band and gender of the baby as the parents stated them, the room "
+        "and the phone. The donor is an app installation, not a baby."
+    ]
+    for target, candidate in candidates.items():
+        evidence = candidate.evidence
+        rows = [
+            f"| {_group(group)} | {group.donors} | {_with_interval(group.headline)} |"
+            for group in evidence.subgroups
+            if group.headline
+        ]
+        few = f"at least {FEWEST_DONORS} donors of every class"
+        if not rows:
+            parts.append(f"`{target}`: no group has {few}, so that results are not broken down.")
+            continue
+        said = ", ".join(_group(group) for group in evidence.subgroups if group.differs) or "none"
+        parts.append(
+            f"`{target}`, groups with {few}. Shown to fare otherwise than the others, by Holm: {said}.\n\n"
+            f"| group | donors | {METRIC_NAMES[evidence.headline_metric]} | 95 % interval |\n|---|---|---|---|\n"
+            + "\n".join(rows)
+        )
+    return "\n\n".join(parts)
+
+
+def _group(group: Subgroup) -> str:
+    """Return a group's name; it may be a stranger's, and must end neither its code nor its cell."""
+    return f"{group.of.replace('_', ' ')} `{shown(group.name).replace('`', '?').replace('|', '?')}`"
 
 
 def _metrics(candidates: Mapping[Target, Candidate]) -> str:
@@ -127,10 +164,16 @@ def _data(candidates: Mapping[Target, Candidate]) -> str:
 
 def _analysis(target: Target, candidate: Candidate, operating: Mapping[str, float]) -> str:
     evidence = candidate.evidence
-    rows = [
-        f"| {METRIC_NAMES.get(name, name)} | {_with_interval(interval)} |"
-        for name, interval in evidence.metrics.items()
+    given = evidence.calibrated or evidence.calibration.as_predicted
+    metrics = evidence.metrics | {"brier": given.brier, "log_loss": given.log_loss}
+    rows = [f"| {METRIC_NAMES.get(name, name)} | {_with_interval(interval)} |" for name, interval in metrics.items()]
+    rows += [
+        f"| {what} at {100 * point.recall:.0f} % recall | {_with_interval(at)} |"
+        for point in (evidence.decisions.at_recall if evidence.decisions else ())
+        for what, at in (("specificity", point.specificity), ("recordings that nobody has to hear", point.unheard))
     ]
+    calibrated = "calibrated" if evidence.calibrated else "not calibrated"
+    held = f"mean {evidence.calibration.of} {given.said.value:.3f}, share that is true {given.came_true.value:.3f}"
     points = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in operating.items())
     return (
         f"### {QUESTIONS[target]} (`{target}`)\n\n**Verdict: {evidence.verdict}.** {evidence.sentence}.\n\n"
@@ -138,7 +181,8 @@ def _analysis(target: Target, candidate: Candidate, operating: Mapping[str, floa
         f"| most frequent class (compare accuracy) | {evidence.majority_rate:.3f} | |\n\n"
         + _recalls(evidence)
         + _beside(candidate)
-        + f"\n\nAt the bundle's threshold of 0.5, out of fold: {points}."
+        + f"\n\nBrier score and log-loss are of the probabilities as this bundle gives them, {calibrated}: {held}. At "
+        f"the bundle's threshold of 0.5, out of fold: {points}."
     )
 
 
@@ -170,6 +214,37 @@ def _beside(candidate: Candidate) -> str:
         "and `make study` had evaluated them when this bundle was made. Rows are not tested against each other: see "
         "the report `model_comparison`.\n\n"
         f"| model | folds | {metric} | 95 % interval | verdict |\n|---|---|---|---|---|\n" + "\n".join(rows)
+    )
+
+
+def _confusers(asked: Asked | None, operating: Mapping[str, float], verdict: str) -> str:
+    """Return what the bundle took made-up sounds for: beside the figures above, and in none of them."""
+    if asked is None:
+        return "### Known confusers\n\nThis bundle was asked about no sounds but recordings of the corpus."
+    usual = 1 - operating.get("specificity", 0.5)
+    named = ", ".join(f"{KINDS[kind].words} ({asked.share(kind).value:.2f})" for kind in asked.confusing(usual))
+    known = (
+        f"**Known confusers**, each with the share that was called a cry: {named}. That is clearly more often than the "
+        f"{usual:.2f} of the corpus' own recordings without a cry (out of fold). Where such sounds are heard, a person "
+        "has to listen."
+        if named
+        else f"None of them is clearly called a cry more often than the {usual:.2f} of the corpus' own recordings "
+        "without a cry (out of fold)."
+    )
+    if verdict != ABOVE_CHANCE:
+        known += (
+            f" The bundle answers nothing, because its evidence is *{verdict}*: this is of its probabilities alone."
+        )
+    rows = [
+        f"| {KINDS[kind].words}{' (a control: these should be)' if kind == CONTROL else ''} | {len(said)} | "
+        f"{_with_interval(asked.share(kind))} |"
+        for kind, said in asked.probabilities.items()
+    ]
+    return (
+        "### Known confusers\n\nMade-up sounds, by formulas and not recorded, through the phones and codecs of the "
+        "corpus' apps: a test of robustness, which is part of no figure above. Intervals (Wilson) are for more sounds "
+        f"of the same formula; real cats, sirens and adults may do otherwise.\n\n{known}\n\n"
+        "| sounds | asked | called a cry | 95 % interval |\n|---|---|---|---|\n" + "\n".join(rows)
     )
 
 

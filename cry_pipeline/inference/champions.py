@@ -14,7 +14,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,7 +130,7 @@ def switch(models: Path, event: Event, *, only_from_previous: bool = False) -> b
     Raises:
         ChampionError: the history cannot be read.
     """
-    with _alone(models):
+    with alone(models):
         events = history(models)
         present = events[-1].digest if events else None
         if only_from_previous and event.previous != present:
@@ -145,8 +145,39 @@ def _append(models: Path, events: list[Event], event: Event) -> None:
     LOG.info("champion: %s %s", event.digest[:16], event.event)
 
 
+def strike(models: Path, bundles: Collection[str], runs: Collection[str]) -> int:
+    """Strike out the switches to ``bundles``, and to those made of ``runs``; return how many these were.
+
+    The champion is then the last of those that are left; where none is, there is no champion until one is promoted.
+
+    Args:
+        models: folder of the champions.
+        bundles: the first 16 digits of their digests.
+        runs: digests.
+
+    Raises:
+        ChampionError: the history cannot be read.
+    """
+    if not (bundles or runs) or not (models / POINTER).exists():
+        return 0
+    with alone(models):
+        events = history(models)
+        stay = [
+            event
+            for event in events
+            if event.digest[:16] not in bundles and not any(made_of["run"] in runs for made_of in event.runs.values())
+        ]
+        befores = [None, *(event.digest for event in stay)]
+        after = [event.model_copy(update={"previous": before}) for event, before in zip(stay, befores, strict=False)]
+        if not after:
+            (models / POINTER).unlink()
+        elif len(stay) < len(events):
+            _append(models, after[:-1], after[-1])
+    return len(events) - len(stay)
+
+
 @contextmanager
-def _alone(models: Path) -> Iterator[None]:
+def alone(models: Path) -> Iterator[None]:
     """Hold the lock under which the history is read and written again; it ends with the process, however it ends."""
     make_folder(models)
     with os.fdopen(open_plain(models / LOCK, os.O_RDWR | os.O_CREAT), "r+b") as lock:
@@ -175,7 +206,7 @@ def roll_back(models: Path, to: str | None = None) -> Event:
     """
     if not history(models):
         raise ChampionError("there is no champion, so none to roll back from")
-    with _alone(models):
+    with alone(models):
         events = history(models)
         event = _way_back(models, events, to)
         _append(models, events, event)

@@ -32,6 +32,7 @@ from cry_pipeline.features.computing import FeatureTransform
 from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, TOLERANCE, open_graph, run_graph
 from cry_pipeline.inference.scorers import ExportError, Heard, bounded, scorer_of
 from cry_pipeline.side_by_side import end_with
+from cry_pipeline.training.calibration import Recalibration
 from cry_pipeline.training.models import FittedModel
 
 OPSET = 20
@@ -39,27 +40,30 @@ _exporting: "WeakSet[subprocess.Popen[str]]" = WeakSet()
 
 
 class FoldEnsemble(nn.Module):
-    """Samples → features → each fold's model and temperature → their mean.
+    """Samples → features → each fold's model, calibrated → their mean.
 
     Args:
         feature_set: the transform's parameters.
         members: the fold models of one run, in the order of their folds.
-        temperatures: what each member's logits are divided by.
+        recalibrations: what calibrates each member.
 
     Raises:
         ExportError: a member is of a kind that cannot be exported.
     """
 
-    temperatures: Tensor
+    slopes: Tensor
+    intercepts: Tensor
 
     def __init__(
-        self, feature_set: FeatureSetSpec, members: Sequence[FittedModel], temperatures: Sequence[float]
+        self, feature_set: FeatureSetSpec, members: Sequence[FittedModel], recalibrations: Sequence[Recalibration]
     ) -> None:
         super().__init__()
         self.feature_set = feature_set
         self.transform = FeatureTransform(feature_set)
         self.members = nn.ModuleList(scorer_of(member) for member in members)
-        self.register_buffer("temperatures", torch.tensor(temperatures, dtype=torch.float64)[:, None])
+        slopes, intercepts = zip(*recalibrations, strict=True)
+        self.register_buffer("slopes", torch.tensor(slopes, dtype=torch.float64)[:, None])
+        self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float64))
         self.eval()
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,15 +76,15 @@ class FoldEnsemble(nn.Module):
         after_first = lengths + self.feature_set.padding_samples - self.feature_set.n_fft
         heard = Heard(self.transform(samples, lengths), 1 + after_first // self.feature_set.hop_samples)
         logits = torch.cat([member(heard) for member in self.members])
-        members = (bounded(logits) / self.temperatures).softmax(dim=1)
+        members = (bounded(logits) * self.slopes + self.intercepts).softmax(dim=1)
         return members.mean(dim=0, keepdim=True).float(), members.float()
 
 
 class Request(NamedTuple):
-    """What to export, as JSON types: fold models of one run, their temperatures, and the feature set's entry."""
+    """What to export, as JSON types: fold models of one run, what calibrates each, and the feature set's entry."""
 
     checkpoints: list[str]
-    temperatures: list[float]
+    recalibrations: list[Recalibration]
     feature_set: dict[str, Any]
     min_duration_s: float
     path: str
@@ -121,7 +125,7 @@ def _export_requested(request: Request) -> float:
 
     members = [load_model(Path(path))[0] for path in request.checkpoints]
     feature_set = FeatureSetSpec.model_validate(request.feature_set)
-    ensemble = FoldEnsemble(feature_set, members, request.temperatures)
+    ensemble = FoldEnsemble(feature_set, members, request.recalibrations)
     return export(ensemble, Path(request.path), min_duration_s=request.min_duration_s)
 
 

@@ -33,10 +33,11 @@ class Parity:
 
     @property
     def sentence(self) -> str:
-        """What was found."""
+        """What was found; it names a recording only where that helps, as the sentence is kept for long."""
+        where = "" if self.ok else f"; largest at {self.worst}"
         return (
             f"{self.recordings} recordings from their audio files: probabilities differ by at most {self.largest:.1e} "
-            f"from the stored out-of-fold ones ({TOLERANCE:.0e} allowed; largest at {self.worst})"
+            f"from the stored out-of-fold ones ({TOLERANCE:.0e} allowed{where})"
         )
 
 
@@ -60,7 +61,7 @@ def check_parity(
         part = bundle.targets[target]
         graph = open_graph(part.model)
         stored = of_repeat(out_of_fold, 0)
-        expected = calibrated(stored, part.labels.classes)
+        expected = calibrated(stored, part.labels.classes, part.rule.recalibrations)
         for member, fold in enumerate(sorted(set(stored["fold"]))):
             rows = np.flatnonzero(stored["fold"].to_numpy() == fold)
             for row in rows[_spread(len(rows), per_fold)]:

@@ -88,7 +88,7 @@ class Heard:
 
 
 class Scorer(nn.Module):
-    """A fitted model; ``temperature`` is not applied."""
+    """A fitted model; what calibrates it is not applied."""
 
     @abstractmethod
     def forward(self, heard: Heard) -> Tensor:
@@ -145,10 +145,10 @@ class SvmScorer(Scorer):
 
 
 class EnsembleScorer(Scorer):
-    """The mean of several models, each behind its own temperature; equal members are asked once."""
+    """The mean of several models, each at its own slope; equal members are asked once."""
 
     shares: Tensor
-    temperatures: Tensor
+    slopes: Tensor
 
     def __init__(self, fitted: FittedEnsemble) -> None:
         super().__init__()
@@ -164,12 +164,12 @@ class EnsembleScorer(Scorer):
         self.average = fitted.spec.average
         self.members = nn.ModuleList(scorer_of(member) for member in distinct)
         self.register_buffer("shares", torch.tensor(counts, dtype=torch.float64)[:, None] / len(fitted.members))
-        temperatures = torch.tensor([member.temperature for member in distinct], dtype=torch.float64)
-        self.register_buffer("temperatures", temperatures[:, None])
+        slopes = torch.tensor([member.recalibration.slope for member in distinct], dtype=torch.float64)
+        self.register_buffer("slopes", slopes[:, None])
 
     def forward(self, heard: Heard) -> Tensor:
         """See :class:`Scorer`."""
-        logs = (bounded(torch.cat([member(heard) for member in self.members])) / self.temperatures).log_softmax(dim=1)
+        logs = (bounded(torch.cat([member(heard) for member in self.members])) * self.slopes).log_softmax(dim=1)
         if self.average == "probability":
             return (logs.exp() * self.shares).sum(dim=0, keepdim=True).log()
         return (logs * self.shares).sum(dim=0, keepdim=True)
@@ -191,7 +191,7 @@ def scorer_of(fitted: FittedModel) -> Scorer:
 
 
 def bounded(logits: Tensor) -> Tensor:
-    """Return the logarithms of the softmax of ``logits [members, classes]``, at least what a temperature is given."""
+    """Return the logarithms of the softmax of ``logits [members, classes]``, at least what a slope is given."""
     return logits.log_softmax(dim=1).clamp(min=math.log(SMALLEST))
 
 
