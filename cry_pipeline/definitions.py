@@ -1,11 +1,12 @@
 """The code location: the whole graph in one screen.
 
-raw/inventory → manifests/recordings, manifests/quarantine
+raw/donations → raw/inventory, raw/judgements → manifests/recordings, manifests/quarantine
               → features/<feature_set>       one per feature set of the catalog
               → folds/<cohort>_<protocol>    one per pair that an experiment names
               → runs/<cohort>/<protocol>/<model> → evidence/… → reports/<report> → reports/site
-                                                              → models/champion
+                                                              → models/champion → donations/triage
                                                               → reports/of_study (the study only)
+                                                              → reports/mlflow (with a tracking server only)
 """
 
 import dagster as dg
@@ -16,16 +17,23 @@ from cry_pipeline.orchestration.assets.champion import champion_assets, champion
 from cry_pipeline.orchestration.assets.evidence import evidence_assets
 from cry_pipeline.orchestration.assets.features import feature_assets
 from cry_pipeline.orchestration.assets.folds import folds_assets
-from cry_pipeline.orchestration.assets.manifests import inventory, manifests
+from cry_pipeline.orchestration.assets.intake import donations
+from cry_pipeline.orchestration.assets.judgements import judgements
+from cry_pipeline.orchestration.assets.manifests import inventory, manifest_assets
+from cry_pipeline.orchestration.assets.mirror import mirror_assets
 from cry_pipeline.orchestration.assets.reports import report_assets
 from cry_pipeline.orchestration.assets.runs import run_assets
 from cry_pipeline.orchestration.assets.study import study_assets
-from cry_pipeline.orchestration.automation import inbox_sensor, retraining_sensor, weekly_catch_up
+from cry_pipeline.orchestration.assets.triage import triage_asset, triage_checks
+from cry_pipeline.orchestration.automation import inbox_sensor, weekly_catch_up
 from cry_pipeline.orchestration.checks import donations_taken, donor_checks, feature_checks, schema
 from cry_pipeline.orchestration.executor import one_writer
+from cry_pipeline.orchestration.failures import failures_sensor
 from cry_pipeline.orchestration.jobs import all_jobs
+from cry_pipeline.orchestration.judging import judging_sensor
 from cry_pipeline.orchestration.maintenance import maintenance_job, maintenance_schedule
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.orchestration.retraining import retraining_sensor
 from cry_pipeline.settings import Settings, load_settings
 
 
@@ -36,14 +44,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """
     catalog = load_catalog(settings.catalog)
     assets = [
+        donations,
         inventory,
-        manifests,
+        judgements,
+        manifest_assets(catalog),
         feature_assets(catalog),
         *folds_assets(catalog),
-        *run_assets(catalog),
+        *run_assets(catalog, settings),
         *evidence_assets(catalog),
         *report_assets(catalog),
         *champion_assets(catalog),
+        *mirror_assets(catalog),
+        triage_asset(catalog),
         *study_assets(catalog),
     ]
     checks = [
@@ -52,6 +64,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *feature_checks(catalog),
         *donor_checks(catalog),
         *champion_checks(catalog),
+        *triage_checks(catalog),
     ]
     if not settings.study:
         assets = [asset for asset in assets if STUDY not in asset.group_names_by_key.values()]
@@ -61,10 +74,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=assets,
         asset_checks=checks,
         jobs=[*all_jobs(study=settings.study), maintenance_job(catalog)],
-        sensors=[inbox_sensor, retraining_sensor(catalog)],
+        sensors=[inbox_sensor, judging_sensor, retraining_sensor(catalog, settings), failures_sensor(settings)],
         schedules=[weekly_catch_up, maintenance_schedule],
         resources={"workspace": Workspace.of(settings)},
-        executor=one_writer(settings.data),
+        executor=one_writer(settings),
     )
 
 

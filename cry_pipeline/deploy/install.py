@@ -30,6 +30,8 @@ CONSTRAINTS = Path(__file__).resolve().parent / "constraints.txt"
 BUILD = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers")
 """What runs when the package is made; of other packages wheels are taken, which run nothing."""
 OLDEST = (3, 11)
+EXTRAS = {"pipeline": "pipeline", "deploy": "deploy,s3", "dev": "dev"}
+"""What may be installed, and the package's extras that it is."""
 NONE_FOUND = 3
 NEVER = 'torch ; python_version < "3"\n'
 """An override for uv: torch is asked for by no Python that there is."""
@@ -48,7 +50,7 @@ def main() -> None:
         )
     parser = argparse.ArgumentParser(description="Install the dependencies into a virtual environment.")
     parser.add_argument("folder", type=Path, help="of the environment; made where it is missing")
-    parser.add_argument("--extra", choices=["pipeline", "dev"], default="pipeline", help="dev adds what tests need")
+    parser.add_argument("--extra", choices=[*EXTRAS], default="pipeline", help="dev adds what tests need")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--newest-without-torch", action="store_true", help="on the newest other Python, without torch")
     which.add_argument("--lowest", action="store_true", help="the lowest versions that pyproject.toml allows")
@@ -69,7 +71,7 @@ def install(folder: Path, extra: str, *, without_torch: bool = False, lowest: bo
     """Install the package with ``extra`` into the environment at ``folder``, by uv or, as a last resort, by pip."""
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip"]
-    package = ["--editable", f"{REPOSITORY}[{extra}]"]
+    package = ["--editable", f"{REPOSITORY}[{EXTRAS[extra]}]"]
     print(f"Installing {'the lowest allowed' if lowest else 'the locked'} dependencies into {folder} …", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         rules, build_rules = Path(scratch, "rules.txt"), Path(scratch, "build.txt")

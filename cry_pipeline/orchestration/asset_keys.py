@@ -7,10 +7,13 @@ import dagster as dg
 
 from cry_pipeline.catalog import Catalog
 
+DONATIONS = dg.AssetKey(["raw", "donations"])
 INVENTORY = dg.AssetKey(["raw", "inventory"])
+JUDGEMENTS = dg.AssetKey(["raw", "judgements"])
 RECORDINGS = dg.AssetKey(["manifests", "recordings"])
 QUARANTINE = dg.AssetKey(["manifests", "quarantine"])
 CHAMPION = dg.AssetKey(["models", "champion"])
+TRIAGE = dg.AssetKey(["donations", "triage"])
 OF_STUDY = dg.AssetKey(["reports", "of_study"])
 STUDY = "study"
 """The group of what `make run` leaves to `make study`, and the job that makes it."""

@@ -1,21 +1,21 @@
-"""When things run by themselves: the inbox sensor, the retraining sensor, the weekly catch-up.
+"""When things run by themselves: the inbox sensor, the weekly catch-up.
 
-Belongs here: sensors and schedules. Does not: when an asset is to be made (conditions.py), nor what then runs (jobs.py,
-assets/).
+Belongs here: sensors and schedules. Does not: training (retraining.py), when an asset is to be made (conditions.py),
+nor what then runs (jobs.py, assets/).
 """
 
 import time
-import warnings
 from itertools import takewhile
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.asset_keys import INVENTORY, RECORDINGS, STUDY
+from cry_pipeline.digests import digest
+from cry_pipeline.orchestration.asset_keys import DONATIONS, INVENTORY, RECORDINGS, STUDY
 from cry_pipeline.orchestration.conditions import ATTEMPTS
-from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST, by_default
+from cry_pipeline.orchestration.jobs import EVERYTHING, INGEST
 from cry_pipeline.orchestration.records import last_made
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.orchestration.writing import refreshed
 
 CATCH_UP_CRON = "0 5 * * 1"
 INBOX_TAG = "cry_pipeline/inbox"
@@ -24,44 +24,51 @@ WAITS_S = (60, 300)
 """How long the sensor waits after the first failed attempt at one state of the sources, and after the second."""
 HASHING_S = 20.0
 """How long one look at the sources may hash what is new: a look that takes longer than its minute is lost whole."""
-RETRAINING_S = 3600
-"""There is no hurry to notice what is trained once a week, and an hour lets a fault pass before the next attempt. Each
-look leaves 45 kB of log, because conditions of our own are evaluated in the code location."""
 
 
 @dg.sensor(
     job_name=INGEST,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for ingestion until manifest, features and folds are made of the files that the corpus and the "
-    "inbox hold.",
+    description="Asks for ingestion until what the inbox holds is taken in or refused, and manifest, features and "
+    "folds are made of what corpus and archive hold.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
     """Compare what is on disk with what the last products of an ingestion were made of; keeps no state of its own.
 
-    An ingestion that was killed half-way, or failed, is asked for again: the run key holds the number of the last
-    inventory beside the fingerprint, because Dagster never forgets a run key, and a state of the sources may come back.
+    New in the inbox is what the intake's ledger does not know; nothing of it is read here. An ingestion that was killed
+    half-way, or failed, is asked for again: the run key holds the number of the last inventory beside the fingerprint,
+    because Dagster never forgets a run key, and a state of the sources may come back; and how often this state was
+    tried, because who is killed during the intake has made no inventory.
     A state that cannot be taken in is tried :data:`ATTEMPTS` times, then it is said what to do. A folder that cannot
     be listed is said; it is never taken for an empty one.
     """
-    from cry_pipeline.corpus.sources import SourceError, UnfinishedInventoryError, fingerprint, take_inventory
+    from cry_pipeline.artefacts import DamagedFileError
+    from cry_pipeline.corpus.sources import SourceError, UnfinishedInventoryError, fingerprint
+    from cry_pipeline.secret import SecretError
 
     known = last_made(context.instance, [INVENTORY]).get(INVENTORY)
     if known is None:
         return dg.SkipReason("Nothing has been ingested yet: materialize raw/inventory, or `make run`, first.")
     try:
-        now = fingerprint(take_inventory(workspace.roots(), workspace.settings.cache, HASHING_S))
+        refreshed(workspace.settings)
+        listed = workspace.inventory(HASHING_S)
     except UnfinishedInventoryError as error:
         return dg.SkipReason(str(error))
-    except (SourceError, OSError) as error:
+    except (SourceError, SecretError, DamagedFileError, OSError) as error:
         return dg.SkipReason(f"The sources cannot be listed: {error}")
-    behind = _behind(context, now)
+    arrived = listed.attrs["arrived"]
+    now = fingerprint(listed)
+    behind = [DONATIONS.to_user_string()] if arrived else _behind(context, now)
+    if arrived:
+        now = digest(inventory=now, arrived=arrived)
     if not behind:
         return dg.SkipReason("Manifest, features and folds are made of the files that there are.")
-    held_up = _held_up(context.instance, now)
+    held_up = held_up_by(context.instance, now)
     if held_up:
         return dg.SkipReason(f"{', '.join(behind)}: made of other files than there are now. {held_up}")
-    return dg.RunRequest(run_key=f"{now}-{known.storage_id}", tags={INBOX_TAG: now})
+    tried = context.instance.get_runs_count(dg.RunsFilter(tags={INBOX_TAG: now}))
+    return dg.RunRequest(run_key=f"{now}-{known.storage_id}-{tried}", tags={INBOX_TAG: now})
 
 
 def _behind(context: dg.SensorEvaluationContext, fingerprint: str) -> list[str]:
@@ -82,8 +89,8 @@ def _behind(context: dg.SensorEvaluationContext, fingerprint: str) -> list[str]:
     )
 
 
-def _held_up(instance: dg.DagsterInstance, fingerprint: str) -> str | None:
-    """Return why this state of the sources is not to be asked for now, or None."""
+def held_up_by(instance: dg.DagsterInstance, fingerprint: str, tag: str = INBOX_TAG) -> str | None:
+    """Return why this state of the sources, which runs that are to take it in bear as ``tag``, is to wait, or None."""
     active = dg.RunsFilter(
         statuses=[
             dg.DagsterRunStatus.QUEUED,
@@ -96,7 +103,7 @@ def _held_up(instance: dg.DagsterInstance, fingerprint: str) -> str | None:
     for run in instance.get_runs(filters=active):
         if run.job_name in (INGEST, EVERYTHING, STUDY):
             return f"Run {run.run_id} ({run.job_name}) is at it."
-    records = instance.get_run_records(dg.RunsFilter(tags={INBOX_TAG: fingerprint}), limit=ATTEMPTS)
+    records = instance.get_run_records(dg.RunsFilter(tags={tag: fingerprint}), limit=ATTEMPTS)
     failed = list(takewhile(lambda record: record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS, records))
     if len(failed) >= ATTEMPTS:
         return (
@@ -108,21 +115,6 @@ def _held_up(instance: dg.DagsterInstance, fingerprint: str) -> str | None:
     if wait_s > 0:
         return f"Run {failed[0].dagster_run.run_id} failed to take them in; it is tried again in {wait_s:.0f} s."
     return None
-
-
-def retraining_sensor(catalog: Catalog) -> dg.AutomationConditionSensorDefinition:
-    """Return the sensor that evaluates the conditions; what is of the study alone is never trained by itself."""
-    with warnings.catch_warnings():
-        # Conditions of our own are evaluated where our code is; Dagster calls that beta.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.AutomationConditionSensorDefinition(
-            "retraining",
-            target=by_default() & dg.AssetSelection.groups("runs", "evidence", "reports", "models"),
-            default_status=dg.DefaultSensorStatus.STOPPED,
-            minimum_interval_seconds=RETRAINING_S,
-            use_user_code_server=True,
-            description="Trains, evaluates and reports what is stale, at most weekly. Turn it on where nobody watches.",
-        )
 
 
 weekly_catch_up = dg.ScheduleDefinition(

@@ -48,21 +48,21 @@ def schema(workspace: Workspace) -> dg.AssetCheckResult:
     return told(check)
 
 
-@dg.asset_check(asset=QUARANTINE, description="No donation of the inbox was refused; which were, and why.")
+@dg.asset_check(asset=QUARANTINE, description="No donation was refused; which were, and why.")
 def donations_taken(workspace: Workspace) -> dg.AssetCheckResult:
     """Warn of refused donations: whoever gave them is waiting for nothing."""
     from cry_pipeline.corpus.manifest import read_quarantine
 
     def check() -> dg.AssetCheckResult:
         refused = read_quarantine(workspace.settings.manifests / "quarantine.parquet")
-        refused = refused[refused["root"] == "inbox"]
+        refused = refused[refused["root"].isin(["inbox", "archive"])]
         counts = refused["reason"].value_counts()
         said = ", ".join(f"{number} {reason}" for reason, number in counts.items())
         return dg.AssetCheckResult(
             passed=refused.empty,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"refused": len(refused), "files": table(refused[["path", "reason", "detail"]].head(NAMED))},
-            description=f"{len(refused)} files of the inbox are refused: {said}" if len(refused) else None,
+            description=f"{len(refused)} donations are refused: {said}" if len(refused) else None,
         )
 
     return told(check)
@@ -174,7 +174,7 @@ def featurized_check(name: str, spec: FeatureSetSpec) -> dg.AssetChecksDefinitio
 
 
 def donor_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of all folds of a grouped protocol, ``donor_grouped`` or ``temporal``."""
+    """Return the checks of all folds of a grouped protocol, ``donor_grouped``, ``donor_hashed`` or ``temporal``."""
     names = {e.folds_name for e in catalog.experiments.values() if catalog.protocols[e.protocol].keeps_donors_apart}
     return [donor_check(name) for name in sorted(names)]
 

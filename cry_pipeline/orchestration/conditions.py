@@ -1,6 +1,7 @@
 """When an asset is asked for by itself: the conditions that the sensor ``retraining`` evaluates.
 
-Belongs here: conditions of assets. Does not: sensors and schedules (automation.py), nor reading events (records.py).
+Belongs here: conditions of assets. Does not: when training is due (retraining.py), sensors and schedules
+(automation.py), nor reading events (records.py).
 
 Dagster's own conditions are *edges*: true in the one evaluation in which an input changed. Whoever misses that edge,
 because the run failed, the sensor was off or its cursor was lost, is never asked for again. These here are *levels*:
@@ -21,7 +22,6 @@ from cry_pipeline.orchestration.records import failed_runs, is_current, last_mad
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-TRAINING_CRON = "0 3 * * 1"
 ATTEMPTS = 3
 """Failed runs, on inputs of the same data, after which an asset is not asked for any more."""
 
@@ -101,13 +101,6 @@ def when_stale(
 ) -> dg.AutomationCondition[dg.AssetKey]:
     """Ask for an asset as long as it is stale and can be made; see :class:`Stale`."""
     return Stale(needs=needs, despite_missing=despite_missing)
-
-
-def when_due() -> dg.AutomationCondition[dg.AssetKey]:
-    """As :func:`when_stale`, for training: once a week, however many donations arrive, and again if that failed."""
-    condition = dg.AutomationCondition
-    ticked = condition.cron_tick_passed(TRAINING_CRON).since_last_handled()
-    return (Stale() & (ticked | condition.execution_failed())).with_label("stale, sound and due this week")
 
 
 def _with_parents(graph: "BaseAssetGraph", keys: Collection[dg.AssetKey]) -> set[dg.AssetKey]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provenance":
     """Return what the evidence of experiment ``name`` rests on, given the folds and parameters of now."""
     from cry_pipeline.evaluation.records import Provenance
+    from cry_pipeline.evaluation.retrained import null_digest
+    from cry_pipeline.evaluation.told import told_digest, told_of
 
+    experiment = catalog.experiments[name]
     recordings = workspace.recordings()
     run, folds = trained(name, catalog, workspace)
     tested = recordings["recording_id"].isin(folds["recording_id"])
@@ -30,6 +33,8 @@ def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provena
         run_digest=run.digest,
         feature_digest=feature_digest_of(name, catalog),
         sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
+        null=null_digest(catalog.models[experiment.model], catalog.protocols[experiment.protocol], run.digest),
+        told=told_digest(told_of(recordings, folds)),
         # A probe that has not been run is said to be missing; once it has, this is other evidence.
         shortcuts={
             shortcut: (probe, run_digest)

@@ -13,7 +13,8 @@ from dataclasses import asdict
 import dagster as dg
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
-from cry_pipeline.orchestration.lock import Process
+from cry_pipeline.orchestration.instance import signs_of_life
+from cry_pipeline.orchestration.lock import Process, is_alive_in
 
 LOG = logging.getLogger("cry_pipeline")
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}cry_pipeline_process"
@@ -45,11 +46,13 @@ def is_dead(record: dg.RunRecord, instance: dg.DagsterInstance) -> bool:
     """Return whether the process of an unfinished run has certainly ended."""
     process = process_of(record.dagster_run)
     if process is not None:
-        return process.is_dead()
+        return process.is_dead() or is_alive_in(signs_of_life(instance), process) is False
     # Killed before its first words, or by a version that said none: Dagster notes the number of a launched process.
     if abs(time.time() - record.update_timestamp.timestamp()) < UNSAID_S:  # the clock may have been set back
         return False
     pids = [_pid(log.message) for log in instance.all_logs(record.dagster_run.run_id) if log.is_dagster_event]
+    # Where that is another container's number, it names no process here, or one that has nothing to do with it: after
+    # ten minutes without a word the run is none in either case.
     this = Process.this()
     return all(Process(this.host, pid, started="").is_dead() for pid in pids if pid)
 

@@ -21,14 +21,12 @@ def computed(
 ) -> "list[tuple[FeatureStore, ExtractionReport]]":
     """Compute what the feature sets lack of ``recordings``; return the store of each, and what was done for it."""
     from cry_pipeline.features.extraction import device_of, extract_all
+    from cry_pipeline.features.shards import extract_shards
 
-    stores = [workspace.store(spec) for spec in specs]
-    reports = extract_all(
-        recordings,
-        workspace.roots(),
-        stores,
-        workers=workspace.workers,
-        batch_recordings=workspace.batch_recordings,
-        device=device_of(workspace.accelerator),
-    )
+    stores, engine = [workspace.store(spec) for spec in specs], workspace.spread()
+    batches = {"batch_recordings": workspace.batch_recordings, "device": device_of(workspace.accelerator)}
+    if engine.shares_memory:  # threads do, and need not import what each process would
+        reports = extract_all(recordings, workspace.roots(), stores, workers=workspace.workers, **batches)
+    else:
+        reports = extract_shards(recordings, workspace.roots(), stores, engine, **batches)
     return list(zip(stores, reports, strict=True))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cry_pipeline.artefacts import MissingFileError
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.current import provenance_of, trained
+from cry_pipeline.folds.copies import recordings_of
+from cry_pipeline.orchestration.current import feature_digest_of, provenance_of, trained
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -29,15 +30,19 @@ class Found(NamedTuple):
     not_run: dict[str, str]
 
 
-def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
+def find_evidence(catalog: Catalog, workspace: Workspace, *, of_before: bool = False) -> Found:
     """Return the evidence of all experiments, as the folds and parameters of now make it.
 
     What was not materialized, or only for folds or parameters of before, is ``not_run``, and so is damaged evidence:
-    it stops no report.
+    it stops no report. Each has the verdict that it has among all that were tried. With ``of_before`` what is of the
+    parameters of now, and only of other recordings, is among the evidence nevertheless, and why in ``not_run``: until
+    enough donations are judged for another training, there is no other, and a page would show nothing from the first
+    one on.
     """
     from cry_pipeline.evaluation.evidence import evidence_digest, evidence_folder, read_evidence
+    from cry_pipeline.evaluation.families import in_families
     from cry_pipeline.evaluation.predictions import EvidenceError
-    from cry_pipeline.evaluation.records import DAMAGED, NOT_RUN
+    from cry_pipeline.evaluation.records import DAMAGED, NOT_RUN, OF_BEFORE
     from cry_pipeline.training.current_runs import NotTrainedError
 
     evidence, not_run, once = [], {}, cast(Workspace, _Once(workspace))
@@ -50,11 +55,39 @@ def find_evidence(catalog: Catalog, workspace: Workspace) -> Found:
             key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
             evidence.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key), key))
         except (MissingFileError, NotTrainedError):
-            not_run[name] = NOT_RUN
+            known = _of_before(name, catalog, once) if of_before else None
+            evidence += [known] if known else []
+            not_run[name] = OF_BEFORE if known else NOT_RUN
         except EvidenceError as error:
             LOG.warning("%s", error)
             not_run[name] = DAMAGED
-    return Found(evidence, not_run)
+    return Found(in_families(evidence), not_run)
+
+
+def _of_before(name: str, catalog: Catalog, workspace: Workspace) -> "Evidence | None":
+    """Return the evidence of the last run of experiment ``name``, of other recordings than those of now.
+
+    None where parameters or code are others, too, or a recording of then is no more: what was withdrawn, say.
+    """
+    from cry_pipeline.evaluation.kept_runs import kept_runs
+    from cry_pipeline.evaluation.predictions import EvidenceError
+    from cry_pipeline.training.current_runs import NotTrainedError, current_run, is_as_written
+    from cry_pipeline.training.fold_folders import DamagedFoldError
+
+    settings = workspace.settings
+    try:
+        run = current_run(name, settings.runs)
+        if not is_as_written(run, catalog, feature_digest_of(name, catalog)):
+            return None
+        there = kept_runs(name, settings.evidence, settings.runs)
+        kept = next((one for one in there if one.digest == run.digest), None)
+        known = set(workspace.recordings()["recording_id"])
+        return kept.evidence if kept and known.issuperset(recordings_of(kept.rows().recording_ids)) else None
+    except NotTrainedError:
+        return None
+    except (EvidenceError, DamagedFoldError) as error:
+        LOG.warning("%s is not shown as it was before: %s", name, error)
+        return None
 
 
 def predictions_of(
@@ -102,10 +135,16 @@ class _Once:
 
 
 def _rows(result: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFold":
+    from cry_pipeline.evaluation.kept_runs import kept_runs
     from cry_pipeline.evaluation.predictions import out_of_fold
+    from cry_pipeline.training.current_runs import NotTrainedError
     from cry_pipeline.training.runs import read_run
 
-    run = result.provenance
-    _, folds = trained(run.experiment, catalog, workspace)
-    predictions = read_run(run.experiment, run.run_digest, folds, workspace.settings.runs)
+    run, settings = result.provenance, workspace.settings
+    try:
+        _, folds = trained(run.experiment, catalog, workspace)
+    except NotTrainedError:  # of the recordings of before
+        there = kept_runs(run.experiment, settings.evidence, settings.runs)
+        return next(kept for kept in there if kept.digest == run.run_digest).rows()
+    predictions = read_run(run.experiment, run.run_digest, folds, settings.runs)
     return out_of_fold(predictions, folds, result.classes, run.experiment)

@@ -19,43 +19,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cry_pipeline.artefacts import open_plain, read_plain, write_atomically
 from cry_pipeline.digests import sha256_of
+from cry_pipeline.orchestration.database import connected, shown
 from cry_pipeline.orchestration.lock import hold
 from cry_pipeline.settings import Settings
 
 LOG = logging.getLogger("cry_pipeline")
-OPENING, SETTINGS = ".opening.lock", "dagster.yaml"
+OPENING, SETTINGS, SETTINGS_FOR_RAY = ".opening.lock", "dagster.yaml", "dagster.ray.yaml"
+DATABASE_VARIABLE = "CRY_PIPELINE_DATABASE_URL"
 DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 """Where Dagster keeps its records if no other storage is set; those of single runs lie beside the second."""
 BEGIN_ANEW = (
     "move {home} away, and run again: Dagster's history then begins anew, and all results are found and reused."
 )
-LONGEST_RUN_H = 24
 LONGEST_STUDY_H = 24 * 7
-
-INSTANCE_CONFIG = {
-    "telemetry": {"enabled": False},
-    "nux": {"enabled": False},
-    # What domain code logs is to be read in the run's log, too.
-    "python_logs": {"managed_python_loggers": ["cry_pipeline"], "python_log_level": "INFO"},
-    # Four training runs of 3 GB each started side by side otherwise, on the same files.
-    "concurrency": {"runs": {"max_concurrent_runs": 1}},
-    "run_launcher": {"module": "cry_pipeline.orchestration.launcher", "class": "LocalRunLauncher"},
-    # Loading the code takes up to a minute on a busy machine; a run that hangs would keep all others waiting.
-    "run_monitoring": {
-        "enabled": True,
-        "start_timeout_seconds": 300,
-        "cancel_timeout_seconds": 300,
-        "max_runtime_seconds": LONGEST_RUN_H * 3600,
-        "poll_interval_seconds": 30,
-    },
-    # A run whose process died is asked for again; assets that fail are counted by the conditions in automation.py.
-    "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
-    "retention": {
-        "schedule": {"purge_after_days": {"skipped": 7, "success": 90, "failure": 90, "started": 90}},
-        "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 30}},
-        "auto_materialize": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 30}},
-    },
-}
+DEPLOY = Path(__file__).parents[1] / "deploy"
+"""What a deployment is made of; its ``dagster.yaml`` is that of every installation."""
+SIGNS_OF_LIFE = "alive"
 # Dagster keeps what a step writes to stderr in a file; a progress bar needs the terminal itself.
 IN_TERMINAL = {
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
@@ -69,6 +48,25 @@ class InstanceError(RuntimeError):
     """Dagster's instance cannot be opened; the message names the file and says what to do."""
 
 
+def instance_config(*, in_database: bool, ray_dashboard: str | None = None) -> dict[str, Any]:
+    """Return the shipped configuration; without a database, Dagster's records are files of SQLite in its home.
+
+    With ``ray_dashboard`` runs are jobs of the Ray cluster that has its dashboard there, not processes of this machine.
+    """
+    shipped = yaml.safe_load((DEPLOY / SETTINGS).read_text(encoding="utf-8"))
+    if ray_dashboard is not None:
+        over = yaml.safe_load((DEPLOY / SETTINGS_FOR_RAY).read_text(encoding="utf-8"))
+        over["run_launcher"]["config"]["ray"]["address"] = ray_dashboard
+        shipped |= {"run_launcher": over["run_launcher"]}
+        shipped["run_monitoring"] |= over["run_monitoring"]
+    return {name: value for name, value in shipped.items() if in_database or name != "storage"}
+
+
+def signs_of_life(instance: dg.DagsterInstance) -> Path:
+    """Return the folder in which processes that execute runs say that they are alive: see lock.py."""
+    return Path(instance.root_directory) / SIGNS_OF_LIFE
+
+
 def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.DagsterInstance:
     """Return the instance at ``settings.dagster_home``, made on first use, and name it in ``DAGSTER_HOME``.
 
@@ -77,15 +75,20 @@ def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.Dagste
 
     Raises:
         InstanceError: its settings or one of its databases are damaged, or of another version of Dagster.
+        DatabaseError: the PostgreSQL of the settings does not answer, or what talks to it is not installed.
     """
-    home = settings.dagster_home.resolve()
+    home, url = settings.dagster_home.resolve(), settings.database_url
     home.mkdir(parents=True, exist_ok=True)
-    follow(home / SETTINGS, INSTANCE_CONFIG)
+    follow(home / SETTINGS, instance_config(in_database=url is not None, ray_dashboard=settings.ray_dashboard))
     os.environ["DAGSTER_HOME"] = str(home)
+    if url is not None:
+        os.environ[DATABASE_VARIABLE] = url  # as dagster.yaml names it; it holds where the settings are not of there
+        with connected(url):
+            pass
     overrides = IN_TERMINAL if in_terminal else None
     # Two processes that make the tables of a fresh home at once get in each other's way, and one of them ends.
     with hold(home / OPENING, "making Dagster's tables", say=LOG.debug):
-        for name in DATABASES:
+        for name in DATABASES if url is None else ():
             _check_database(home / name, home)
         try:
             instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
@@ -95,6 +98,12 @@ def open_instance(settings: Settings, *, in_terminal: bool = False) -> dg.Dagste
             instance.all_instigator_state()
         except (DagsterError, SQLAlchemyError, CommandError) as error:
             said = " ".join(str(error).split())[:300]
+            if url is not None:
+                raise InstanceError(
+                    f"Dagster cannot work with {shown(url)} ({said}). If its tables are of an earlier version, call "
+                    f"`cry-pipeline deploy prepare`; if {home / SETTINGS} was edited, mend it, or delete it to get the "
+                    "shipped one"
+                ) from error
             raise InstanceError(
                 f"Dagster cannot work with what is in {home} ({said}). If {home / SETTINGS} was edited, mend it, or "
                 f"delete it to get the shipped one. Else {BEGIN_ANEW.format(home=home)}"

@@ -26,9 +26,13 @@ def all_jobs(*, study: bool) -> "list[UnresolvedAssetJobDefinition]":
     """Return the jobs; with ``study`` also the one that touches what is of the study alone."""
     default = by_default()
     # Whoever donates looks at these pages, and not once a week.
+    of_donations = dg.AssetSelection.groups("donations") | dg.AssetSelection.assets(
+        ["reports", "donations"], ["reports", "live"], ["reports", "relistening"]
+    )
     taking_in = default & (
         dg.AssetSelection.groups("raw", "manifests", "features", "folds")
-        | dg.AssetSelection.assets(["reports", "manifest"], ["reports", "donations"])
+        | dg.AssetSelection.assets(["reports", "manifest"])
+        | of_donations
     )
     jobs = [
         dg.define_asset_job(
@@ -39,12 +43,13 @@ def all_jobs(*, study: bool) -> "list[UnresolvedAssetJobDefinition]":
         dg.define_asset_job(
             INGEST,
             selection=taking_in,
-            description="Take in the files of the sources: manifest, features of new recordings, folds, and the pages "
-            "of recordings and donations. No training.",
+            description="Take in the files of the sources: manifest, features of new recordings, folds, triage of "
+            "donations, and the pages of recordings and donations. No training.",
         ),
         dg.define_asset_job(
             TRAINING,
-            selection=default - taking_in,
+            # A new champion decides on donations from now on, and on those that came before there was any.
+            selection=(default - taking_in) | of_donations,
             description="Train, evaluate, report and export every experiment whose data or parameters changed.",
         ),
     ]

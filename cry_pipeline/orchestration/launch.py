@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,10 +23,12 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG, MAX_RUNTIME_SECONDS_TAG
 
 from cry_pipeline.orchestration.asset_keys import STUDY
 from cry_pipeline.orchestration.code_location import origins
+from cry_pipeline.orchestration.database import UNREACHABLE, DatabaseError
 from cry_pipeline.orchestration.dead_runs import mark_dead_runs, process_tag
+from cry_pipeline.orchestration.executor import acting_after_each_step
 from cry_pipeline.orchestration.instance import LONGEST_STUDY_H, open_instance
 from cry_pipeline.orchestration.jobs import EVERYTHING, by_default
-from cry_pipeline.orchestration.lock import write_alone
+from cry_pipeline.orchestration.writing import writing
 from cry_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,14 +60,21 @@ class RecordsError(RuntimeError):
 
 @contextmanager
 def records_kept(home: Path) -> Iterator[None]:
-    """Say in a sentence what keeps SQLite from writing Dagster's records below ``home``.
+    """Say in a sentence what keeps Dagster's records, below ``home`` or in a database, from being written.
 
     Raises:
-        RecordsError: the disk is full, or nothing may be written there.
+        RecordsError: the disk is full, nothing may be written there, or the database does not answer any more.
     """
     try:
         yield
+    except DatabaseError:
+        raise  # says all
     except Exception as error:
+        if any(words in str(error) for words in UNREACHABLE):
+            raise RecordsError(
+                "The database of Dagster's records does not answer any more: see that it runs, and run the same "
+                "command again. What was finished is kept."
+            ) from error
         said = next((words for words in UNWRITABLE if words in str(error)), None)
         if said is None:
             raise
@@ -115,12 +124,12 @@ def materialize(
     # Nobody asks again for a run that a person started; they see how it ended.
     tags = {**process_tag(), MAX_RETRIES_TAG: "0", MAX_RUNTIME_SECONDS_TAG: str(LONGEST_STUDY_H * 3600)}
     with (
-        write_alone(settings.data, what, wait_s=wait_s),
+        writing(settings, what, wait_s=wait_s) as keep,
         records_kept(settings.dagster_home),
         open_instance(settings, in_terminal=True) as instance,
     ):
         mark_dead_runs(instance)
-        result = _execute(job, instance, tags)
+        result = _execute(job, instance, tags, keep)
         _raise_interrupted(result, instance)
     failures = [event for event in result.all_events if event.is_step_failure]
     if failures:
@@ -130,8 +139,13 @@ def materialize(
     return len(result.get_asset_materialization_events())
 
 
-def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> JobExecutionResult:
-    """Do what ``job.execute_in_process`` does, and record whose run it is, or the UI would not know."""
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], keep: Callable[[], None]
+) -> JobExecutionResult:
+    """Do what ``job.execute_in_process`` does, and record whose run it is, or the UI would not know.
+
+    ``keep`` is called after each step.
+    """
     remote, code = origins(job.name)
     run = instance.create_run_for_job(
         job,
@@ -142,7 +156,8 @@ def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str
         job_code_origin=code,
     )
     # Made ephemeral, it has no executor of its own: that would wait for the lock that this process holds.
-    return execute_run(InMemoryJob(job.as_ephemeral_job(resource_defs={}, input_values={})), run, instance)
+    alone = acting_after_each_step(job.as_ephemeral_job(resource_defs={}, input_values={}), keep)
+    return execute_run(InMemoryJob(alone), run, instance)
 
 
 def _way_out(failures: list[dg.DagsterEvent], data: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""One at a time: a lock on a folder that says who holds it.
+"""One at a time: a lock on a folder that says who holds it; and whether a process is alive, wherever it runs.
 
-Belongs here: the lock, and which process holds it. Does not: Dagster, nor what is done under the lock.
+Belongs here: the locks, and which process holds them. Does not: Dagster, nor what is done under the lock.
 """
 
 import fcntl
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from cry_pipeline.artefacts import open_plain
+from cry_pipeline.digests import sha256_of
 
 LOG = logging.getLogger("cry_pipeline")
 INTERVAL_S = 0.5
@@ -38,15 +39,22 @@ class Process:
     pid: int
     started: str
     """Since which boot, and how many clock ticks after it, on Linux; empty where that is not known."""
+    numbered_in: str = ""
+    """Where its number holds: the name of its PID namespace, on Linux; empty where that is not known."""
 
     @classmethod
     def this(cls) -> Self:
         """Return the process that asks."""
-        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()))
+        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), _numbered_in())
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether its number means it here: on this host, and in no other container."""
+        return self.host == socket.gethostname() and self.numbered_in in ("", _numbered_in())
 
     def is_dead(self) -> bool:
-        """Return whether the process has certainly ended; never of one on another host, which cannot be asked."""
-        if self.host != socket.gethostname():
+        """Return whether the process has certainly ended; never of one elsewhere: see :func:`is_alive_in`."""
+        if not self.can_be_asked:
             return False
         try:
             os.kill(self.pid, 0)
@@ -56,6 +64,52 @@ class Process:
             pass  # there is one, of another user
         now = _started(self.pid)
         return now == ENDED or self.started not in ("", now)
+
+
+def stay_alive_in(folder: Path) -> None:
+    """Hold a lock in ``folder`` that says that this process is alive, until it ends, however it does.
+
+    Processes in other containers cannot ask for its number, but share the folder, and the system's locks with it.
+    """
+    path = _sign_of_life(folder, Process.this())
+    if path in _ALIVE:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _ALIVE[path] = sign = os.fdopen(open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a", encoding="utf-8")
+    fcntl.flock(sign, fcntl.LOCK_EX)
+
+
+def is_alive_in(folder: Path, process: Process) -> bool | None:
+    """Return whether ``process`` holds its lock in ``folder``; None where it never has, or nobody can know here."""
+    try:
+        with os.fdopen(open_plain(_sign_of_life(folder, process), os.O_WRONLY), "w", encoding="utf-8") as sign:
+            return not _locked(sign)
+    except OSError:
+        return None
+
+
+def remove_signs_of_life(folder: Path) -> None:
+    """Remove the locks of processes that have ended."""
+    for path in folder.glob("*.alive") if folder.is_dir() else ():
+        with path.open("a", encoding="utf-8") as sign:
+            if _locked(sign):
+                path.unlink(missing_ok=True)
+
+
+_ALIVE: dict[Path, IO[str]] = {}
+"""What this process has open until it ends."""
+
+
+def _sign_of_life(folder: Path, process: Process) -> Path:
+    name = f"{process.host} {process.pid} {process.started} {process.numbered_in}"
+    return folder / f"{sha256_of(name.encode())[:16]}.alive"
+
+
+def _numbered_in() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str:
@@ -80,9 +134,16 @@ class Holder:
     def read(cls, path: Path) -> Self | None:
         """Return who holds the lock at ``path``, as it said itself; None while it has not said yet."""
         try:
-            holder = json.loads(path.read_text(encoding="utf-8"))
-            return cls(Process(**holder.pop("process")), **holder)
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return cls.parsed(json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @classmethod
+    def parsed(cls, holder: Any) -> Self | None:
+        """Return who said so, as JSON; None where that is not told."""
+        try:
+            return cls(Process(**holder["process"]), holder["since"], holder["what"])
+        except (TypeError, KeyError):
             return None
 
     def __str__(self) -> str:

@@ -15,6 +15,8 @@ import dagster as dg
 from cry_pipeline.artefacts import leftovers, remove_leftovers
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration import dagster_home, retention
+from cry_pipeline.orchestration.instance import signs_of_life
+from cry_pipeline.orchestration.lock import remove_signs_of_life
 from cry_pipeline.orchestration.reporting import points
 from cry_pipeline.orchestration.resources import Workspace
 
@@ -125,6 +127,16 @@ def remove_temporary_files(house: House) -> Iterator[Item]:
         yield Item(path.relative_to(data).as_posix(), sizes.get(path, 0))
 
 
+def collect_contents(house: House) -> Iterator[Item]:
+    """Remove contents in the data root's bucket that no tree names: of dead writers, and what was there before."""
+    from cry_pipeline.storage.root import DataRoot
+
+    root = DataRoot.of(house.workspace.settings)
+    if root is not None:
+        for path, size in root.collect(house.limits.leftovers.total_seconds(), change=house.change).items():
+            yield Item(f"{root.bucket.uri}/{path}", size)
+
+
 def prune_dagster_home(house: House) -> Iterator[Item]:
     """Remove Dagster's records of long ago, and give their room back."""
     home, limits = house.workspace.settings.dagster_home, house.limits
@@ -133,6 +145,7 @@ def prune_dagster_home(house: House) -> Iterator[Item]:
     if house.change:
         dagster_home.remove_runs(house.instance, runs)
         dagster_home.remove_evaluations(house.instance, limits.evaluations)
+        remove_signs_of_life(signs_of_life(house.instance))
     logs = dagster_home.old_logs(house.instance, limits.logs)
     if house.change:
         dagster_home.remove_logs(logs)
@@ -151,6 +164,7 @@ STEPS: tuple[Callable[[House], Iterator[Item]], ...] = (
     prune_results,
     collect_garbage,
     remove_temporary_files,
+    collect_contents,
     prune_dagster_home,
 )
 

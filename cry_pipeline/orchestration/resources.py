@@ -16,10 +16,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.corpus.sources import Roots
+    from cry_pipeline.engine import Engine
     from cry_pipeline.features.store.store import FeatureStore
     from cry_pipeline.training.runs import TrainingSettings
 
-OF_THE_PROCESS = ("catalog", "decoder_cage", "study", "ui_port", "site_port", "ui_url", "site_url")
+OF_THE_PROCESS = (
+    "catalog",
+    "decoder_cage",
+    "retraining",
+    "webhook_url",
+    "study",
+    "database_url",
+    "ray_dashboard",
+    "code_server_host",
+    "ui_port",
+    "site_port",
+    "ui_url",
+    "site_url",
+)
 """Settings that a process reads from its own environment: what its assets are made of, its guard, where links lead."""
 
 
@@ -27,9 +41,13 @@ class Workspace(dg.ConfigurableResource):
     """One installation: where data live, how much of the machine to use. See `cry_pipeline.settings.Settings`."""
 
     data: str
+    data_root: str | None = None
     corpus: str | None = None
     feature_store: str | None = None
+    inbox_root: str | None = None
+    archive_root: str | None = None
     workers: int
+    engine: Literal["local", "ray"] = "local"
     batch_recordings: int
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     device: int = 0
@@ -50,16 +68,40 @@ class Workspace(dg.ConfigurableResource):
 
     def training(self) -> "TrainingSettings":
         """Return how much of the machine a run may use."""
+        from cry_pipeline.storage.root import DataRoot
         from cry_pipeline.training.runs import TrainingSettings
 
-        return TrainingSettings(**{field.name: getattr(self, field.name) for field in fields(TrainingSettings)})
+        same = {
+            field.name: getattr(self, field.name) for field in fields(TrainingSettings) if hasattr(self, field.name)
+        }
+        return TrainingSettings(**{**same, "engine": self.spread(), "root": DataRoot.of(self.settings)})
+
+    def spread(self) -> "Engine":
+        """Return what spreads work over cores or machines."""
+        from cry_pipeline.engine import engine_of
+
+        return engine_of(self.engine, self.workers)
 
     def roots(self) -> "Roots":
         """Return where the manifest's paths lead, as the last inventory found it."""
-        from cry_pipeline.corpus.resolution import read_resolution
-        from cry_pipeline.corpus.sources import Roots
+        from cry_pipeline.corpus.resolution import recorded_roots
 
-        return Roots(read_resolution(self.settings.manifests).path, self.settings.inbox)
+        return recorded_roots(self.settings)
+
+    def inventory(self, budget_s: float | None = None) -> "pd.DataFrame":
+        """Return the inventory as of now, less what has arrived in the inbox since the intake: that it names."""
+        from cry_pipeline.corpus.intake import seen_by
+        from cry_pipeline.corpus.mirror import Mirror
+        from cry_pipeline.corpus.sources import take_inventory
+        from cry_pipeline.corpus.tombstones import read_tombstones
+
+        settings = self.settings
+        stones = read_tombstones(settings.withdrawn, settings.secret)
+        files = take_inventory(self.roots(), settings.cache, budget_s, seen=seen_by(settings.cache), stones=stones)
+        mirror = Mirror.of(settings)
+        if mirror is not None:
+            files.attrs["arrived"] += mirror.arrived()
+        return files
 
     def recordings(self) -> "pd.DataFrame":
         """Return the manifest."""

@@ -39,9 +39,10 @@ DATA_VERSION_TAG = "dagster/data_version"
 
 @dataclass
 class Needed:
-    """Folders that stay: of runs and evidence as ``(experiment, digest)``, of bundles as digests."""
+    """Folders that stay: of runs, nulls and evidence as ``(experiment, digest)``, of bundles as digests."""
 
     runs: set[tuple[str, str]] = field(default_factory=set)
+    nulls: set[tuple[str, str]] = field(default_factory=set)
     evidence: set[tuple[str, str]] = field(default_factory=set)
     bundles: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
@@ -54,8 +55,9 @@ class Needed:
         self.runs.add((experiment, digest[:DIGITS]))
 
     def behind(self, evidence: "Evidence") -> None:
-        """Keep the runs that ``evidence`` rests on."""
+        """Keep the runs that ``evidence`` rests on, and its null."""
         provenance = evidence.provenance
+        self.nulls.add((provenance.experiment, provenance.null[:DIGITS]))
         for experiment, digest in [(provenance.experiment, provenance.run_digest), *provenance.shortcuts.values()]:
             self.run(experiment, digest)
 
@@ -117,11 +119,12 @@ def _latest(root: Path, experiment: str, instance: dg.DagsterInstance) -> Iterat
 
 
 def unneeded(settings: Settings, kept: Needed, older_than_s: float) -> list[Path]:
-    """Return the folders of runs, evidence and bundles that are not in ``kept`` and were not written to of late."""
+    """Return the folders of runs, nulls, evidence and bundles that are not in ``kept``, nor written to of late."""
     candidates = []
-    for root, names in ((settings.runs, kept.runs | kept.compared), (settings.evidence, kept.evidence)):
+    stay = {settings.runs: kept.runs | kept.compared, settings.nulls: kept.nulls, settings.evidence: kept.evidence}
+    for root, names in stay.items():
         for experiment in _folders(root):
-            if root != settings.runs or experiment.name not in kept.unknown:
+            if root == settings.evidence or experiment.name not in kept.unknown:
                 candidates += [path for path in _folders(experiment) if (experiment.name, path.name) not in names]
     candidates += [path for path in _folders(settings.models / "champions") if path.name not in kept.bundles]
     return sorted(path for path in candidates if _is_old(path, older_than_s))
@@ -138,7 +141,7 @@ def remove(settings: Settings, folders: list[Path]) -> None:
     for path in folders:
         path.rename(path.with_name(f".{path.name}{BEING_REMOVED}"))
         LOG.info("removing %s", path.relative_to(settings.data))
-    for root in (settings.runs, settings.evidence, settings.models):
+    for root in (settings.runs, settings.nulls, settings.evidence, settings.models):
         for path in list(root.glob(f"*/.*{BEING_REMOVED}")):
             shutil.rmtree(path)
         for parent in _folders(root):

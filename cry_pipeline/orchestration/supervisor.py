@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,9 +39,9 @@ class Service:
     changed: float = 0.0
     """When it was started last; if it does not run, when it is to be."""
 
-    def start(self, log: Path) -> int:
+    def start(self, log: Path | None) -> int:
         """Start the process, in a group of its own: so whatever it starts can be ended with it; return its number."""
-        with log.open("ab") as written:
+        with log.open("ab") if log is not None else nullcontext() as written:
             self.process = subprocess.Popen(  # noqa: S603 - not what somebody else wrote
                 self.command,
                 env=self.environment,
@@ -59,8 +59,8 @@ class Service:
 class Supervisor:
     """Keeps services running until it is left; then it ends them, the last one first, with all that they started."""
 
-    log: Path
-    """Gets what the services, and runs that they start, write to stdout and stderr."""
+    log: Path | None
+    """Gets what the services, and runs that they start, write to stdout and stderr; None: what this one writes to."""
     services: list[Service] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
 
@@ -79,9 +79,9 @@ class Supervisor:
             elif (code := service.process.poll()) is not None:
                 service.failures = 0 if now - service.changed > STEADY_S else service.failures
                 pause_s = min(FIRST_PAUSE_S * 2**service.failures, LONGEST_PAUSE_S)
+                where = f" What it said is in {self.log}." if self.log is not None else ""
                 LOG.warning(
-                    "%s has ended (%s), and is started again in %.0f s. What it said is in %s.",
-                    *(service.name, _how(code), pause_s, self.log),
+                    "%s has ended (%s), and is started again in %.0f s.%s", service.name, _how(code), pause_s, where
                 )
                 service.process, service.changed = None, now + pause_s
                 service.failures += 1

@@ -28,6 +28,8 @@ from cry_pipeline.orchestration.dead_runs import mark_dead_runs
 from cry_pipeline.orchestration.instance import open_instance
 from cry_pipeline.orchestration.lock import BusyError, Holder, hold
 from cry_pipeline.orchestration.supervisor import Service, Supervisor
+from cry_pipeline.secret import SecretError
+from cry_pipeline.serving.access import Access
 from cry_pipeline.settings import Settings
 
 LOG = logging.getLogger("cry_pipeline")
@@ -48,6 +50,10 @@ LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
 QUIETLY = ["--log-level", "warning"]
 
 
+class DeploymentError(RuntimeError):
+    """The installation is a deployment, whose services are others; the message says so."""
+
+
 class PortError(RuntimeError):
     """The UI or the site cannot be served at a port; the message says what to do."""
 
@@ -66,7 +72,13 @@ def serve(settings: Settings, host: str, ready: Callable[[str], object]) -> None
     Raises:
         BusyError: the UI of this data folder is running already.
         PortError: another program listens on one of the ports.
+        DeploymentError: the records are in a database, at whose daemon others are.
     """
+    if settings.database_url is not None:
+        raise DeploymentError(
+            "CRY_PIPELINE_DATABASE_URL is set: code server, daemon, web server and site of this installation are "
+            "services (docs/deployment.md). Unset it for an installation of one's own"
+        )
     home = settings.dagster_home.resolve()
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.ui_port}"  # noqa: S104 - only compared
     try:
@@ -142,7 +154,7 @@ class _Ui:
         code = ["code-server", "start", "-m", MODULE, "-s", self._socket, "--location-name", CODE_LOCATION, *QUIETLY]
         web = ["-h", self.host, "-p", str(self.settings.ui_port), "--dagster-log-level", "warning", *on]
         command = "from cry_pipeline.command.main import main; main()"
-        site = ["-c", command, "serve", "--port", str(self.settings.site_port)]
+        site = ["-c", command, "serve", "--quiet", "--port", str(self.settings.site_port)]
         return [
             Service("The code server", [str(scripts / "dagster"), *code], environment),
             Service("The web server", [str(scripts / "dagster-webserver"), *web], environment),
@@ -185,7 +197,12 @@ class _Ui:
             return
         if not faults:
             self.said = "usable"
-            self.ready(f"The Dagster UI is usable at {self.address}, the reports at {self.settings.site_address}.")
+            site = self.settings.site_address
+            self.ready(f"The Dagster UI is usable at {self.address}, the reports at {site}.")
+            try:
+                self.ready(f"To review and to listen, open {Access.of(self.settings).link(f'{site}/')}")
+            except (SecretError, OSError) as error:
+                LOG.error("The site cannot be served: %s", error)  # noqa: TRY400 - the sentence says all
         elif self.said != "broken":
             self.said = "broken"
             LOG.error("The code cannot be loaded: %s. Mend it, and reload it at %s/locations.", faults, self.address)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cry_pipeline.catalog import Catalog
+from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.orchestration.asset_keys import CHAMPION, evidence_key, run_key
 from cry_pipeline.orchestration.checks import told
 from cry_pipeline.orchestration.conditions import when_stale
@@ -35,8 +35,8 @@ def champion_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
 
 
 def champion_checks(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
-    """Return the champion's check, as :func:`champion_assets`."""
-    return [parity_check()] if catalog.champion.cry else []
+    """Return the champion's checks, as :func:`champion_assets`."""
+    return [parity_check(), challenger_check()] if catalog.champion.cry else []
 
 
 def candidate_names(catalog: Catalog) -> "dict[Target, tuple[str, ...]]":
@@ -55,7 +55,11 @@ def candidates_of(catalog: Catalog, workspace: Workspace) -> "dict[Target, Candi
         for target, names in candidate_names(catalog).items()
     }
     return {
-        target: replace(candidate, others=tuple(_others(candidate.evidence, evidence.values())))
+        target: replace(
+            candidate,
+            others=tuple(_others(candidate.evidence, evidence.values())),
+            confusers=catalog.champion.confusers if target == "cry" else 0,
+        )
         for target, candidate in taken.items()
     }
 
@@ -107,19 +111,22 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
         kinds={"onnx"},
         owners=OWNERS,
         description="The exported model: from samples to the probability of a cry and of reasons. A candidate is "
-        "promoted if the paired test does not find it worse and its predictions equal the offline ones.",
+        "promoted if it is not worse than the champion by more than the margin, and predicts what it did offline.",
         code_version=bundle_code_version(catalog, candidate_names(catalog)),
         automation_condition=when_stale(),
     )
     def champion(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.inference.champions import champion_folder
+        from cry_pipeline.inference.refusals import standing
 
         candidates = candidates_of(catalog, workspace)
-        decision, champion = promoted(candidates, workspace)
+        decision, champion = promoted(candidates, catalog, workspace)
         bundle = champion_folder(workspace.settings.models, champion)
+        refused = standing(workspace.settings.models)
         return materialized(
             context,
-            champion,
+            # A refusal changes nothing in use, and pages say it all the same.
+            digest(champion=champion, refused=refused.candidate) if refused else champion,
             evidence=table(_about(candidates)),
             lies_in=bundle,
             computed=int(decision.promoted),
@@ -133,7 +140,7 @@ def champion_asset(catalog: Catalog) -> dg.AssetsDefinition:
     return champion
 
 
-def promoted(candidates: "dict[Target, Candidate]", workspace: Workspace) -> "tuple[Decision, str]":
+def promoted(candidates: "dict[Target, Candidate]", catalog: Catalog, workspace: Workspace) -> "tuple[Decision, str]":
     """Promote the candidates if they are not worse; return the decision and the digest of the champion there is then.
 
     Raises:
@@ -141,8 +148,8 @@ def promoted(candidates: "dict[Target, Candidate]", workspace: Workspace) -> "tu
     """
     from cry_pipeline.inference.promotion import promote
 
-    settings = workspace.settings
-    decision = promote(candidates, audio_of(workspace), models=settings.models, runs=settings.runs)
+    settings, margin = workspace.settings, catalog.donations.retraining.margin
+    decision = promote(candidates, audio_of(workspace), models=settings.models, runs=settings.runs, margin=margin)
     if decision.champion is None:
         raise dg.Failure("No champion: " + "; ".join(decision.why))
     return decision, decision.champion
@@ -177,7 +184,7 @@ def parity_check() -> dg.AssetChecksDefinition:
         from cry_pipeline.inference.bundle import read_bundle
         from cry_pipeline.inference.champions import current, history
         from cry_pipeline.inference.parity import check_parity
-        from cry_pipeline.inference.promotion import stored_predictions
+        from cry_pipeline.inference.rivals import stored_predictions
 
         def check() -> dg.AssetCheckResult:
             settings = workspace.settings
@@ -196,3 +203,30 @@ def parity_check() -> dg.AssetChecksDefinition:
         return told(check)
 
     return equals_offline
+
+
+def challenger_check() -> dg.AssetChecksDefinition:
+    """Return the check that warns where the latest challenger was refused: nothing gets better until somebody looks."""
+
+    @dg.asset_check(
+        asset=CHAMPION,
+        name="challenger_promoted",
+        description="The best candidate of now is the champion; if it was refused, why.",
+    )
+    def challenger_promoted(workspace: Workspace) -> dg.AssetCheckResult:
+        from cry_pipeline.inference.refusals import standing
+
+        def check() -> dg.AssetCheckResult:
+            refused = standing(workspace.settings.models)
+            if refused is None:
+                return dg.AssetCheckResult(passed=True, description="The best candidate is the champion.")
+            return dg.AssetCheckResult(
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"candidate": refused.candidate, "why": points(refused.why)},
+                description=f"Refused {refused.at}: {'; '.join(refused.why)}",
+            )
+
+        return told(check)
+
+    return challenger_promoted

@@ -11,12 +11,16 @@ from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.current import probe_experiments, provenance_of, trained
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, site_page
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.orchestration.values import values_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from cry_pipeline.evaluation.findings import Shortcut
-    from cry_pipeline.evaluation.records import Evidence
+    from cry_pipeline.evaluation.metrics import Floats
+    from cry_pipeline.evaluation.records import Evidence, Provenance
 
 
 def evidence_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -42,9 +46,31 @@ def _statistics(name: str, catalog: Catalog, workspace: Workspace, folds: "pd.Da
     return pd.DataFrame(store.read(kept, ("statistics",)).arrays["statistics"], index=pd.Index(kept))
 
 
+def _dealt(
+    name: str, catalog: Catalog, workspace: Workspace, folds: "pd.DataFrame", provenance: "Provenance"
+) -> "Callable[[], dict[str, Floats]] | None":
+    """Return what trains the model on dealt labels, or finds that it was; None where the null is conditional."""
+    if not provenance.null:
+        return None
+    from cry_pipeline.evaluation import retrained
+
+    experiment, settings, engine = catalog.experiments[name], workspace.settings, workspace.spread()
+    spec, protocol = catalog.models[experiment.model], catalog.protocols[experiment.protocol]
+    classes = catalog.cohorts[experiment.cohort].classes
+
+    def train() -> "dict[str, Floats]":
+        cohort = retrained.Cohort.of(folds, classes)
+        deals = retrained.deal(cohort, protocol, retrained.DEALS, engine=engine)
+        values = values_of(name, catalog, workspace, folds)
+        return retrained.retrain(spec, values, deals, classes=len(classes), seed=experiment.seed, engine=engine)
+
+    return lambda: retrained.kept_null(name, provenance.null, provenance.run_digest, settings.nulls, train)
+
+
 def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evidence, bool]":
     """Return the evidence of the run that there is of experiment ``name``, and whether it was there before."""
     from cry_pipeline.evaluation.evidence import evidence_of_run
+    from cry_pipeline.evaluation.told import told_of
     from cry_pipeline.training.runs import read_run
 
     settings, (_, folds) = workspace.settings, trained(name, catalog, workspace)
@@ -62,6 +88,8 @@ def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evi
         root=settings.evidence,
         shortcuts=shortcuts,
         statistics=_statistics(name, catalog, workspace, folds),
+        told=told_of(workspace.recordings(), folds),
+        dealt=_dealt(name, catalog, workspace, folds, provenance),
     )
 
 
@@ -72,7 +100,8 @@ def _about(evidence: "Evidence") -> dict[str, Any]:
     headline = evidence.headline
     return {
         "score": in_words(headline.value, headline.low, headline.high, evidence.headline_metric),
-        "verdict": evidence.sentence,
+        # What else is tried on the cohort may not be there yet.
+        "verdict": f"{evidence.sentence} (by itself; corrected for all that were tried: reports/leaderboard)",
         "recordings": evidence.recordings,
         "donors": evidence.donors,
         "headline": headline.value,
@@ -80,7 +109,7 @@ def _about(evidence: "Evidence") -> dict[str, Any]:
         "high": headline.high,
         "p_value": evidence.null.p_value,
         "chance": evidence.chance,
-        "temperature": evidence.calibration.temperature.value,
+        "slope": evidence.calibration.slope.value,
         "probes_not_run": list(evidence.probes_not_run),
         "headline_metric": evidence.headline_metric,
         "accuracy": evidence.metrics["accuracy"].value,

@@ -78,11 +78,12 @@ def _extracted(
     cannot be made stops no other.
     """
     from cry_pipeline.corpus.sources import SourceError
+    from cry_pipeline.engine import EngineError
 
     try:
         made = computed([catalog.feature_sets[name] for name in names], recordings, workspace)
         return dict(zip(names, made, strict=True)), {}
-    except SourceError:  # of the recordings, not of a feature set
+    except (EngineError, SourceError):  # of the machines or the recordings, not of a feature set
         raise
     except (ValueError, RuntimeError, OSError) as error:
         if len(names) == 1:

@@ -13,25 +13,32 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
-from cry_pipeline.orchestration.asset_keys import CHAMPION, QUARANTINE, RECORDINGS, evidence_key
+from cry_pipeline.orchestration.asset_keys import CHAMPION, JUDGEMENTS, QUARANTINE, RECORDINGS, TRIAGE, evidence_key
 from cry_pipeline.orchestration.conditions import when_stale
 from cry_pipeline.orchestration.found import details_of, find_evidence, predictions_of
 from cry_pipeline.orchestration.kept import kept_of
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, page_url, table
 from cry_pipeline.orchestration.resources import Workspace
-from cry_pipeline.orchestration.shown import champion_of, stored_of, tables_of
+from cry_pipeline.orchestration.shown import champion_of, confused_of, donations_of, how_much_of, stored_of, tables_of
 from cry_pipeline.reports.champion_page import CHAMPION_PAGE
+from cry_pipeline.reports.checklist import CHECKLIST_PAGE
 from cry_pipeline.reports.compare import COMPARE
+from cry_pipeline.reports.confusers_page import CONFUSERS_PAGE
+from cry_pipeline.reports.contradicted_labels import CONTRADICTED_LABELS
 from cry_pipeline.reports.donations_page import DONATIONS_PAGE
 from cry_pipeline.reports.feature_sets import FEATURE_SETS_REPORT
+from cry_pipeline.reports.flow_page import FLOW_PAGE
 from cry_pipeline.reports.hybrid_ablation import HYBRID_ABLATION
 from cry_pipeline.reports.leaderboard import LEADERBOARD
 from cry_pipeline.reports.leakage_ladder import LEAKAGE_LADDER
+from cry_pipeline.reports.live_page import LIVE_PAGE
 from cry_pipeline.reports.manifest_page import MANIFEST_PAGE
 from cry_pipeline.reports.model_comparison import MODEL_COMPARISON
 from cry_pipeline.reports.page_keys import page_spec
+from cry_pipeline.reports.power_page import HOW_MUCH_DATA
+from cry_pipeline.reports.relistening import RELISTENING_PAGE
 from cry_pipeline.reports.report import Features, Material, Reads, Report, Written, only
-from cry_pipeline.reports.rows import glance
+from cry_pipeline.reports.rows import GLANCED, glance
 from cry_pipeline.reports.site import SITE
 from cry_pipeline.reports.store_page import STORE_PAGE
 from cry_pipeline.tables import Schema
@@ -42,11 +49,18 @@ REPORTS = (
     MODEL_COMPARISON,
     LEAKAGE_LADDER,
     HYBRID_ABLATION,
+    HOW_MUCH_DATA,
     COMPARE,
     CHAMPION_PAGE,
     MANIFEST_PAGE,
     DONATIONS_PAGE,
+    LIVE_PAGE,
     STORE_PAGE,
+    RELISTENING_PAGE,
+    CONTRADICTED_LABELS,
+    CONFUSERS_PAGE,
+    FLOW_PAGE,
+    CHECKLIST_PAGE,
 )
 """All reports but the pages of experiments, and the site's first page, which leads to all."""
 
@@ -64,6 +78,7 @@ class ReportAsset:
     despite_missing: bool = True
     schema: Schema | None = None
     glance: Sequence[str] = ()
+    glanced: int = GLANCED
 
     @property
     def key(self) -> dg.AssetKey:
@@ -80,9 +95,10 @@ def reports_of(catalog: Catalog) -> list[ReportAsset]:
     """Return what the assets of all reports are made from; the site, which leads to the others, is the last."""
     reports = {report.name: asset_of(report, catalog) for report in REPORTS}
     pages = experiments(catalog)
-    # Of the others the site shows nothing: a champion that is refused, say, does not keep it from being made.
+    # Of the others the site shows nothing, but of the champion that a challenger is refused.
     evident = [reports[report.name].key for report in REPORTS if "evidence" in report.reads]
-    return [*reports.values(), pages, asset_of(SITE, catalog, [*evident, pages.key])]
+    champion = [CHAMPION] if catalog.champion.cry else []
+    return [*reports.values(), pages, asset_of(SITE, catalog, [*evident, pages.key, *champion])]
 
 
 def report_asset(report: ReportAsset) -> dg.AssetsDefinition:
@@ -100,7 +116,9 @@ def report_asset(report: ReportAsset) -> dg.AssetsDefinition:
     )
     def written(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         made = report.write(workspace)
-        tables = {report.name: glance(made.table, *report.glance)} if made.table is not None else {}
+        tables = (
+            {report.name: glance(made.table, *report.glance, most=report.glanced)} if made.table is not None else {}
+        )
         return materialized(
             context,
             made.digest,
@@ -142,6 +160,7 @@ def asset_of(report: Report, catalog: Catalog, others: Sequence[dg.AssetKey] = (
         despite_missing="evidence" in report.reads and not others,
         schema=report.schema,
         glance=report.glance,
+        glanced=report.glanced,
     )
 
 
@@ -153,8 +172,13 @@ def deps_of(report: Report, catalog: Catalog) -> list[dg.AssetKey | list[str]]:
         "features": features,
         "stored": features,
         "tables": [RECORDINGS, QUARANTINE],
+        "donations": [TRIAGE, JUDGEMENTS, *features[1:]],
         "champion": [CHAMPION] if catalog.champion.cry else [],
         "evidence": evidence_keys(names, catalog),
+        "live": [RECORDINGS, JUDGEMENTS, TRIAGE, *([CHAMPION] if catalog.champion.cry else [])],
+        "confused": [CHAMPION] if catalog.champion.cry else [],
+        "how_much": [["reports", HOW_MUCH_DATA.name]],
+        "listened": [JUDGEMENTS, RECORDINGS, *([CHAMPION] if catalog.champion.cry else [])],
     }
     return [key for what, keys_of in made_of.items() if what in report.reads for key in keys_of]
 
@@ -172,7 +196,8 @@ def material_of(report: Report, catalog: Catalog, workspace: Workspace) -> Mater
     """Return what ``report`` is made of; a run that it compares and that is damaged is left out."""
     material = Material(catalog, [])
     if not {"evidence", "champion"}.isdisjoint(report.reads):
-        found = find_evidence(catalog, workspace)
+        # What is compared, or held against its earlier runs, has to be of the same recordings.
+        found = find_evidence(catalog, workspace, of_before=not (report.compared or "kept" in report.reads))
         material = replace(material, evidence=found.evidence, not_run=found.not_run)
     if report.compared:
         runs = predictions_of(report.compared(catalog), material.evidence, catalog, workspace)
@@ -184,10 +209,24 @@ def material_of(report: Report, catalog: Catalog, workspace: Workspace) -> Mater
         material = replace(material, features=Features(stores, workspace.recordings(), workspace.roots()))
     if "tables" in report.reads:
         material = replace(material, tables=tables_of(workspace))
+    if "donations" in report.reads:
+        material = replace(material, donations=donations_of(catalog, workspace))
     if "stored" in report.reads:
         material = replace(material, stored=stored_of(catalog, workspace))
     if "champion" in report.reads:
         material = replace(material, champion=champion_of(workspace))
+    if "confused" in report.reads:
+        material = replace(material, confused=confused_of(workspace))
+    if "live" in report.reads:
+        from cry_pipeline.donations.live import happened
+
+        material = replace(material, live=happened(workspace.settings, catalog, workspace.recordings()))
+    if "listened" in report.reads:
+        from cry_pipeline.donations.relistening import listened
+
+        material = replace(material, listened=listened(workspace.settings, catalog))
+    if "how_much" in report.reads:
+        material = replace(material, how_much=how_much_of(workspace))
     return material
 
 
@@ -199,12 +238,12 @@ def experiments(catalog: Catalog) -> ReportAsset:
         from cry_pipeline.reports.experiment_page import write_experiments
         from cry_pipeline.reports.pages import EXPERIMENTS
 
-        evidence, not_run = find_evidence(catalog, workspace)
+        evidence, not_run = find_evidence(catalog, workspace, of_before=True)
         folder = workspace.settings.reports
         made, reused = write_experiments(
             catalog, evidence, lambda result: details_of(result, catalog, workspace), folder, workspace.workers
         )
-        key = keys.key(stage, page_spec(stage), sorted(result.digest for result in evidence))
+        key = keys.key(stage, page_spec(stage), sorted(result.standing for result in evidence))
         return Written(key, folder / EXPERIMENTS, made, reused, beside={"not_run": not_run})
 
     return ReportAsset(

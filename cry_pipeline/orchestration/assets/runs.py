@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cry_pipeline.catalog import Catalog
+from cry_pipeline.orchestration.ahead import trained_ahead
 from cry_pipeline.orchestration.asset_keys import experiment_tags, group_of, run_key
-from cry_pipeline.orchestration.conditions import when_due
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, site_page
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.orchestration.retraining import when_due
+from cry_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,12 +20,13 @@ if TYPE_CHECKING:
     from cry_pipeline.training.runs import RunResult
 
 
-def run_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
-    """Return the assets of all experiments' runs."""
-    return [run_asset(name, catalog) for name in catalog.experiments]
+def run_assets(catalog: Catalog, settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return the assets of all experiments' runs; those of every day are trained by themselves when they are due."""
+    due = {name: when_due(name, catalog, settings) for name, of in catalog.experiments.items() if of.tier != "study"}
+    return [run_asset(name, catalog, due.get(name)) for name in catalog.experiments]
 
 
-def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
+def run_asset(name: str, catalog: Catalog, due: dg.AutomationCondition | None = None) -> dg.AssetsDefinition:
     """Return the asset that trains the folds of experiment ``name``.
 
     Its code version leaves out the feature set's parameters: these reach it as the data version of its
@@ -47,13 +50,15 @@ def run_asset(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         description=f"{experiment.model} on {experiment.feature_set}, {experiment.cohort}, {experiment.protocol}: "
         f"{model.description}",
         code_version=run_code_version(experiment, catalog),
-        automation_condition=None if experiment.tier == "study" else when_due(),
+        automation_condition=due,
         metadata=model.model_dump(mode="json", exclude={"description"}),
     )
     def run(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.training.fold_folders import seconds_of_folds
 
-        result, feature_digest = train(name, catalog, workspace)
+        result, feature_digest = trained_ahead(
+            name, lambda name: train(name, catalog, workspace), context, catalog, workspace
+        )
         return materialized(
             context,
             result.digest,
@@ -107,6 +112,6 @@ def features_for(store: "FeatureStore", folds: "pd.DataFrame", feature_digest: s
     # The parts noted are the parts read, whatever is written meanwhile.
     snapshot, left_out = store.snapshot(), store.failures()
     ids = [recording for recording in recordings_of(folds["recording_id"]) if recording not in left_out]
-    return RunFeatures(
-        feature_digest, store.at(snapshot).read, rows=store.data_version(ids), parts=snapshot.parts, left_out=left_out
-    )
+    # Of these recordings alone: it may go to other machines.
+    read = store.of(dict(store.keys(ids))).at(snapshot).read
+    return RunFeatures(feature_digest, read, rows=store.data_version(ids), parts=snapshot.parts, left_out=left_out)

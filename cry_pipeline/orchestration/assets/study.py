@@ -37,7 +37,7 @@ def study_asset(catalog: Catalog, studied: list[str]) -> dg.AssetsDefinition:
         code_version=digest(reports={report.name: report.revision for report in reports}),
     )
     def of_study(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-        champion = promoted(candidates_of(catalog, workspace), workspace)[1] if champions else None
+        champion = promoted(candidates_of(catalog, workspace), catalog, workspace)[1] if champions else None
         made = {report.name: report.write(workspace) for report in reports}  # one of which shows the champion
         return materialized(
             context,
