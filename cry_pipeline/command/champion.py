@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cry_pipeline.command.terminal import catalog, print_table, say, settings
+from cry_pipeline.command.terminal import catalog, print_table, say, settings, share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,7 @@ def champion_rollback(
     say(f"The champion is {event.digest[:16]} again, after {(event.previous or '')[:16]}.")
     if page := _renewed_page(where):
         say(f"Its page says so: {page}")
+    share(where, "models", "reports")
 
 
 def _renewed_page(where: "Settings") -> "Path | None":

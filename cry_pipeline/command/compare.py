@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from cry_pipeline.catalog import Catalog
     from cry_pipeline.evaluation.findings import Comparison, Interval
     from cry_pipeline.evaluation.kept_runs import KeptRun
+    from cry_pipeline.evaluation.pairs import Pair
     from cry_pipeline.settings import Settings
 
 
 def comparable_names() -> list[str]:
     """Return what a shell may complete a name to."""
-    known = catalog(settings().catalog)
+    known = catalog(settings(refresh=False).catalog)
     return [*sorted(known.experiments), *sorted(known.feature_sets)]
 
 
@@ -55,8 +56,9 @@ def compare(
 def _compare_runs(first: str, second: str, known: "Catalog", where: "Settings") -> None:
     from cry_pipeline.evaluation.findings import LOWER_IS_BETTER
     from cry_pipeline.evaluation.kept_runs import changes, facts, find_run
-    from cry_pipeline.evaluation.pairs import compare_runs
+    from cry_pipeline.evaluation.pairs import Pair, compare_runs
     from cry_pipeline.evaluation.records import METRIC_NAMES
+    from cry_pipeline.evaluation.trainings import intervals_hold
     from cry_pipeline.features.store.store import described
 
     runs = [find_run(called, known.experiments, where.evidence, where.runs) for called in (first, second)]
@@ -75,7 +77,8 @@ def _compare_runs(first: str, second: str, known: "Catalog", where: "Settings") 
         )
     print_table(rows)
     say(f"accuracy of always giving the most frequent class: {runs[0].evidence.majority_rate:.3f}")
-    say(_sentence(group.comparison(0, 1)))
+    say(_sentence(Pair(runs[0], runs[1], group.comparison(0, 1))))
+    say(intervals_hold(runs[0].evidence.repeats))
     known_of = [facts(run, described(where.features, run.evidence.provenance.feature_digest)) for run in runs]
     differing = changes(*known_of)
     if differing:
@@ -113,7 +116,7 @@ def _compare_feature_sets(first: str, second: str, known: "Catalog", where: "Set
                 "second": _interval(pair.second.evidence.headline),
                 "first - second": _difference(found),
                 "p, Holm": f"{found.p_value:.3f}, {found.p_adjusted:.3f}",
-                "result": f"first is {found.shown}" if found.shown else "no difference shown",
+                "result": pair.kept_back or (f"first is {found.shown}" if found.shown else "no difference shown"),
             }
         )
     print_table(rows, title=f"{first} and {second}")
@@ -153,7 +156,7 @@ def _say_what(runs: "Sequence[KeptRun]") -> None:
         trained = run.started_at[:16].replace("T", " ")
         say(
             f"{place}: {run.name}, trained {trained} UTC: {METRIC_NAMES[run.evidence.headline_metric]} "
-            f"{_interval(run.evidence.headline)}, {run.evidence.verdict}"
+            f"{_interval(run.evidence.headline)}, by itself {run.evidence.verdict}"
         )
     if of.qualification:
         say(of.qualification)
@@ -167,10 +170,11 @@ def _difference(found: "Comparison") -> str:
     return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def _sentence(found: "Comparison") -> str:
+def _sentence(pair: "Pair") -> str:
     from cry_pipeline.evaluation.comparisons import holm
     from cry_pipeline.evaluation.records import METRIC_NAMES
 
+    found = pair.comparison
     (alone,) = holm([found])
-    words = f"the first run is {alone.shown}" if alone.shown else "no difference is shown"
+    words = pair.kept_back or (f"the first run is {alone.shown}" if alone.shown else "no difference is shown")
     return f"{METRIC_NAMES[found.metric]}: {words} (p = {found.p_value:.3f}, if the two were named beforehand)."

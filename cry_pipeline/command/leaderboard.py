@@ -3,9 +3,12 @@
 Belongs here: a row in the terminal for each row of the report. Does not: evidence, nor anything heavy at import.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cry_pipeline.command.terminal import print_tables, say, settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def leaderboard() -> None:
@@ -17,7 +20,7 @@ def leaderboard() -> None:
     synthetic = "SYNTHETIC DATA, " if table["synthetic"].any() else ""
     print_tables(
         {
-            f"{synthetic}{cohort}: {METRIC_NAMES[str(metric)]}, chance {chance:.3f}": [
+            f"{synthetic}{cohort}: {METRIC_NAMES[str(metric)]}, chance {chance:.3f}{_tried(rows)}": [
                 _leaderboard_row(row) for row in rows.to_dict("records")
             ]
             for (cohort, metric, chance), rows in table.groupby(["cohort", "metric", "chance"], sort=False)
@@ -27,6 +30,11 @@ def leaderboard() -> None:
     )
     for qualification in sorted(set(table["qualification"]) - {""}):
         say(f"† {qualification}")
+
+
+def _tried(rows: "pd.DataFrame") -> str:
+    tried = int(rows.loc[rows["qualification"] == "", "tried"].max() if (rows["qualification"] == "").any() else 1)
+    return f"; verdicts corrected for {tried} tried" if tried > 1 else ""
 
 
 def _leaderboard_row(row: dict[Any, Any]) -> dict[str, Any]:

@@ -17,16 +17,21 @@ from cry_pipeline.command import stopping
 from cry_pipeline.command.champion import champion_app
 from cry_pipeline.command.compare import compare
 from cry_pipeline.command.corpus import corpus_app
+from cry_pipeline.command.deploy import deploy_app
 from cry_pipeline.command.doctor import doctor
+from cry_pipeline.command.export import export_app
 from cry_pipeline.command.features import features_app
 from cry_pipeline.command.leaderboard import leaderboard
 from cry_pipeline.command.maintain import maintain
+from cry_pipeline.command.mirror import mlflow
 from cry_pipeline.command.predict import predict
 from cry_pipeline.command.refresh import refresh
+from cry_pipeline.command.review import review_app
 from cry_pipeline.command.run import run, ui
 from cry_pipeline.command.serve import serve, site_app
 from cry_pipeline.command.store import store_app
 from cry_pipeline.command.terminal import close_output, log_to_terminal, show_traceback
+from cry_pipeline.command.withdraw import withdraw
 from cry_pipeline.quoting import shown
 from cry_pipeline.version import __version__
 
@@ -36,16 +41,22 @@ KEPT = {
     "run": "what was finished is kept; run the same command again to go on",
     "refresh": "what was finished is kept; run the same command again to go on",
     "ui": "UI, site, daemon and their runs have ended, what was finished is kept; the same command goes on",
-    "serve": "the site was only read; the same command serves it again",
+    "deploy": "runs that are under way go on; the same command starts again",
+    "serve": "what was judged is kept; the same command serves the site again",
     "corpus": "what was fetched is kept, an unfinished synthetic corpus is not; run the same command again to go on",
     "predict": "the answers given so far are valid; the same command starts from the beginning",
+    "review": "what was judged is kept, an unfinished export is not whole; run the same command again",
     "maintain": "what was removed was not needed, all else is whole; run the same command again to go on",
+    "mlflow": "what was told is kept; the same command tells the rest",
+    "withdraw": "`cry-pipeline withdraw` goes on",
     "store": "the store is as whole as before; the same command goes on from there",
 }
 """What a command that was stopped leaves behind, and how to go on."""
 EXTRAS: dict[str, str] = {
     **dict.fromkeys(("predict", "champion", "doctor"), ""),
-    **dict.fromkeys(("run", "refresh", "ui", "serve", "maintain"), "[pipeline]"),
+    "mlflow": "[mlflow]",
+    **dict.fromkeys(("run", "refresh", "ui", "serve", "maintain", "withdraw"), "[pipeline]"),
+    "deploy": "[deploy]",
 }
 """What a command needs beside the base; one that is not named needs ``[train]``."""
 
@@ -181,7 +192,7 @@ def _common(
     del debug, version  # main() and _show_version have seen to them
 
 
-for command in (run, refresh, ui, serve, leaderboard, compare, predict, maintain, doctor):
+for command in (run, refresh, ui, serve, leaderboard, compare, predict, maintain, mlflow, doctor, withdraw):
     app.command()(command)
 for name, group in (
     ("corpus", corpus_app),
@@ -189,6 +200,9 @@ for name, group in (
     ("store", store_app),
     ("champion", champion_app),
     ("site", site_app),
+    ("review", review_app),
+    ("deploy", deploy_app),
+    ("export", export_app),
 ):
     app.add_typer(group, name=name, no_args_is_help=True)
 

@@ -18,15 +18,15 @@ def maintain(
     That is: damaged and superseded parts, old runs, evidence and bundles, leftovers, and Dagster's old records.
     The daemon does it every week.
     """
-    where = settings()
+    where = settings(refresh=False)
     log_to_terminal()
     from cry_pipeline.orchestration.instance import open_instance
-    from cry_pipeline.orchestration.lock import write_alone
     from cry_pipeline.orchestration.maintenance import House
     from cry_pipeline.orchestration.maintenance import maintain as keep_house
     from cry_pipeline.orchestration.resources import Workspace
+    from cry_pipeline.orchestration.writing import writing
 
-    with write_alone(where.data, "`cry-pipeline maintain`"), open_instance(where) as instance:
+    with writing(where, "`cry-pipeline maintain`"), open_instance(where) as instance:
         done = keep_house(House(catalog(where.catalog), Workspace.of(where), instance, change=remove))
     if done:
         print_table([{"what": item.what, "size": megabytes(item.bytes)} for item in done])

@@ -32,7 +32,8 @@ def refresh(
 
     New files in the inbox are taken in by `cry-pipeline run`.
     """
-    where, known = settings(), catalog(settings().catalog)
+    where = settings()
+    known = catalog(where.catalog)
     log_to_terminal()
     from cry_pipeline.allocation import keep_freed_memory
     from cry_pipeline.definitions import build_definitions

@@ -34,7 +34,7 @@ def run(
 
     What is there and up to date is reused, so a second run computes nothing.
     """
-    where = settings()
+    where = settings(refresh=False)
     log_to_terminal()
     from cry_pipeline.allocation import keep_freed_memory
     from cry_pipeline.definitions import build_definitions
@@ -62,7 +62,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address that the Dagster UI listens on.")] = "127.0.0.1",
 ) -> None:
     """Open the Dagster UI on the instance that `cry-pipeline run` records to, with its daemon and the reports."""
-    where = settings()
+    where = settings(refresh=False)
     ports = {"ui_port": port, "site_port": site_port}
     where = where.model_copy(update={name: given for name, given in ports.items() if given is not None})
     log_to_terminal()

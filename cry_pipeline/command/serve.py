@@ -18,13 +18,26 @@ def serve(
         int | None,
         typer.Option(help="Port to listen on; unset: CRY_PIPELINE_SITE_PORT (3001).", min=0, max=65535),
     ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another one than this machine's own only behind a proxy.")
+    ] = "127.0.0.1",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say no link: where what is said is kept for others.")] = False,
 ) -> None:
-    """Serve the site of reports to the browsers of this machine, with recordings to listen to. It changes nothing."""
+    """Serve the site to the browsers of this machine: reports with their recordings, and the pages review and listen.
+
+    The link that it says lets a browser review and listen; reports need none. Nothing is changed but by those who
+    judge recordings, and what is sent to the page listen is stored nowhere.
+    """
     where = settings()
     log_to_terminal()
+    from cry_pipeline.orchestration.writing import kept_up
     from cry_pipeline.serving.server import serve as serve_site
 
-    serve_site(where, where.site_port if port is None else port, lambda address: say(f"The site is at {address}"))
+    def ready(address: str, link: str) -> None:
+        say(f"The site is at {address if quiet else link}")
+
+    with kept_up(where):
+        serve_site(where, where.site_port if port is None else port, ready, host)
 
 
 @site_app.command("export")

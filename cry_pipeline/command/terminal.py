@@ -35,11 +35,24 @@ FOLDED, BETWEEN = 24, 2
 """Characters that a folded column has at least, and that lie between two columns."""
 
 
-def settings() -> "Settings":
-    """Return the settings that the environment gives."""
+def settings(*, refresh: bool = True) -> "Settings":
+    """Return the settings that the environment gives; of a data root in a bucket, bring the data folder up to it."""
     from cry_pipeline.settings import load_settings
 
-    return load_settings()
+    where = load_settings()
+    if refresh and where.data_root is not None:
+        from cry_pipeline.orchestration.writing import refreshed
+
+        refreshed(where)
+    return where
+
+
+def share(where: "Settings", *folders: str) -> None:
+    """Let the data root, if it lies in a bucket, have what a command wrote below ``folders`` without the lock."""
+    if where.data_root is not None:
+        from cry_pipeline.orchestration.writing import shared
+
+        shared(where, folders)
 
 
 def catalog(folder: Path | None) -> "Catalog":
@@ -64,7 +77,7 @@ def named(name: str, known: Mapping[str, T], what: str) -> T:
 
 def feature_set_names() -> list[str]:
     """Return what a shell may complete the name of a feature set to."""
-    return sorted(catalog(settings().catalog).feature_sets)
+    return sorted(catalog(settings(refresh=False).catalog).feature_sets)
 
 
 def print_table(

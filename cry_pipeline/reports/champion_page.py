@@ -43,12 +43,19 @@ def champion_page(champion: Champion, evidence: Sequence[Evidence]) -> dict[str,
         "synthetic": champion.synthetic,
         "champion": champion,
         "now": champion.history[-1] if champion.history else None,
-        "history": [asdict(entry) | {"at": _moment(entry.at)} for entry in reversed(champion.history)],
-        "since": _moment(champion.history[-1].at) if champion.history else "",
+        "history": [asdict(entry) | {"at": moment(entry.at)} for entry in reversed(champion.history)],
+        "since": moment(champion.history[-1].at) if champion.history else "",
+        "refused": refusal_of(champion),
         "questions": QUESTIONS,
         "runs": runs_of(champion, evidence),
         "card": card_html(champion.card),
     }
+
+
+def refusal_of(champion: Champion) -> dict[str, Any] | None:
+    """Return the challenger whose refusal stands, as pages show it."""
+    refused = champion.refused
+    return asdict(refused) | {"at": moment(refused.at)} if refused else None
 
 
 def runs_of(champion: Champion, evidence: Sequence[Evidence]) -> dict[str, dict[str, Any]]:
@@ -92,7 +99,7 @@ def card_html(card: str) -> "Markup":
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
 
 
-def _moment(at: str) -> str:
+def moment(at: str) -> str:
     """Return a time as the history holds it in UTC, to the minute; what is no time is shown as it is."""
     try:
         return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

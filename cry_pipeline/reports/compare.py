@@ -93,7 +93,7 @@ def compare_inputs(material: Material) -> dict[str, Any]:
     """Return which runs and evidence the page is made of, as they enter its key."""
     kept = kept_of(material)
     return {
-        "runs": [[run.evidence.digest, run.started_at] for run in kept.runs],
+        "runs": [[run.evidence.standing, run.started_at] for run in kept.runs],
         "now": sorted(_now(material)),
         "parameters": sorted(digest for digest, known in kept.parameters.items() if known is not None),
     }
@@ -167,8 +167,9 @@ def _run(run: KeptRun, group: Group, content: Compared, *, seeds: bool) -> dict[
         "experiment": run.experiment,
         "now": is_now,
         "digest": run.digest[:16],
+        "guesses": evidence.guesses,
         "trained": run.started_at[:16].replace("T", " "),
-        "verdict": evidence.verdict,
+        "verdict": evidence.verdict if is_now else f"{evidence.verdict}, by itself",
         "values": [[_rounded(value) for value in _interval(run, metric)] for metric in group.draws],
     }
 

@@ -14,8 +14,10 @@ from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.subgroups import FEWEST_DONORS
 from cry_pipeline.features.kinds import parameters
 from cry_pipeline.progress import track
+from cry_pipeline.reports.figures import decisions as decision_plots
 from cry_pipeline.reports.figures import experiments as experiment_plots
 from cry_pipeline.reports.figures import intervals as plots
 from cry_pipeline.reports.figures.style import Theme
@@ -28,6 +30,10 @@ from cry_pipeline.training.fold_folders import DamagedFoldError
 
 LOG = logging.getLogger("cry_pipeline")
 STAGE = "experiment_page"
+COLUMN_WORDS = {"sample_rate_hz": "sample rate", "duration_s": "duration", "rms_dbfs": "level"}
+"""How columns of the manifest are called on the page, where not by their names."""
+GROUPS = {"platform": "phone", "age_band": "age", "gender": "gender", "app_version": "version of the app"}
+"""What the page calls the columns of the manifest that subgroups are made by."""
 
 
 def experiment_path(folder: Path, name: str) -> Path:
@@ -57,11 +63,7 @@ def write_experiments(
     stale: list[_Page] = []
     for result in evidence:
         twin = others.get(names[result.provenance.experiment])
-        key = keys.key(
-            STAGE,
-            page_spec(STAGE, descriptions=_descriptions(catalog, result), probes=probe_words(catalog, result)),
-            {"evidence": result.digest, "twin": twin.digest if twin else None},
-        )
+        key = page_key(catalog, result, twin)
         path = experiment_path(folder, result.provenance.experiment)
         if not is_current(path, key):
             stale.append(_Page(path, key, result, twin))
@@ -74,6 +76,26 @@ def write_experiments(
         pass
     _remove_others(folder / EXPERIMENTS, others)
     return len(stale), len(evidence) - len(stale)
+
+
+def current_pages(catalog: Catalog, evidence: Sequence[Evidence], folder: Path) -> dict[str, Path]:
+    """Return the page of each experiment whose page is whole and of ``evidence``, by its name."""
+    names, others = twins(evidence), {result.provenance.experiment: result for result in evidence}
+    pages = {name: experiment_path(folder, name) for name in others}
+    return {
+        name: path
+        for name, path in pages.items()
+        if is_current(path, page_key(catalog, others[name], others.get(names[name])))
+    }
+
+
+def page_key(catalog: Catalog, result: Evidence, twin: Evidence | None) -> str:
+    """Return the digest of what the page of one experiment is made of."""
+    return keys.key(
+        STAGE,
+        page_spec(STAGE, descriptions=_descriptions(catalog, result), probes=probe_words(catalog, result)),
+        {"evidence": result.standing, "twin": twin.standing if twin else None},
+    )
 
 
 class _Page(NamedTuple):
@@ -117,6 +139,8 @@ def experiment_html(catalog: Catalog, result: Evidence, details: RunDetails, twi
         reads_features=bool(model.inputs),
         probe_words=probe_words(catalog, result),
         pictures=_pictures(result, details),
+        group_words=GROUPS,
+        fewest_donors=FEWEST_DONORS,
         mistakes=[(mistake, data_uri(experiment_plots.spectrogram(mistake.mel))) for mistake in details.mistakes],
         heard=catalog.feature_sets[experiment.feature_set],
         fault=details.fault,
@@ -132,7 +156,7 @@ def probe_words(catalog: Catalog, result: Evidence) -> dict[str, str]:
             words[probe.name] = "Only how the same donor's recordings in the training rows are labelled"
             continue
         model = catalog.models[catalog.experiments[probe.experiment].model]
-        columns = [column.removesuffix("_hz").removesuffix("_s").replace("_", " ") for column in model.metadata]
+        columns = [COLUMN_WORDS.get(column, column.replace("_", " ")) for column in model.metadata]
         words[probe.name] = f"Only {', '.join(columns)}" if columns else model.description
     return words
 
@@ -167,6 +191,18 @@ def _pictures(result: Evidence, details: RunDetails) -> dict[str, Picture]:
         f"Recall of each class with intervals, as in the table of classes. {name}.",
         lambda theme: plots.class_recall(result, theme, narrow=True),
     )
+    if result.decisions:
+        made["decisions"] = picture(
+            lambda theme: decision_plots.decision_curve(result, theme),
+            f"Net benefit by threshold with its interval, beside hearing everything and hearing nothing. {name}.",
+            lambda theme: decision_plots.decision_curve(result, theme, narrow=True),
+        )
+    if any(group.headline for group in result.subgroups):
+        made["subgroups"] = picture(
+            lambda theme: decision_plots.subgroups(result, theme),
+            f"Headline metric by subgroup with intervals, as in the table of subgroups. {name}.",
+            lambda theme: decision_plots.subgroups(result, theme, narrow=True),
+        )
     if details.histories:
         made["learning"] = picture(
             lambda theme: experiment_plots.learning_curves(details.histories, details.best_epochs, theme),

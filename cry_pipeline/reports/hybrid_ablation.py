@@ -11,6 +11,7 @@ from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.ablation import Ablation, Variant, ablation_experiments, ablation_names, ablations
 from cry_pipeline.evaluation.findings import SMALLEST_DIFFERENCE
 from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN
+from cry_pipeline.evaluation.trainings import FEWEST_TRAININGS, intervals_hold
 from cry_pipeline.reports.pages import Picture, picture
 from cry_pipeline.reports.report import Material, Report
 from cry_pipeline.reports.rows import accuracy_columns, difference_columns, headline_columns
@@ -31,6 +32,8 @@ def ablation_page(content: Sequence[Ablation]) -> dict[str, Any]:
         "not_run": dict.fromkeys(sorted({variant.experiment for variant in variants if not variant.found}), NOT_RUN),
         "metric_names": METRIC_NAMES,
         "smallest": SMALLEST_DIFFERENCE,
+        "fewest": FEWEST_TRAININGS,
+        "intervals_hold": intervals_hold,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from cry_pipeline.evaluation.findings import LEVEL
 from cry_pipeline.evaluation.predictions import EvidenceError
 from cry_pipeline.evaluation.records import HONEST, METRIC_NAMES, Evidence
 from cry_pipeline.reports import schemas
@@ -86,10 +87,25 @@ def leaderboard_page(entries: Sequence[Entry], not_run: Mapping[str, str]) -> di
             (name, by_kin(group, lambda entry: entry.evidence))
             for name, group in groupby(entries, lambda entry: entry.cohort)
         ],
+        "cohort_tried": tried_of(evidence),
+        "level": LEVEL,
         "overview": _overview(evidence) if entries else None,
         "metric_names": METRIC_NAMES,
         "no_twin": NO_TWIN,
     }
+
+
+def tried_of(evidence: Iterable[Evidence]) -> dict[str, int]:
+    """Return, by cohort, in how many experiments models listened and were tested on donors not trained on."""
+    apart = (result for result in evidence if result.provenance.keeps_donors_apart)
+    return {cohort: max(found.tried for found in group) for cohort, group in _by_cohort(apart).items()}
+
+
+def _by_cohort(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
+    groups: dict[str, list[Evidence]] = {}
+    for result in evidence:
+        groups.setdefault(result.provenance.cohort, []).append(result)
+    return groups
 
 
 def by_kin(arranged: Iterable[Item], evidence: Callable[[Item], Evidence]) -> list[list[Item]]:
@@ -130,7 +146,7 @@ def _kin(result: Evidence) -> tuple[str, str, str, int]:
 
 
 def _is_honest(result: Evidence) -> bool:
-    return result.provenance.protocol_kind == HONEST
+    return result.provenance.protocol_kind in HONEST
 
 
 def twins(evidence: Sequence[Evidence]) -> dict[str, str]:
@@ -173,6 +189,8 @@ def _row(result: Evidence, twin: str) -> dict[str, Any]:
         "recordings": result.recordings,
         "donors": result.donors,
         "p_value": result.null.p_value,
+        "p_adjusted": result.p_value,
+        "tried": result.tried,
         "qualification": result.qualification or "",
         "twin": twin,
         **{name: result.metrics[name].value for name in ("uar", "macro_f1", "auc")},
@@ -198,5 +216,8 @@ LEADERBOARD = Report(
     page=lambda entries, material: leaderboard_page(entries, material.not_run),
     plots=headline_plots,
     beside=lambda material: {"not_run": dict(material.not_run)},
-    glance=("model", "score", "verdict", "cohort", "protocol", "feature_set", "p_value", "accuracy", "majority_rate"),
+    glance=(
+        *("model", "score", "verdict", "cohort", "protocol", "feature_set", "p_adjusted"),
+        *("accuracy", "majority_rate"),
+    ),
 )

@@ -4,12 +4,13 @@ Belongs here: the form in which whoever makes a page hands them in (orchestratio
 the folders of an installation nor the packages after them. Does not: what a page makes of them (its module).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cry_pipeline.digests import table_digest
 from cry_pipeline.targets import Target
+from cry_pipeline.training.calibration import Recalibration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +93,16 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class Challenger:
+    """A challenger that was refused, and the refusal stands: ``why`` is what spoke against ``candidate``."""
+
+    at: str
+    candidate: str
+    runs: Mapping[Target, Mapping[str, str]]
+    why: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Exported:
     """One question's part of the champion: its classes, when it answers, and what its evidence supports."""
 
@@ -101,7 +112,7 @@ class Exported:
     min_duration_s: float
     threshold: float
     at_threshold: Mapping[str, float]
-    temperatures: Sequence[float]
+    recalibrations: Sequence[Recalibration]
     verdict: str
     sentence: str
     answers: bool
@@ -111,7 +122,8 @@ class Exported:
 class Champion:
     """The champion: its history, oldest first, the parts of the bundle in use, and the bundle's card, Markdown.
 
-    ``fault`` says why the bundle, or the history, cannot be read; what depends on it is empty then.
+    ``fault`` says why the bundle, or the history, cannot be read; what depends on it is empty then. ``refused`` is the
+    challenger that would be in its place, had it not been refused.
     """
 
     history: Sequence[Switch] = ()
@@ -120,6 +132,32 @@ class Champion:
     bytes: int = 0
     synthetic: bool = False
     fault: str | None = None
+    refused: Challenger | None = None
+
+
+@dataclass(frozen=True)
+class Donations:
+    """What became of each donation: its triage, when it arrived, what counts of what people said, its features.
+
+    ``triage`` is a table of ``donations.triage``, ``judged`` of ``corpus.judgements.COUNTING``, ``arrived`` instants by
+    recording_id, and ``featured`` the recordings that each feature set holds.
+    """
+
+    triage: "pd.DataFrame"
+    judged: "pd.DataFrame"
+    arrived: "pd.Series[pd.Timestamp]"
+    featured: Mapping[str, Collection[str]]
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        """What all of it is, as JSON types."""
+        arrived = self.arrived.sort_index()
+        return {
+            "triage": table_digest(self.triage),
+            "judged": table_digest(self.judged),
+            "arrived": [(str(recording), at.isoformat()) for recording, at in arrived.items()],
+            "featured": {name: sorted(recordings) for name, recordings in self.featured.items()},
+        }
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.contests import Contest, Contestant, contest_names, contests, has_network
 from cry_pipeline.evaluation.findings import SMALLEST_DIFFERENCE
 from cry_pipeline.evaluation.records import METRIC_NAMES
+from cry_pipeline.evaluation.trainings import FEWEST_TRAININGS, intervals_hold
 from cry_pipeline.reports.pages import Picture, picture
 from cry_pipeline.reports.report import Material, Report
 from cry_pipeline.reports.rows import difference_columns, headline_columns
@@ -29,6 +30,8 @@ def comparison_page(content: Sequence[Contest], *, synthetic: bool = False) -> d
         "contests": [(contest, _picture(contest)) for contest in content],
         "metric_names": METRIC_NAMES,
         "smallest": SMALLEST_DIFFERENCE,
+        "fewest": FEWEST_TRAININGS,
+        "intervals_hold": intervals_hold,
     }
 
 

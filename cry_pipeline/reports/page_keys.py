@@ -23,7 +23,14 @@ TEMPLATES = MappingProxyType(
         "champion_page": "champion.html.j2",
         "manifest_page": "manifest.html.j2",
         "donations_page": "donations.html.j2",
+        "live_page": "live.html.j2",
         "store_page": "store.html.j2",
+        "relistening_page": "relistening.html.j2",
+        "contradicted_labels": "contradicted_labels.html.j2",
+        "confusers_page": "confusers.html.j2",
+        "flow_page": "flow.html.j2",
+        "checklist_page": "checklist.html.j2",
+        "how_much_page": "how_much_data.html.j2",
     }
 )
 """The template of each stage of :data:`cry_pipeline.keys.STAGES` that makes a page."""

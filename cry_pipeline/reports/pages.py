@@ -24,12 +24,19 @@ PAGES = MappingProxyType(
         "model_comparison.html": "Model comparison",
         "leakage_ladder.html": "Leakage ladder",
         "hybrid_ablation.html": "Hybrid ablation",
+        "how_much_data.html": "How much data",
         "feature_sets.html": "Feature sets",
         "compare.html": "Compare",
         "champion.html": "Champion",
+        "confusers.html": "Confusers",
         "manifest.html": "Recordings",
+        "flow.html": "From file to test",
         "donations.html": "Donations",
+        "live.html": "Live evidence",
+        "relistening.html": "Re-listening",
+        "contradicted_labels.html": "Contradicted labels",
         "store.html": "Feature store",
+        "checklist.html": "Checklist",
     }
 )
 """The pages that every page leads to, by their file in the folder of reports, in the order of the navigation."""
@@ -103,6 +110,6 @@ def source_hash(source: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
-def data_uri(png: bytes) -> str:
-    """Return a PNG as an address that holds it."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """Return the content of a file of a MIME ``kind`` as an address that holds it."""
+    return f"data:{kind};base64,{b64encode(content).decode()}"

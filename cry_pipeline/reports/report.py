@@ -13,9 +13,13 @@ from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current, write_html
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.records import Evidence
-from cry_pipeline.reports.material import Champion, Kept, Stored, Tables
+from cry_pipeline.reports.confused import Confused
+from cry_pipeline.reports.happened import Happened
+from cry_pipeline.reports.heard import Listened
+from cry_pipeline.reports.material import Champion, Donations, Kept, Stored, Tables
 from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
 from cry_pipeline.reports.pages import fill
+from cry_pipeline.reports.rows import GLANCED
 from cry_pipeline.tables import Schema
 
 if TYPE_CHECKING:
@@ -26,7 +30,19 @@ if TYPE_CHECKING:
     from cry_pipeline.features.store.store import FeatureStore
 
 Content = TypeVar("Content")
-Reads = Literal["evidence", "features", "tables", "stored", "champion", "kept"]
+Reads = Literal[
+    "evidence",
+    "features",
+    "tables",
+    "stored",
+    "champion",
+    "kept",
+    "donations",
+    "live",
+    "listened",
+    "confused",
+    "how_much",
+]
 """What a report may be made of besides the catalog, by its name in :class:`Material`."""
 
 
@@ -48,7 +64,8 @@ class Material:
         evidence: of any of its experiments.
         not_run: the experiments that there is no evidence of, and why.
         runs: out-of-fold predictions by experiment, of those that the report compares.
-        features, tables, stored, champion, kept: None unless the report reads them.
+        features, tables, stored, champion, kept, donations, live, listened, confused: None unless the report reads it.
+        how_much: the sentence on how many donors it would take, of the report of that name; None where it has none.
     """
 
     catalog: Catalog
@@ -60,11 +77,16 @@ class Material:
     stored: Stored | None = None
     champion: Champion | None = None
     kept: Kept | None = None
+    donations: Donations | None = None
+    live: Happened | None = None
+    listened: Listened | None = None
+    confused: Confused | None = None
+    how_much: str | None = None
 
     @property
     def digests(self) -> list[str]:
-        """The digests of all evidence, sorted."""
-        return sorted(result.digest for result in self.evidence)
+        """The digests of all evidence, each with its standing among the others, sorted."""
+        return sorted(result.standing for result in self.evidence)
 
     @property
     def synthetic(self) -> bool:
@@ -112,6 +134,7 @@ class Report(Generic[Content]):
         plots: returns pictures of the content, small enough for an event log.
         beside: returns what else is told where the page is not open.
         glance: columns of the table that are told there, as :func:`cry_pipeline.reports.rows.glance` names them.
+        glanced: how many of its rows are.
     """
 
     name: str
@@ -131,6 +154,7 @@ class Report(Generic[Content]):
     plots: Callable[[Content], Mapping[str, bytes]] = lambda content: {}
     beside: Callable[[Material], Mapping[str, Any]] = lambda material: {}
     glance: Sequence[str] = ()
+    glanced: int = GLANCED
 
     def code_version(self, catalog: Catalog) -> str:
         """Return what decides the report besides the data, as a digest."""

@@ -33,17 +33,17 @@ def in_words(value: float, low: float, high: float, metric: str = "") -> str:
     return f"{METRIC_NAMES.get(metric, metric)} {value:.3f} [{low:.3f}, {high:.3f}]".strip()
 
 
-def glance(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Return ``columns`` of a report's table, all if none is named, and the first :data:`GLANCED` rows.
+def glance(table: pd.DataFrame, *columns: str, most: int = GLANCED) -> pd.DataFrame:
+    """Return ``columns`` of a report's table, all if none is named, and its first rows, ``most`` of them.
 
     Two are made of others: ``score`` and ``change`` are the headline metric and a difference, with their intervals.
     """
     made = table.copy()
     for name, parts in WORDS.items():
-        if name in columns:
+        if name in columns and name not in table:
             rows = table[list(parts)].itertuples(index=False)
             made[name] = [in_words(*row) if pd.notna(row[0]) else None for row in rows]
-    return (made[list(columns)] if columns else table).head(GLANCED)
+    return (made[list(columns)] if columns else table).head(most)
 
 
 def accuracy_columns(evidence: Evidence) -> dict[str, Any]:

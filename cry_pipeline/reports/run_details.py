@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cry_pipeline.evaluation.calibration import calibrated
 from cry_pipeline.evaluation.predictions import OutOfFold
 from cry_pipeline.folds.copies import parse_copy
 from cry_pipeline.training.fold_folders import HISTORY, read_fold, read_provenance
@@ -30,7 +29,7 @@ class Mistake:
     """A recording that a run is sure of and wrong about.
 
     ``file`` is its name where it lay when the page was made, ``probability`` that of the answer and
-    ``true_probability`` that of the true class, calibrated, means over repeats; ``mel`` is [frames, mels] in dB.
+    ``true_probability`` that of the true class, means over repeats; ``mel`` is [frames, mels] in dB.
     """
 
     recording_id: str
@@ -95,7 +94,7 @@ def read_details(folder: Path, mistakes: Sequence[Mistake]) -> RunDetails:
 
 
 def surest_mistakes(rows: OutOfFold, most: int = MOST_MISTAKES) -> pd.DataFrame:
-    """Return the wrong answers of the highest calibrated probability, the surest first, ties by id.
+    """Return the wrong answers of the highest probability as predicted, the surest first, ties by id.
 
     The answer is the class of the highest mean probability over repeats. Of the copies of a recording the surest
     stands for all.
@@ -104,7 +103,7 @@ def surest_mistakes(rows: OutOfFold, most: int = MOST_MISTAKES) -> pd.DataFrame:
         Columns test_id, recording_id, copy (its number, empty for the recording itself), donor, label, answer,
         probability, true_probability.
     """
-    mean = calibrated(rows).probabilities.mean(axis=0)
+    mean = rows.probabilities.mean(axis=0)
     answers, names = mean.argmax(axis=1), np.array(rows.classes)
     ids = [parse_copy(str(name)) for name in rows.recording_ids]
     table = pd.DataFrame(

@@ -5,8 +5,9 @@ Belongs here: their schemas. Does not: filling the tables (the module of each re
 
 from typing import get_args
 
+from cry_pipeline.corpus.schemas import SAID, SCOPES
 from cry_pipeline.evaluation.records import METRIC_NAMES, Verdict
-from cry_pipeline.tables import FILLED, Column, Rule, Schema, flag, integer, number, sha256, text
+from cry_pipeline.tables import FILLED, Column, Rule, Schema, flag, instant, integer, number, sha256, text
 from cry_pipeline.targets import Target
 
 ARRAYS = ("spectrogram", "mel", "mfcc", "statistics")
@@ -81,6 +82,8 @@ LEADERBOARD = Schema(
         "donors": integer("their donors", 1),
         **_headline(nullable=False),
         "p_value": _share("of the headline metric when labels are dealt between donors at random"),
+        "p_adjusted": _share("the same by Holm over all experiments that asked the same of the cohort"),
+        "tried": integer("how many these are", 1),
         "verdict": _verdict(nullable=False),
         "qualification": text(_QUALIFICATION),
         "twin": text(
@@ -161,6 +164,26 @@ COMPARISON = Schema(
 )
 """A row for each run."""
 
+CONTRADICTED = Schema(
+    "the table of contradicted labels",
+    {
+        "cohort": _COHORT,
+        "recording_id": sha256("sha256 of the file's bytes"),
+        "donor": text("app-instance UUID", matches=FILLED),
+        "label": text("its class in the cohort", matches=FILLED),
+        "says": text("the class that the models take it for, by the mean of their probabilities", matches=FILLED),
+        "probability": _share("the models' mean calibrated out-of-fold probability of the label"),
+        "against": integer("models that do not take it for its label", 0),
+        "models": integer("that were asked", 1),
+        "source": text("where the recording comes from", matches=FILLED),
+        "file": text("the file's name", matches=FILLED),
+        "duration_s": number("length", 0),
+        "rms_dbfs": number("level, relative to full scale"),
+    },
+    unique=["cohort", "recording_id"],
+)
+"""A row for each recording whose label the models contradict, the most contradicted first."""
+
 PAIRS = Schema(
     "the table of pairs",
     {
@@ -204,3 +227,46 @@ FEATURE_SETS = Schema(
     unique=["feature_set"],
 )
 """A row for each feature set; times are of the machine that the table was made on."""
+
+DECISIONS = ("taken", "set_aside", "person")
+"""What triage says of a donation: as ``donations.triage`` does, which reports do not know."""
+
+DONATIONS = Schema(
+    "the table of donations",
+    {
+        "recording_id": sha256("sha256 of the file's bytes"),
+        "arrived_at": instant("when it arrived"),
+        "recorded_at": instant("when it was recorded"),
+        "name": text("the file's own name, as it came", matches=FILLED),
+        "platform": text("app or device that recorded it", matches=FILLED),
+        "donor": text("app-instance UUID", matches=FILLED),
+        "consent_scope": text("what it may be used for; none: training", among=SCOPES, nullable=True),
+        "duration_s": number("length", 0),
+        "bundle": sha256("the champion that decided on it", nullable=True),
+        "score": _share("its probability of a cry", nullable=True),
+        "decision": text("what triage said; none: not asked, or not yet", among=DECISIONS, nullable=True),
+        "audit": flag("whether a person hears it to measure triage", nullable=True),
+        "judgement": text("what people said of it", among=SAID, nullable=True),
+        "people": text("who said so", nullable=True),
+        "features": text("feature sets that hold it"),
+        "cohorts": text("cohorts that it is in"),
+    },
+    unique=["recording_id"],
+)
+"""A row for each donation, the latest first."""
+
+WEEKS = Schema(
+    "the table of weeks",
+    {
+        "week": text("its Monday, UTC", matches=r"^\d{4}-\d{2}-\d{2}$"),
+        "donations": integer("donations that arrived and a champion decided on", 1),
+        "donors": integer("their donors", 1),
+        "taken": integer("taken as a cry", 0),
+        "set_aside": integer("set aside", 0),
+        "person": integer("left to a person", 0),
+        "asked": integer("left to a person, or drawn for audit", 0),
+        "heard": integer("of these, that somebody has judged", 0),
+    },
+    unique=["week"],
+)
+"""A row for each week in which donations arrived, the latest first."""

@@ -15,6 +15,7 @@ REFUSED = MappingProxyType(
         "not_audio": "no audio in it, or no extension of an audio file",
         "odd_name": "neither the name nor a sidecar says donor, time and reason",
         "duplicate": "the same bytes as another file, which is used",
+        "withdrawn": "it, or its donor, was withdrawn; the date and the reason are said",
         "changed": "changed after it was listed; the next run looks again",
         "undecodable": "the decoder cannot make sense of it",
         "truncated": "it ends before it says that it does",

@@ -1,11 +1,12 @@
-"""What the site answers: pages, recordings, and the way to an asset in the Dagster UI. Nothing is written.
+"""What the site answers: pages, recordings, the way to an asset in the Dagster UI, and what people say and ask.
 
-Belongs here: routes, headers, and who may ask. Does not: what is answered (pages.py, recordings.py), nor listening on
-a port (server.py).
+Belongs here: routes, headers, and to which names is answered. Does not: what is answered (pages.py, recordings.py,
+review.py, listen.py, health.py), who may review and listen (access.py), nor listening on a port (server.py).
 
-The site has no password: it listens on loopback only. A page of another site that a browser has open must not read it
-either, so only a request to a name of this site is answered (a name that was rebound to 127.0.0.1 is none), nothing is
-shared across origins, and no other page may frame or embed what is answered.
+Reports have no password: the site listens on loopback only. A page of another site that a browser has open must not
+read it either, so only a request to a name of this site is answered (a name that was rebound to 127.0.0.1 is none),
+nothing is shared across origins, and no other page may frame or embed what is answered. Nothing is written but what a
+person says of a recording.
 """
 
 import logging
@@ -22,6 +23,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cry_pipeline.quoting import shown
+from cry_pipeline.serving import listen, review
+from cry_pipeline.serving.access import Access, TakesLink
+from cry_pipeline.serving.health import health
 from cry_pipeline.serving.pages import INDEX, NOTHING, NoPageError, notice, policy, read_page, served
 from cry_pipeline.settings import Settings
 
@@ -32,6 +36,7 @@ HEADERS = {
     "cache-control": "no-cache",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
@@ -44,14 +49,28 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 def site_app(settings: Settings) -> Starlette:
     """Return the site of one installation as an ASGI application."""
     hosts = ["127.0.0.1", "localhost", urlsplit(settings.site_address).hostname or "localhost"]
+    access = Access.of(settings)
     routes = [
         Route("/recordings/{recording_id}.wav", _recording),
         Route("/assets/{key:path}", _asset),
+        Route("/health", health),
+        Route("/review", review.review),
+        Route("/review/waiting", review.waiting),
+        Route("/review/recordings/{recording_id}", review.recording),
+        Route("/review/judgements", review.judgement, methods=["POST"]),
+        Route("/review/undo", review.undoing, methods=["POST"]),
+        Route("/listen", listen.listen),
+        Route("/listen/answer", listen.answer, methods=["POST"]),
         Route("/{page:path}", _page),
     ]
-    middleware = [Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+    middleware = [
+        Middleware(_Headers),
+        Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+        Middleware(TakesLink, access=access),
+    ]
     app = Starlette(routes=routes, middleware=middleware)
-    app.state.settings = settings
+    app.state.settings, app.state.access = settings, access
+    listen.listening_state(app.state, settings)
     return app
 
 
@@ -63,7 +82,7 @@ def _page(request: Request) -> Response:
     except NoPageError:
         page, status = _no_page(settings), 404
     return Response(
-        served(page), status, {"content-security-policy": policy(page)}, media_type="text/html; charset=utf-8"
+        served(page, name), status, {"content-security-policy": policy(page)}, media_type="text/html; charset=utf-8"
     )
 
 

@@ -4,14 +4,13 @@ Belongs here: which pages go along, and embedding the recordings that they play.
 """
 
 import re
-import shutil
-import uuid
 from base64 import b64encode
 from pathlib import Path
 from typing import NamedTuple
 
-from cry_pipeline.artefacts import make_folder, provenance, sync, write_html
+from cry_pipeline.artefacts import make_folder, provenance, write_html
 from cry_pipeline.digests import digest
+from cry_pipeline.publishing.recordings import ExportError, new_folder
 from cry_pipeline.serving.pages import INDEX, NAME, read_page
 from cry_pipeline.serving.recordings import MEDIA_TYPE, recording_wav
 from cry_pipeline.settings import Settings
@@ -20,10 +19,6 @@ PLAYER = re.compile(r'<audio\b[^>]*\bsrc="((?:\.\./)*recordings/([0-9a-f]{64})\.
 HIDDEN = re.compile(r"\bonly-served ?")
 """The class of what works only when the site is served."""
 PROVENANCE = re.compile(r"\n<!-- [^\n]* -->\n\Z")
-
-
-class ExportError(RuntimeError):
-    """The site cannot be copied; the message says what to do."""
 
 
 class Exported(NamedTuple):
@@ -51,12 +46,8 @@ def export_site(settings: Settings, folder: Path, *, with_recordings: bool = Fal
     names = [name for name in names if NAME.fullmatch(name)]
     if INDEX not in names:
         raise ExportError(f"{reports} has no {INDEX}: `cry-pipeline run` makes the site")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportError(f"{folder} is not empty: name a folder that is, or that does not exist yet")
-    make_folder(folder.absolute().parent)
-    unfinished = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex}.tmp")
     held: dict[str, str] = {}
-    try:
+    with new_folder(folder) as unfinished:
         for name in names:
             page = read_page(reports, name)
             make_folder((unfinished / name).parent)
@@ -65,10 +56,6 @@ def export_site(settings: Settings, folder: Path, *, with_recordings: bool = Fal
             else:
                 (unfinished / name).write_bytes(page)
         size_bytes = sum((unfinished / name).stat().st_size for name in names)
-        unfinished.rename(folder)
-        sync(folder.absolute().parent)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return Exported(folder / INDEX, len(names), len(held), size_bytes)
 
 

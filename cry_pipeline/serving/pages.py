@@ -7,6 +7,7 @@ Belongs here: which files are pages, and what is changed in one on its way. Does
 import re
 from html import escape, unescape
 from pathlib import Path
+from types import MappingProxyType
 
 from cry_pipeline.artefacts import read_plain
 from cry_pipeline.reports.pages import source_hash
@@ -16,6 +17,9 @@ NAME = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.html")
 """What a page may be called, relative to the folder of reports: no way out of it, and no temporary file."""
 PLAIN, SERVED = b'<html lang="en">', b'<html lang="en" class="served">'
 """How a page begins, and how it does where what works only when it is served is to be seen."""
+LIVE = MappingProxyType({"review": "Review", "listen": "Listen"})
+"""What only a served site has, by its path: the navigation of every page leads there then."""
+NAVIGATION_END = b"</nav>"
 POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"\r\n]*)">')
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 STYLE = (
@@ -47,8 +51,14 @@ def read_page(folder: Path, name: str) -> bytes:
         raise NoPageError(name) from error
 
 
-def served(page: bytes) -> bytes:
-    """Return a page that shows what works only when it is served: players, links to the Dagster UI."""
+def served(page: bytes, name: str) -> bytes:
+    """Return the page called ``name`` with what works only when it is served: players, links to review and the UI."""
+    root = "../" * name.count("/")
+    current = ' aria-current="page"'
+    links = "".join(
+        f'<a href="{root}{path}"{current if path == name else ""}>{words}</a>\n' for path, words in LIVE.items()
+    )
+    page = page.replace(NAVIGATION_END, links.encode() + NAVIGATION_END, 1)
     return page.replace(PLAIN, SERVED, 1)
 
 

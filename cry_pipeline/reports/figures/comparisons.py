@@ -58,6 +58,7 @@ def differences(
     most = 1.15 * max(0.05, *(max(abs(interval.low), abs(interval.high)) for interval in intervals))
     axes.set(xlim=(-most, most))
     metric, cut = METRIC_NAMES[comparisons[0].metric], "\n" if narrow else " "
-    x = f"difference in {metric}, 95 % interval over donors;{cut}right: {right}"
+    over = "donors and trainings" if comparisons[0].trainings > 1 else "donors, widened"
+    x = f"difference in {metric}, 95 % interval over {over};{cut}right: {right}"
     dress(axes, theme, title="", x=x, grid="x")
     return png(made)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from cry_pipeline.evaluation.findings import ReliabilityBin
-from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
+from cry_pipeline.evaluation.records import METRIC_NAMES, SMALLEST_SHOWN, Evidence
 from cry_pipeline.reports.figures.style import DASHED, LIGHT, Theme, dress, figure, png
 
 PANELS = 5
@@ -23,7 +23,7 @@ MOST_COLUMNS = 240
 
 
 def null(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
-    """Draw the headline metric under labels dealt between donors at random, and where the run came out."""
+    """Draw what the headline metric is if labels are dealt between donors at random, and where the run came out."""
     dealt, at = evidence.null, evidence.headline
     counts = np.array(dealt.histogram)
     edges = np.linspace(dealt.histogram_low, dealt.histogram_high, len(counts) + 1)
@@ -41,22 +41,27 @@ def null(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     axes.set(ylim=(0, top), xlim=(min(edges[0], at.low) - 0.02, max(edges[-1], at.high) + 0.02))
     axes.set_yticks([])
     name = METRIC_NAMES[evidence.headline_metric]
-    title = f"{name} of this run (blue, with interval) and with\nlabels exchanged {dealt.permutations:,} times (grey): "
-    dress(axes, theme, title=title + f"p = {dealt.p_value:.3f}", x=f"{name}; dashed: 1 in 20 of the grey is above")
+    made_of = (
+        "models trained on exchanged labels" if dealt.kind == "retrained" else "the same answers, exchanged labels"
+    )
+    times = dealt.permutations - dealt.permutations_lost
+    p = f"p < {SMALLEST_SHOWN}" if dealt.p_value < SMALLEST_SHOWN else f"p = {dealt.p_value:.3f}"
+    title = f"{name} of this run (blue, with interval) and of\n{made_of}, {times:,} times (grey): {p}"
+    dress(axes, theme, title=title, x=f"{name}; dashed: 1 in 20 of the grey is above")
     return png(made)
 
 
 def reliability(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     """Draw how often predictions came true against the probability they were given, raw and calibrated."""
     calibration = evidence.calibration
-    parts = [("as predicted", calibration.reliability, calibration.ece)]
-    if calibration.fitted:
-        parts.append(("calibrated", calibration.reliability_calibrated, calibration.ece_calibrated))
+    parts = [("as predicted", calibration.as_predicted)]
+    if evidence.calibrated:
+        parts.append(("calibrated", evidence.calibrated))
     made = figure(4.3 * len(parts), 4.3, theme)
     panels = made.subplots(1, len(parts), squeeze=False, sharey=True)[0]
-    for axes, (name, bins, error) in zip(panels, parts, strict=True):
-        _reliability(axes, bins, theme)
-        title = f"{name.capitalize()}: ECE {error.value:.3f}"
+    for axes, (name, held) in zip(panels, parts, strict=True):
+        _reliability(axes, held.curve, theme)
+        title = f"{name.capitalize()}: ECE {held.ece.value:.3f}"
         dress(
             axes, theme, title=title, x=calibration.of, y="share that is true" if axes is panels[0] else "", grid="both"
         )
@@ -75,7 +80,8 @@ def _reliability(axes: Axes, bins: Sequence[ReliabilityBin], theme: Theme) -> No
 
 def abstention(evidence: Evidence, theme: Theme = LIGHT) -> bytes:
     """Draw accuracy, majority rate and UAR of the surest predictions against the share that is given out."""
-    points = sorted(evidence.calibration.abstention, key=lambda point: point.coverage)
+    held = evidence.calibrated or evidence.calibration.as_predicted
+    points = sorted(held.abstention, key=lambda point: point.coverage)
     coverage = [point.coverage for point in points]
     made = figure(7.6, 3.4, theme)
     left, right = made.subplots(1, 2, sharex=True)

@@ -120,8 +120,10 @@
   }
   function outcome(chosen, numbers, places) {
     const metric = chosen.metrics[0];
-    const better = verdictOf(numbers[0], metric.lower);
-    const words = better === null ? "No difference is shown." :
+    const guessing = places.every((place) => chosen.runs[place].guesses);
+    const better = guessing ? null : verdictOf(numbers[0], metric.lower);
+    const words = guessing ? "Nothing is said: neither run is above chance." :
+      better === null ? "No difference is shown." :
       "The first run is " + (better ? "better" : "worse") + " than the second.";
     const others = chosen.runs.length - 1;
     const rank = places[1] < places[0] ? places[1] : places[1] - 1;
