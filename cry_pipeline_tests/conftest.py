@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cry_pipeline.evaluation import retrained
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.buckets import make_bucket, s3_service
 
-pytest_plugins = ["cry_pipeline_tests.evaluation.made_up", "cry_pipeline_tests.orchestration.installations"]
+pytest_plugins = [
+    f"cry_pipeline_tests.{name}" for name in ("evaluation.made_up", "mlflows", "orchestration.installations")
+]
 
 CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
 WITHOUT_TORCH = bool(os.environ.get("CRY_PIPELINE_WITHOUT_TORCH"))
@@ -49,12 +52,28 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(autouse=True)
-def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test reads or writes what another test, or the user, has."""
-    for name in list(os.environ):
-        if name.startswith(("CRY_PIPELINE_", "DAGSTER_", "AWS_")):
-            monkeypatch.delenv(name)
+    for name in _of_installations():
+        monkeypatch.delenv(name)
     monkeypatch.setenv("CRY_PIPELINE_DATA", str(tmp_path / "data"))
+    yield
+    # What opens an instance names its home and its database: a fixture of the next module comes before this one.
+    for name in _of_installations():
+        del os.environ[name]
+
+
+def _of_installations() -> list[str]:
+    return [name for name in os.environ if name.startswith(("CRY_PIPELINE_", "DAGSTER_", "AWS_", "MLFLOW_"))]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_deals() -> Iterator[None]:
+    """Nulls of few deals: an installation of a test has them trained for every experiment that is cheap to fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrained, "DEALS", 12)
+        patch.setattr(retrained, "FEWEST_DEALS", 10)
+        yield
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import hashlib
 from typing import Any
 
+import pandas as pd
 import pytest
 from pydantic import Field
 
+from cry_pipeline import digests
 from cry_pipeline.catalog import canonical_json, digest, load_catalog
 from cry_pipeline.catalog.base import Spec, neutral
 from cry_pipeline.catalog.models import EnsembleSpec
@@ -106,3 +108,18 @@ def test_a_neutral_value_is_of_one_type(own: Any, like: Any):
         flag: Any = Field(default=own, json_schema_extra=neutral(like))
 
     assert "flag" in Added().parts
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 9])
+def test_digest_of_rows_is_that_of_all_rows_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "ROWS_AT_ONCE", 4)
+    table = pd.DataFrame(
+        {
+            "text": pd.Series(["ü", None, ""] * 3, dtype="string[pyarrow]"),
+            "whole": pd.Series([1, None, -2] * 3, dtype="Int64"),
+            "flag": pd.Series([True, None, False] * 3, dtype="boolean"),
+            "number": [0.1, float("nan"), 3.0] * 3,
+        }
+    )[:rows]
+    plain = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    assert digests.rows_digest(table) == digests.digest(columns=list(table), rows=plain)

@@ -16,6 +16,8 @@ ALLOWED = {
     # What one of our own processes hands to another in memory; nothing that lay on a disk.
     ("side_by_side.py", "pickle"),
     ("side_by_side.py", "joblib"),
+    ("task.py", "pickle"),
+    ("ray.py", "pickle"),
     # The class of the error with which torch refuses code among weights.
     ("resnet.py", "pickle"),
     # A regular expression.

@@ -141,8 +141,8 @@ def _set_up(installation: Installation, folder: Path, monkeypatch: pytest.Monkey
     for name in ("data", "catalog", "corpus", "workers", "batch_recordings", "accelerator"):
         monkeypatch.setenv(f"CRY_PIPELINE_{name.upper()}", str(getattr(settings, name)))
     monkeypatch.chdir(folder)
-    assert settings.corpus is not None
-    first, second, *_ = sorted((settings.corpus / "donateacry-android-upload-bucket").iterdir())
+    assert settings.corpus_folder is not None
+    first, second, *_ = sorted((settings.corpus_folder / "donateacry-android-upload-bucket").iterdir())
     (folder / "folder").mkdir()
     shutil.copy(first, folder / "some.3gp")
     shutil.copy(second, folder / "folder")

@@ -222,6 +222,7 @@ def test_names_of_files_from_folder_to_tables_log_and_answers(tmp_path: Path, ou
     assert not [text for text in texts if unseen(text)]
     assert len(listed.attrs["left_aside"]) == 2 * len(names)
     twins = pd.DataFrame({"path": built.quarantine["path"], "reason": "tired", "donation_id": "x"})
+    twins["root"], twins["name"] = built.quarantine["root"], built.quarantine["path"]
     twins["samples_digest"] = [str(number) for number in range(len(twins))]
     twins.loc[0, "reason"] = "hungry"
     (sentence,) = find_contradictions(twins)

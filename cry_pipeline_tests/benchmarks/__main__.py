@@ -1,7 +1,7 @@
 """``python -m cry_pipeline_tests.benchmarks``: measure, and print the table of README.md.
 
 Belongs here: which recordings are taken, and what is printed. Does not: any measure (computing.py, caging.py,
-storing.py, training.py).
+storing.py, training.py, arriving.py).
 """
 
 import argparse
@@ -35,14 +35,16 @@ def recordings(folder: Path, corpus: Path | None) -> list[Path]:
 def main() -> int:
     """Print each figure as it comes, then the table; 1 where an aim was missed."""
     parser = argparse.ArgumentParser(prog="python -m cry_pipeline_tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=("computing", "caging", "storing", "training"), help="one of the groups")
+    parser.add_argument(
+        "--only", choices=("computing", "caging", "storing", "training", "donations"), help="one of the groups"
+    )
     parser.add_argument("--rows", type=int, default=100_000, help="rows that the store grows to (default: 100,000)")
     parser.add_argument("--folder", type=Path, help="where stores are made, on the disk to be measured")
     args = parser.parse_args()
     corpus = os.environ.get("CRY_PIPELINE_CORPUS")
 
     from cry_pipeline.allocation import keep_freed_memory
-    from cry_pipeline_tests.benchmarks import caging, computing, storing, training
+    from cry_pipeline_tests.benchmarks import arriving, caging, computing, storing, training
     from cry_pipeline_tests.benchmarks.measuring import machine, table
 
     keep_freed_memory()
@@ -56,6 +58,7 @@ def main() -> int:
             "caging": lambda: caging.measures(Path(corpus) if corpus else None, folder),
             "storing": lambda: storing.measures(paths, folder, args.rows),
             "training": training.measures,
+            "donations": lambda: arriving.measures(folder / "donations"),
         }
         for name, measures in groups.items():
             for figure in measures() if args.only in (None, name) else ():

@@ -75,6 +75,8 @@ def test_a_probe_is_marked_as_such_and_hears_nothing():
     assert {name: model.probe for name, model in models.items() if model.probe} == {
         "metadata_only": "metadata",
         "platform_only": "platform",
+        "loudness_only": "loudness",
+        "all_metadata": "all metadata",
     }
     unmarked = models["platform_only"].model_copy(update={"probe": None})
     assert unmarked.digest == models["platform_only"].digest, "the mark changes no run"

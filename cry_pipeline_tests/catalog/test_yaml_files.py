@@ -208,10 +208,10 @@ def test_faults_of_all_files_are_said_at_once_one_to_a_line(folder: Path) -> Non
 
 def test_unknown_names_in_experiments_and_champion_are_said_together(folder: Path) -> None:
     path = folder / "experiments.yaml"
-    path.write_text(path.read_text().replace("models: [svm_covariance]", "models: [svm_covarianse]"))
+    path.write_text(path.read_text().replace("all_metadata, svm_covariance]", "all_metadata, svm_covarianse]"))
     said = refused(folder)
     assert "'svm_covarianse' is not in the catalog" in said
-    assert "champion.yaml: 'curation_svm_covariance_donor_grouped' is not in the catalog" in said
+    assert "champion.yaml: 'curation_svm_covariance_donor_hashed' is not in the catalog" in said
 
 
 def test_misspelt_file_is_said_with_the_nearest_name(folder: Path) -> None:

@@ -26,8 +26,8 @@ def folder(kept_in: Callable[[Path], Callable[..., KeptRun]], tmp_path_factory: 
     )
     kept(SVM, "a" * 64, effect=1.5, names=low | {"model": "svm_covariance"}, parts={"width": 6}, current=True)
     kept(SVM, "b" * 64, effect=0.2, names=low | {"model": "svm_covariance"}, parts={"width": 10}, started_at=EARLIER)
-    kept(REGRESSION, "c" * 64, effect=0.5, names=low, current=True)
-    kept(OTHER_SET, "d" * 64, effect=0.5, names=high, current=True)
+    kept(REGRESSION, "c" * 64, effect=0.8, names=low, current=True)
+    kept(OTHER_SET, "d" * 64, effect=0.8, names=high, current=True)
     kept(OTHER_SET, "e" * 64, effect=0.2, names=high | {"feature_digest": "9" * 64}, started_at=EARLIER)
     return made
 
@@ -46,7 +46,9 @@ def said(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 def test_a_run_is_held_against_what_it_was_before(said: Callable[..., str]) -> None:
     words = said(SVM)
-    first = rf"first: {SVM}@aaaaaaaa, trained 2026-01-01 00:00 UTC: AUC 0\.\d+ \[0\.\d+, 0\.\d+\], above chance"
+    first = (
+        rf"first: {SVM}@aaaaaaaa, trained 2026-01-01 00:00 UTC: AUC 0\.\d+ \[0\.\d+, 0\.\d+\], by itself above chance"
+    )
     assert re.search(first, words)
     assert f"second: {SVM}@bbbbbbbb, trained 2025-01-01 00:00 UTC" in words
     assert "log-loss (less is better) " in words

@@ -39,7 +39,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["leaderboard"], ["majority rate"]),
         (["predict"], ["--json", "--bundle", "Not for diagnosis"]),
         (["champion"], ["show", "history", "rollback"]),
-        (["serve"], ["--port", "changes nothing"]),
+        (["serve"], ["--port", "stored nowhere"]),
         (["site"], ["export"]),
     ],
 )
@@ -200,14 +200,12 @@ def test_a_full_disk_is_said_once() -> None:
     assert result.stderr == b"error: No space left on device\n"
 
 
-def test_help_takes_less_than_half_a_second_of_a_core() -> None:
-    script = "import time; from cry_pipeline.command.main import app; app(['--help'], standalone_mode=False); "
-    script += "import sys; print(time.process_time(), file=sys.stderr)"
-    taken = [
-        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr)
-        for _ in range(3)
-    ]
-    assert min(taken) < 0.5
+def test_help_loads_little() -> None:
+    script = "import sys; from cry_pipeline.command.main import app; app(['--help'], standalone_mode=False); "
+    script += "print(len(sys.modules), file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    # seconds are the machine's; what help loads is ours: 343 modules took half a second of a slow core
+    assert int(result.stderr) < 400
 
 
 def test_features_of_another_catalog_are_listed_with_what_is_stored(tmp_path: Path):

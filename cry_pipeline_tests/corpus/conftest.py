@@ -11,9 +11,12 @@ import pytest
 import soundfile
 
 from cry_pipeline.corpus import transfer
+from cry_pipeline.corpus.archive import Archive
 from cry_pipeline.corpus.download import fetch_corpus
+from cry_pipeline.corpus.intake import Intake, seen_by, take_in
 from cry_pipeline.corpus.manifest import Manifest, build_manifest
-from cry_pipeline.corpus.sources import LAYOUT, Roots, take_inventory
+from cry_pipeline.corpus.sources import LAYOUT, NOBODY, Roots, take_inventory
+from cry_pipeline.corpus.tombstones import Tombstones
 from cry_pipeline_tests.corpus.archive_server import FILES, Server, serving
 
 CLEANED, ANDROID, IOS = LAYOUT
@@ -51,7 +54,8 @@ class SmallCorpus:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.cache = folder, folder / "cache"
-        self.roots = Roots(folder / "corpus", folder / "inbox")
+        self.archive = Archive.open(str(folder / "archive"), self.cache)
+        self.roots = Roots(folder / "corpus", folder / "inbox", self.archive)
         for name in (*(f"corpus/{layout}" for layout in LAYOUT), "inbox"):
             (folder / name).mkdir(parents=True)
         self._written = 0
@@ -67,9 +71,18 @@ class SmallCorpus:
         age(file)
         return file
 
-    def build(self) -> Manifest:
-        """Take the inventory and build the manifest."""
-        return build_manifest(take_inventory(self.roots, self.cache), self.roots, self.cache)
+    def take_in(self, stones: Tombstones = NOBODY) -> Intake:
+        """Move what can be used of the inbox to the archive."""
+        return take_in(self.roots, self.cache, stones=stones)
+
+    def inventory(self, stones: Tombstones = NOBODY) -> pd.DataFrame:
+        """Take the inventory of what the last intake left of the inbox, and of all else."""
+        return take_inventory(self.roots, self.cache, seen=seen_by(self.cache), stones=stones)
+
+    def build(self, stones: Tombstones = NOBODY) -> Manifest:
+        """Take in what is in the inbox, take the inventory and build the manifest, as an ingestion does."""
+        self.take_in(stones)
+        return build_manifest(self.inventory(stones), self.roots, self.cache)
 
     def refusals(self) -> dict[str, str]:
         """Build, and return the quarantine as {file name: reason}."""

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import CohortSpec, load_catalog
-from cry_pipeline.corpus.cohorts import CohortError, cohort_digest, select_cohort
+from cry_pipeline.corpus.cohorts import CohortError, cohort_digest, left_out, select_cohort
 
 
 def spec(**changes) -> CohortSpec:
@@ -49,11 +49,26 @@ def recordings() -> pd.DataFrame:
         recorded_at=moment,
         samples_digest=[letter * 64 for letter in table["recording_id"]],
         peak=0.5,
+        judgement=None,
+        consent_scope=None,
     )
 
 
 def test_all_rules_select_and_rows_are_sorted(recordings):
     assert select_cohort(recordings, spec())["recording_id"].tolist() == list("defghi")
+
+
+def test_each_recording_is_selected_or_left_out_by_one_rule(recordings):
+    donated = recordings[recordings["recording_id"] == "d"]
+    judged = donated.assign(recording_id="k", judgement="unusable")
+    cry = {"target": "cry", "classes": ["not_cry", "cry"]}
+    for changes, table in (({}, recordings), (cry, pd.concat([recordings, judged], ignore_index=True))):
+        gone = left_out(table, spec(**changes))
+        ids = [name for rule in gone for name in rule.recordings["recording_id"]]
+        assert sorted([*ids, *select_cohort(table, spec(**changes))["recording_id"]]) == sorted(table["recording_id"])
+        by_rule = {rule.column: "".join(sorted(rule.recordings["recording_id"])) for rule in gone}
+        expected = {"processing": "c", "consent_scope": "", "source": "b", "reason": "a", "duration_s": "j"}
+        assert by_rule == (expected | {"judgement": "dk"} if changes else expected)
 
 
 def test_reasons_become_classes(recordings):
@@ -100,9 +115,39 @@ def test_cry_is_what_the_curators_kept(recordings):
     }
 
 
-def test_recordings_nobody_judged_are_not_taken_for_no_cries(recordings):
-    with pytest.raises(CohortError, match=r"judgement on 1 recordings is not known \(inbox hungry\)"):
-        select_cohort(recordings, spec(target="cry", classes=["not_cry", "cry"]))
+CRY = {"target": "cry", "classes": ["not_cry", "cry"]}
+
+
+def test_uploads_of_unknown_curation_are_not_taken_for_no_cries(recordings):
+    unknown = recordings.assign(kept=recordings["kept"].mask(recordings["recording_id"] == "e"))
+    with pytest.raises(CohortError, match=r"judgement on 1 recordings is not known \(donateacry_android hungry\)"):
+        select_cohort(unknown, spec(**CRY))
+
+
+@pytest.mark.parametrize(
+    ("judgement", "label"), [(None, None), ("unusable", None), ("cry", "cry"), ("not_cry", "not_cry")]
+)
+def test_a_donation_is_what_people_heard_and_without_a_judgement_it_is_left_out(recordings, judgement, label):
+    heard = recordings.assign(judgement=recordings["judgement"].mask(recordings["source"] == "inbox", judgement))
+    cohort = select_cohort(heard, spec(**CRY)).set_index("recording_id")["label"]
+    assert cohort.get("d") == label
+    assert len(cohort) == 5 + (label is not None)
+
+
+def test_where_a_recording_lies_is_nothing_to_a_cohort(recordings):
+    moved = recordings.assign(root="archive", path="ab/abc", name="other.wav")
+    assert cohort_digest(moved, spec()) == cohort_digest(recordings.assign(root="inbox", path="x.wav"), spec())
+
+
+@pytest.mark.parametrize("changes", [{}, CRY])
+@pytest.mark.parametrize(("scope", "taken"), [("training", True), ("evaluation", False), ("archive", False)])
+def test_only_what_may_be_trained_on_enters_a_cohort(recordings, scope, taken, changes):
+    donated = recordings["source"] == "inbox"
+    scoped = recordings.assign(
+        consent_scope=recordings["consent_scope"].mask(donated, scope),
+        judgement=recordings["judgement"].mask(donated, "cry"),
+    )
+    assert ("d" in set(select_cohort(scoped, spec(**changes))["recording_id"])) == taken
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import soundfile
 from cry_pipeline import keys
 from cry_pipeline.corpus import hashes
 from cry_pipeline.corpus.probing import Probe, probe_files
-from cry_pipeline.corpus.sources import fingerprint, take_inventory
+from cry_pipeline.corpus.sources import fingerprint
 from cry_pipeline_tests.corpus.conftest import ANDROID, CLEANED, IOS, SmallCorpus, android
 
 PROBE_REVISION = 4
@@ -63,15 +63,15 @@ PROBES: dict[str, dict[str, Any]] = {
         "channels": 1,
     },
 }
-MANIFEST_REVISION = 3
+MANIFEST_REVISION = 4
 MANIFEST: list[str] = [
     "inbox 1430000000003 hungry - <NA>",
+    "inbox 1767323045000 tired - <NA>",
     "donateacry_android 1430000000000 hungry - True",
     "donateacry_android 1430000000001 lonely - <NA>",
     "donateacry_android 1430000000002 tired - False",
     "donateacry_ios 1430000000000 hungry - False",
     "donateacry_cleaned 1430000000000 hungry hungry <NA>",
-    "inbox 1767323045000 tired - <NA>",
     "m-04-hu.wav duplicate",
     "baby.wav odd_name",
     "empty.wav empty",
@@ -79,8 +79,8 @@ MANIFEST: list[str] = [
     "nothing.wav link",
     "pipe.wav not_a_file",
 ]
-INVENTORY_REVISION = 2
-FINGERPRINT = "cabb9b4401926fcb41d4cdf13f3580afb2c406e976ec45d190975fd37389616b"
+INVENTORY_REVISION = 3
+FINGERPRINT = "7b920275e17191128021e19ed5f1ea9e16c340ade07113bc93811d67a7eb8d11"
 HASHES_REVISION = 2
 
 
@@ -184,7 +184,8 @@ def test_what_the_manifest_says_of_files_changes_only_with_its_revision(small):
 def test_the_fingerprint_of_the_inventory_changes_only_with_its_revision(small):
     assert keys.STAGES["inventory"].revision == INVENTORY_REVISION, "inventory was raised: write down today's value"
     fill(small)
-    found = fingerprint(take_inventory(small.roots, small.cache))
+    small.take_in()
+    found = fingerprint(small.inventory())
     if found != FINGERPRINT:
         pytest.fail(f"value changed: raise the stage `inventory` and write {found} down here, or say why not")
 
@@ -192,4 +193,4 @@ def test_the_fingerprint_of_the_inventory_changes_only_with_its_revision(small):
 def test_what_a_hash_is_kept_under_changes_only_with_its_revision():
     assert keys.STAGES["hashes"].revision == HASHES_REVISION, "hashes was raised: write down today's value"
     status = os.stat_result((0o100644, 11, 1, 1, 0, 0, 5, 6, 7, 8), {"st_mtime_ns": 7_000_000_001, "st_ctime_ns": 8})
-    assert hashes._key("/in", "a.wav", status) == ("/in", "a.wav", "5:7000000001:8:11"), "raise the stage `hashes`"
+    assert hashes._identity(status) == "5:7000000001:8:11", "raise the stage `hashes`"

@@ -130,3 +130,22 @@ def test_look_that_is_broken_off_forgets_nothing(filled):
     with pytest.raises(UnfinishedInventoryError, match="5 of 6 files are hashed"):
         take_inventory(filled.roots, filled.cache, budget_s=-1)
     assert counts(filled) == (1, 5)
+
+
+@pytest.mark.parametrize(("share", "written"), [(0, [1, 2, 3, 4]), (1e9, [1, 4])])
+def test_hashes_are_kept_less_often_where_that_takes_long(filled, monkeypatch, share, written):
+    """Of millions, writing all of them again every ten seconds would be all that is done."""
+    kept: list[int] = []
+    really = hashes.KEPT.__class__.write
+
+    def write(self: Any, path: Path, table: pd.DataFrame, *rest: Any) -> None:
+        kept.append(len(table))
+        really(self, path, table, *rest)
+
+    monkeypatch.setattr(hashes.KEPT.__class__, "write", write)
+    monkeypatch.setattr(hashes, "SAVED_EVERY_S", -1)
+    monkeypatch.setattr(hashes, "SAVING_SHARE", share)
+    assert counts(filled) == (4, 0)
+    assert kept == written
+    assert counts(filled) == (0, 4)
+    assert kept == written, "nothing is new"

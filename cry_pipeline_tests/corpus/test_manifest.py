@@ -2,7 +2,9 @@
 
 import shutil
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -174,8 +176,9 @@ def test_new_donation_is_the_only_one_decoded(small):
     first = small.build()
     assert (first.probed, first.reused) == (1, 0)
     small.write(f"inbox/{android(1_430_000_000_001)}.wav")
+    assert small.take_in().probed == 1
     second = small.build()
-    assert (second.probed, second.reused) == (1, 1)
+    assert (second.probed, second.reused) == (0, 2)
     assert len(second.recordings) == 2
     assert second.digest != first.digest
 
@@ -202,16 +205,20 @@ def test_rows_of_the_inventory_may_come_in_any_order(small):
 
 def test_file_lost_on_the_way_is_an_error(small, monkeypatch):
     small.write(UPLOAD)
-    monkeypatch.setattr(module, "_triage", lambda rows, roots: ([], []))
+    monkeypatch.setattr(module, "sort_out", lambda rows, roots, twins: ())
     with pytest.raises(ManifestError, match="1 files are in neither table"):
         small.build()
 
 
 def test_file_in_both_tables_is_an_error(small, monkeypatch):
     small.write(UPLOAD)
-    triage = module._triage
-    refused = {"reason": "odd_name", "detail": "No."}
-    monkeypatch.setattr(module, "_triage", lambda rows, roots: (triage(rows, roots)[0], [rows[0] | refused]))
+    really, refused = module.sort_out, {"reason": "odd_name", "detail": "No."}
+
+    def both(*given: Any) -> Iterator[Any]:
+        for row, name in really(*given):
+            yield from ((row, name), (row | refused, None))
+
+    monkeypatch.setattr(module, "sort_out", both)
     with pytest.raises(ManifestError, match="1 files are in both tables"):
         small.build()
 

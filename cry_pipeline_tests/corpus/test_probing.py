@@ -177,15 +177,18 @@ def test_interrupted_work_is_kept(files, tmp_path, monkeypatch):
     assert computed == 1
 
 
-def test_work_that_is_killed_is_kept_up_to_some_seconds_before(files, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("share", "written"), [(0, [1, 2, 3, 3]), (1e9, [1, 3])])
+def test_work_that_is_killed_is_kept_up_to_some_seconds_before(files, tmp_path, monkeypatch, share, written):
+    """The seconds grow with those that keeping takes: of millions it would else be all that is done."""
     kept = []
     really = probing._write_cache
     monkeypatch.setattr(
         probing, "_write_cache", lambda path, outcomes: kept.append(len(outcomes)) or really(path, outcomes)
     )
     monkeypatch.setattr(probing, "SAVED_EVERY_S", -1)
+    monkeypatch.setattr(probing, "SAVING_SHARE", share)
     probe_files(files, tmp_path / "probes")
-    assert kept == [1, 2, 3, 3]
+    assert kept == written
 
 
 def test_no_more_than_so_many_bytes_are_read_at_once_however_many_threads():

@@ -10,6 +10,7 @@ from cry_pipeline.corpus.download import CorpusError, NoNetworkError
 from cry_pipeline.corpus.resolution import read_resolution, resolve_corpus, write_resolution
 from cry_pipeline.corpus.sources import LAYOUT
 from cry_pipeline.settings import Settings
+from cry_pipeline.storage.bucket import Bucket
 
 Make = Callable[..., Path]
 
@@ -49,6 +50,25 @@ def test_the_configured_corpus_comes_first(settings: Settings, tmp_path: Path) -
     resolved = resolve_corpus(configured(settings, mine), fetch=never, generate=never)
     assert (resolved.path, resolved.how, resolved.synthetic) == (mine, "configured", False)
     assert "CRY_PIPELINE_CORPUS" in resolved.notice
+
+
+def test_of_a_corpus_in_a_bucket_a_copy_is_used_that_follows_it(settings: Settings, bucket: str) -> None:
+    place = Bucket(f"{bucket}/corpus")
+    for name in LAYOUT:
+        place.write(f"{name}/one.wav", b"one")
+    mine = settings.model_copy(update={"corpus": place.uri})
+    resolved = resolve_corpus(mine, fetch=never, generate=never)
+    assert (resolved.path, resolved.how, resolved.synthetic) == (mine.corpus_copy, "configured", False)
+    assert f"a copy of {place.uri}" in resolved.notice
+    before = {path: path.stat().st_mtime_ns for path in mine.corpus_copy.rglob("*.wav")}
+    assert len(before) == len(LAYOUT)
+    place.write(f"{next(iter(LAYOUT))}/two.wav", b"two")
+    resolve_corpus(mine, fetch=never, generate=never)
+    after = {path: path.stat().st_mtime_ns for path in mine.corpus_copy.rglob("*.wav")}
+    assert len(after) == len(before) + 1
+    assert before.items() <= after.items()  # fetched once
+    with pytest.raises(OSError, match="no-such-bucket-of-ours"):
+        resolve_corpus(mine.model_copy(update={"corpus": "s3://no-such-bucket-of-ours/corpus"}))
 
 
 @pytest.mark.parametrize("lacking", ["everything", "one folder"])

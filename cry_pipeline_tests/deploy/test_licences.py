@@ -33,6 +33,7 @@ PERMISSIVE = {
 } | {"LLVM-exception", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Zlib"}
 ALSO_TAKEN = {
     "MPL-2.0": "covers changes to the distribution's own files; they are used as they are",
+    "LGPL-3.0-or-later": "psycopg2, a library of its own, loaded when used, that anybody may replace",
     "LGPL-2.1-or-later": "a library of its own, loaded when used, that anybody may replace",
     "LicenseRef-NVIDIA-Proprietary": "only torch's CUDA build asks for it, and the user takes it from NVIDIA",
 }
@@ -41,6 +42,7 @@ SPDX = {
     "Apache 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
+    "GNU Library or Lesser General Public License (LGPL)": "LGPL-3.0-or-later",  # psycopg2's licence file: 3 or later
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",

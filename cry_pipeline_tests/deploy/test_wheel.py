@@ -50,7 +50,9 @@ def test_wheel_has_the_package_whole_and_no_tests(wheel: zipfile.ZipFile):
 
 def test_wheel_is_of_this_version_and_names_its_extras(metadata: Message):
     assert metadata["Version"] == __version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"train", "pipeline", "s3", "tensorboard", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        *("train", "pipeline", "s3", "deploy", "ray", "mlflow", "tensorboard", "dev")
+    }
 
 
 def test_only_an_extra_brings_what_predicting_does_not_need(metadata: Message):

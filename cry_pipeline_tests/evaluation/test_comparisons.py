@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn.metrics as sk
+from scipy import stats
 
 from cry_pipeline.evaluation.comparisons import compare, compare_table, draw, holm
 from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.metrics import some_metrics
+from cry_pipeline.evaluation.nulls import TRAINING_WIDENING
 from cry_pipeline.evaluation.predictions import EvidenceError
 
 REASONS = ("hungry", "tired", "burping")
@@ -22,7 +24,7 @@ def comparison(p_value: float = 0.5, **changes: object) -> Comparison:
 @pytest.mark.parametrize("metric", ["auc", "uar", "brier"])
 def test_the_interval_is_that_of_differences_on_equal_resamples(run_of, metric: str) -> None:
     first, second = run_of(effect=1.0, name="new"), run_of(effect=0.2, name="old")
-    found = compare(first, second, metric=metric, resamples=30, seed=3)
+    found = compare(first, second, metric=metric, between="models", resamples=30, seed=3)
     names, donor = np.unique(first.donors, return_inverse=True)
     rng = np.random.default_rng(3)
     differences = []
@@ -50,6 +52,14 @@ def _one(rows, weights: np.ndarray, metric: str) -> float:
         pairs.append(weights[own & (truth == 1)].sum() * weights[own & (truth == 0)].sum())
         areas.append(sk.roc_auc_score(truth[own], scores[own], sample_weight=weights[own]) if pairs[-1] else 0)
     return float(np.average(areas, weights=pairs))
+
+
+def test_no_difference_goes_beyond_what_two_values_can_differ_by(run_of) -> None:
+    right = run_of(effect=9.0, name="right")
+    upside_down = np.where((right.donors < "donor004")[:, None], right.probabilities, 1 - right.probabilities)
+    wrong = replace(right, name="wrong", probabilities=upside_down)
+    found = compare(right, wrong, metric="uar", between="methods")
+    assert 0 < found.low < found.difference < found.high == 1
 
 
 def test_equal_runs_do_not_differ_and_a_better_one_is_found_either_way_round(run_of) -> None:
@@ -104,7 +114,8 @@ def test_a_difference_too_small_to_be_seen_is_called_none(
 def test_two_runs_that_know_nothing_rarely_differ(run_of) -> None:
     runs = [run_of(donors=60, seed=seed) for seed in range(40)]
     p_values = [
-        compare(rows, _shuffled(rows, seed), metric="auc", resamples=150).p_value for seed, rows in enumerate(runs)
+        compare(rows, _shuffled(rows, seed), metric="auc", between="models", resamples=150).p_value
+        for seed, rows in enumerate(runs)
     ]
     assert np.mean(np.array(p_values) < 0.05) < 0.15
     assert 0.35 < np.mean(p_values) < 0.65
@@ -114,6 +125,43 @@ def _shuffled(rows, seed: int):
     """Return a run with the same folds whose answers are those of other recordings."""
     order = np.random.default_rng(seed).permutation(len(rows.labels))
     return replace(rows, probabilities=rows.probabilities[:, order])
+
+
+def test_methods_trained_once_are_told_apart_less_surely_than_their_models(run_of) -> None:
+    first, second = run_of(effect=1.0), run_of(effect=0.95)
+    models, methods = (compare(first, second, metric="auc", between=between) for between in ("models", "methods"))
+    assert (models.between, methods.between, methods.trainings) == ("models", "methods", 1)
+    assert methods.difference == models.difference
+    wider = TRAINING_WIDENING * (np.array([models.low, models.high]) - models.difference)
+    assert (methods.low, methods.high) == pytest.approx(tuple(methods.difference + wider))
+    assert methods.p_value > models.p_value
+
+
+def test_methods_trained_often_differ_by_donors_and_trainings(run_of) -> None:
+    first, second = run_of(effect=1.0, repeats=5), run_of(effect=0.8, repeats=5)
+    models, methods = (
+        compare(first, second, metric="brier", between=between, resamples=4000) for between in ("models", "methods")
+    )
+    each = [
+        sk.brier_score_loss(first.labels, first.probabilities[repeat, :, 1])
+        - sk.brier_score_loss(second.labels, second.probabilities[repeat, :, 1])
+        for repeat in range(5)
+    ]
+    error = np.std(each, ddof=1) / np.sqrt(5)
+    donors = (models.high - models.low) / (2 * 1.96)
+    sums = np.random.default_rng(1).normal(0, donors, 10**6) + error * stats.t(4).rvs(10**6, random_state=1)
+    low, high = np.quantile(sums, [0.025, 0.975])
+    assert methods.trainings == 5
+    assert methods.difference == pytest.approx(np.mean(each))
+    assert methods.high - methods.low == pytest.approx(high - low, rel=0.08)
+    turned = compare(second, first, metric="brier", resamples=4000)
+    assert (turned.low, turned.high) == pytest.approx((-methods.high, -methods.low))
+
+
+def test_what_trainings_have_in_common_cancels(run_of) -> None:
+    rows = run_of(repeats=3, effect=0.5)
+    same = compare(rows, replace(rows, name="copy"), metric="auc")
+    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
 def test_pairing_sees_what_separate_intervals_cannot(run_of) -> None:

@@ -42,10 +42,8 @@ def of(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> di
         "brier": np.average(((probabilities - one_hot) ** 2).sum(axis=1), weights=weights),
     }
     if classes == 2:
-        precision, recall, _ = sk.precision_recall_curve(labels, scores, sample_weight=weights)
         answers["brier"] = sk.brier_score_loss(labels, scores, sample_weight=weights)
         answers["average_precision"] = sk.average_precision_score(labels, scores, sample_weight=weights)
-        answers["recall_at_95_precision"] = recall[:-1][precision[:-1] >= 0.95].max(initial=0)
     return {name: float(value) for name, value in answers.items()}
 
 
@@ -119,19 +117,6 @@ def test_majority_rate_is_the_share_of_the_most_frequent_class() -> None:
     assert metrics.accuracy(confusion) == 0.25
 
 
-def test_recall_at_precision_is_zero_where_no_threshold_is_precise_enough() -> None:
-    positive, scores = np.array([False, True, True]), np.array([0.9, 0.8, 0.1])
-    assert metrics.recall_at_precision(positive, scores) == 0.0
-    assert metrics.recall_at_precision(~positive, scores) == 1.0
-
-
-def test_recall_at_precision_takes_thresholds_of_just_that_precision_and_none_below() -> None:
-    positive = np.array(
-        [False] + [True] * 19 + [False] + [True] * 2
-    )  # as the threshold falls: 19/20, then 21/23 at best
-    assert metrics.recall_at_precision(positive, -np.arange(23.0)) == pytest.approx(19 / 21)
-
-
 def test_roc_passes_through_the_points_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     positive = rng.random(400) < 0.5
@@ -148,3 +133,55 @@ def test_certainty_in_the_right_class_costs_nothing(metric: Callable[..., float]
     labels = np.array([0, 1, 2])
     assert metric(labels, np.eye(3)[labels]) == pytest.approx(0)
     assert metric(labels, np.eye(3)[[1, 2, 0]]) > 1
+
+
+@given(seed=st.integers(0, 10_000), ties=st.booleans(), recall=st.sampled_from([0.5, 0.9, 0.95, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_what_a_recall_takes_is_read_off_scikit_learns_curve(seed: int, ties: bool, recall: float) -> None:
+    labels, probabilities, _, weights = case(seed, 2, ties)
+    positive, scores = labels == 1, probabilities[:, 1]
+    specificity, below = metrics.at_recalls(positive, scores, (recall, 1.0), np.stack([np.ones_like(weights), weights]))
+    assert specificity.shape == below.shape == (2, 2)
+    false, true, thresholds = sk.roc_curve(positive, scores, sample_weight=weights, drop_intermediate=False)
+    place = np.flatnonzero(true >= recall - 1e-12)[0]
+    assert specificity[1, 0] == pytest.approx(1 - false[place], abs=1e-12)
+    assert below[1, 0] == pytest.approx(weights[scores < thresholds[place]].sum() / weights.sum(), abs=1e-12)
+    plain = metrics.at_recalls(positive, scores, (recall, 1.0))
+    np.testing.assert_allclose((specificity[0], below[0]), plain, atol=1e-12)
+
+
+def test_a_recall_that_ties_leave_no_threshold_for_is_exceeded() -> None:
+    positive, scores = np.array([1, 1, 0, 0, 0], dtype=bool), np.array([0.9, 0.5, 0.5, 0.5, 0.1])
+    specificity, below = metrics.at_recalls(positive, scores, (0.5, 0.75))
+    np.testing.assert_allclose(specificity, [1, 1 / 3])
+    np.testing.assert_allclose(below, [4 / 5, 1 / 5])
+
+
+def test_nine_tenths_of_ten_are_nine() -> None:
+    scores = np.arange(20, 0, -1) / 21
+    specificity, _ = metrics.at_recalls(np.arange(20) < 10, scores, (0.9,), np.full(20, 0.1))
+    np.testing.assert_allclose(specificity, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_a_positive_row_no_recall_is_reached() -> None:
+    scores = np.array([0.2, 0.4])
+    assert np.isnan(metrics.at_recalls(np.array([False, False]), scores, (0.9,))).all()
+    specificity, below = metrics.at_recalls(np.array([True, True]), scores, (0.9,))
+    assert np.isnan(specificity).all()
+    np.testing.assert_allclose(below, 0)
+
+
+@given(seed=st.integers(0, 10_000), ties=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_net_benefit_is_found_ones_less_alarms_at_the_odds_of_the_threshold(seed: int, ties: bool) -> None:
+    labels, probabilities, _, weights = case(seed, 2, ties)
+    positive, thresholds = labels == 1, np.array([0.1, 0.5, 0.8])
+    ours = metrics.net_benefit(positive, probabilities[:, 1], thresholds, np.stack([np.ones_like(weights), weights]))
+    for place, threshold in enumerate(thresholds):
+        said = probabilities[:, 1] >= threshold
+        (_, alarms), (_, found) = sk.confusion_matrix(labels, said, labels=[0, 1], sample_weight=weights)
+        expected = (found - alarms * threshold / (1 - threshold)) / weights.sum()
+        assert ours[1, place] == pytest.approx(expected, abs=1e-12)
+    plain = metrics.net_benefit(positive, probabilities[:, 1], thresholds)
+    np.testing.assert_allclose(ours[0], plain, atol=1e-12)

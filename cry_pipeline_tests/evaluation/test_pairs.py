@@ -11,6 +11,7 @@ from cry_pipeline.evaluation.kept_runs import KeptRun
 from cry_pipeline.evaluation.pairs import (
     METRICS,
     Group,
+    Pair,
     compare_runs,
     edits,
     feature_set_pair,
@@ -59,6 +60,14 @@ def test_any_two_runs_of_a_group_differ_by_what_a_single_comparison_says(
     assert group.comparison(0, 1).p_adjusted is None, "one that was named beforehand needs no correction"
     single = compare(runs[0].rows(), runs[3].rows(), metric="auc")
     assert compare_runs(runs[0], runs[3]).comparison(0, 1) == single, "by as many resamples as evidence has"
+
+
+def test_nothing_is_said_of_two_runs_that_guess(kept: Callable[..., KeptRun]) -> None:
+    one, other, told = (kept(str(at), str(at) * 64, effect=of) for at, of in enumerate([0.0, 0.0, 1.5]))
+    found = compare(told.rows(), one.rows(), metric="auc")
+    assert (one.evidence.guesses, other.evidence.guesses, told.evidence.guesses) == (True, True, False)
+    assert Pair(one, other, found).kept_back == "not said: neither is above chance"
+    assert Pair(told, one, found).kept_back == Pair(one, told, found).kept_back == ""
 
 
 def test_runs_on_other_recordings_are_not_compared(runs: list[KeptRun]) -> None:

@@ -21,12 +21,23 @@ def test_arrays_are_aligned_by_recording_whatever_the_order_of_rows(predict) -> 
         np.testing.assert_array_equal(rows.donors, own["donor"])
 
 
-def test_temperatures_are_those_of_the_rows_and_1_where_none_were_fitted(predict) -> None:
+def test_what_calibrates_is_that_of_the_rows_and_changes_nothing_where_it_was_not_fitted(predict) -> None:
     predictions, folds = predict(repeats=2)
-    assert (out_of_fold(predictions, folds, CLASSES).temperatures == 1).all()
-    given = predictions.assign(temperature=1.5 + predictions["fold"] + 10 * predictions["repeat"])
+    plain = out_of_fold(predictions, folds, CLASSES)
+    assert (plain.slopes == 1).all()
+    assert (plain.intercepts == 0).all()
+    slope = 1.5 + predictions["fold"] + 10 * predictions["repeat"]
+    given = predictions.assign(slope=slope, intercept_not_cry=0.0, intercept_cry=-slope)
     rows = out_of_fold(given.sample(frac=1, random_state=0), folds, CLASSES)
-    np.testing.assert_array_equal(rows.temperatures, 1.5 + rows.folds + 10 * np.arange(2)[:, None])
+    np.testing.assert_array_equal(rows.slopes, 1.5 + rows.folds + 10 * np.arange(2)[:, None])
+    np.testing.assert_array_equal(rows.intercepts, np.stack([0 * rows.slopes, -rows.slopes], axis=-1))
+
+
+def test_a_temperature_of_an_earlier_run_is_the_inverse_of_a_slope(predict) -> None:
+    predictions, folds = predict()
+    rows = out_of_fold(predictions.assign(temperature=2.0 + predictions["fold"]), folds, CLASSES)
+    np.testing.assert_array_equal(rows.slopes, 1 / (2.0 + rows.folds))
+    assert (rows.intercepts == 0).all()
 
 
 def test_shared_donors_are_those_in_several_folds_of_one_repeat(predict) -> None:
@@ -36,6 +47,10 @@ def test_shared_donors_are_those_in_several_folds_of_one_repeat(predict) -> None
     for table in (predictions, folds):
         table.loc[row, "fold"] = (table.loc[row, "fold"] + 1) % 5
     assert out_of_fold(predictions, folds, CLASSES).shared_donors == 1
+
+
+def _fitted(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions.assign(slope=2.0, intercept_not_cry=0.0, intercept_cry=0.5)
 
 
 def _set(table: pd.DataFrame, **values: str | float) -> pd.DataFrame:
@@ -66,11 +81,12 @@ def _set(table: pd.DataFrame, **values: str | float) -> pd.DataFrame:
         (lambda p: _set(p, p_cry=0.9, p_not_cry=0.2), "1 predictions have probabilities not summing to 1"),
         (lambda p: p.drop(columns="p_cry"), "lack the columns p_cry"),
         (lambda p: p.assign(p_whale=0.0), "hold p_whale, of no class"),
-        (lambda p: p.assign(temperature=0.0), "360 predictions have a temperature that is not above 0, first r0000"),
-        (
-            lambda p: _set(p.assign(temperature=2.0), temperature=1.0),
-            "have another temperature than others of",
-        ),
+        (lambda p: p.assign(temperature=0.0), "360 predictions have no slope above 0 .* first r0000"),
+        (lambda p: _fitted(p).drop(columns="intercept_cry"), "lack the columns intercept_cry"),
+        (lambda p: _set(_fitted(p), slope=-1.0), "1 predictions have no slope above 0 .* first r0007"),
+        (lambda p: _set(_fitted(p), intercept_cry=np.nan), "1 predictions have no slope above 0 .* first r0007"),
+        (lambda p: _set(_fitted(p), slope=1.0), "are calibrated otherwise than others of their fold"),
+        (lambda p: _set(_fitted(p), intercept_cry=1.0), "are calibrated otherwise than others of their fold"),
     ],
 )
 def test_predictions_that_are_not_out_of_fold_are_refused(predict, spoil, message: str) -> None:

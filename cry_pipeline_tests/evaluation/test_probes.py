@@ -9,7 +9,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from cry_pipeline.evaluation.evidence import evaluate
-from cry_pipeline.evaluation.predictions import EvidenceError, out_of_fold
+from cry_pipeline.evaluation.findings import Shortcut
+from cry_pipeline.evaluation.predictions import EvidenceError, OutOfFold, out_of_fold
 from cry_pipeline.evaluation.probes import donor_identity, donor_neighbours, probe_shortcuts
 
 CRY = ("not_cry", "cry")
@@ -56,7 +57,7 @@ def test_where_donors_are_on_one_side_the_probe_knows_nothing(predict) -> None:
     assert (probe.headline.value, probe.headline.low, probe.headline.high) == (0.5, 0.5, 0.5)
     assert (probe.name, probe.experiment, probe.comparison.first) == ("donor identity", None, "run")
     assert probe.comparison.better
-    assert not probe.explains(0.5)
+    assert not probe.explains
 
 
 def test_memory_of_donors_is_a_shortcut_where_they_are_on_both_sides(predict, provenance) -> None:
@@ -90,10 +91,10 @@ def test_a_run_that_only_knows_the_platform_is_explained_and_one_that_hears_more
     assert found.headline.low > 0.55
     assert [each.name for each in found.probes] == ["platform", "donor identity"]
     assert found.probes[0].experiment == found.probes[0].comparison.second == "platform_run"
-    assert found.probes_not_run == ("metadata",)
+    assert found.probes_not_run == ("metadata", "loudness", "all metadata")
     if hears:
         assert found.verdict == "above chance"
-        assert found.sentence.endswith("above chance; not probed: metadata")
+        assert found.sentence.endswith("above chance; not probed: metadata, loudness, all metadata")
     else:
         assert found.verdict == "explained by a shortcut"
         assert [each.name for each in found.explanations] == ["platform"]
@@ -108,6 +109,31 @@ def test_a_shortcut_at_chance_explains_nothing_and_one_is_explained_by_itself(pr
     own = evaluate(probe, CRY, "cry", folds=folds, provenance=of, shortcuts={"platform": probe}, resamples=200)
     assert own.verdict == "explained by a shortcut", "the platform run itself"
     assert own.probes[0].comparison.p_value == 1
+
+
+def test_probes_that_tell_nothing_explain_no_weak_effect_more_often_than_stated(run_of) -> None:
+    explained, tied = 0, 0
+    for seed in range(40):
+        rows, blind = (run_of(effect=effect, name=str(effect), seed=seed) for effect in (0.3, 0.0))
+        noise = np.random.default_rng([seed, 1]).uniform(size=(2, *blind.labels.shape))
+        others: dict[Shortcut, OutOfFold] = {
+            "platform": replace(blind, probabilities=np.stack([1 - noise[0], noise[0]], axis=1)[None]),
+            "loudness": replace(blind, probabilities=np.stack([1 - noise[1], noise[1]], axis=1)[None]),
+        }
+        folds = pd.DataFrame(
+            {
+                "recording_id": rows.recording_ids,
+                "donor": rows.donors,
+                "label": np.array(CRY)[rows.labels],
+                "repeat": 0,
+                "fold": rows.folds[0],
+            }
+        )
+        probes = probe_shortcuts(rows, others, folds, "auc", resamples=100, seed=seed)
+        explained += any(probe.explains for probe in probes)
+        tied += any(probe.headline.value > 0.5 and not probe.comparison.better for probe in probes)
+    assert tied > 12, "so many would be explained by any probe above .5"
+    assert explained <= 3
 
 
 def test_a_probe_on_other_folds_is_refused(predict) -> None:

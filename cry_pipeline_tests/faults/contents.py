@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cry_pipeline.artefacts import leftovers, provenance, read_json, read_table, table_digest
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.corpus.archive import read_about
 from cry_pipeline.digests import sha256_of_file
 from cry_pipeline.features.store.checking import verify
 from cry_pipeline.features.store.rows import samples_of
@@ -42,6 +43,8 @@ def _files(data: Path) -> Iterator[tuple[str, str]]:
 
 def _digest(path: Path) -> str | None:
     """Return the digest of a file, None for one that holds only what the work took."""
+    if path.parent.parent.name == "archive" and path.suffix == ".json":
+        return read_about(path, path.stem).telling
     if path.suffix == ".html":
         return provenance(path)["digest"]
     if path.name == PREDICTIONS and (path.parent / "provenance.json").exists():

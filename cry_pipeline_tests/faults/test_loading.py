@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from cry_pipeline.corpus.archive import Archive
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.faults.conftest import FULL
 from cry_pipeline_tests.faults.damages import DAMAGES
@@ -161,6 +162,15 @@ def _alarm(what: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def donated(settings: Settings, name: str) -> Path:
+    """Return a donation as it was dropped into the inbox, under its own name."""
+    archive = Archive.open(settings.archive, settings.cache)
+    (recording_id,) = archive.read().query("name == @name")["recording_id"]
+    file = settings.data.parent / name
+    file.write_bytes(archive.locate(recording_id).read_bytes())
+    return file
+
+
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings, str], Ended]:
     """``call(settings, command)``: what `cry-pipeline` does with these words, in this process."""
@@ -169,7 +179,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
     def call(settings: Settings, command: str) -> Ended:
         _opened.cache_clear()
-        values = {"sound": settings.inbox / ODD, "out": settings.data.parent / "out.png"}
+        values = {"sound": donated(settings, ODD), "out": settings.data.parent / "out.png"}
         for name in ("data", "corpus", "catalog", "workers", "accelerator"):
             monkeypatch.setenv(f"CRY_PIPELINE_{name.upper()}", str(getattr(settings, name)))
         words = [word.format(**values) for word in command.split(" ")]

@@ -12,7 +12,7 @@ import torch
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import Audio, load_samples
-from cry_pipeline.features import extraction, loading
+from cry_pipeline.features import extraction, filling, loading
 from cry_pipeline.features.batching import padded
 from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
 from cry_pipeline.features.extraction import extract, extract_all
@@ -120,7 +120,7 @@ def test_parts_committed_before_an_interruption_are_reused(
     corpus_of, store: FeatureStore, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recordings, roots = corpus_of(8)
-    monkeypatch.setattr(extraction, "PART_RECORDINGS", 3)
+    monkeypatch.setattr(filling, "PART_RECORDINGS", 3)
     counted, ids = loading.decode_bytes, recordings["recording_id"].tolist()
 
     def interrupted(data: bytes) -> Audio:
@@ -145,7 +145,7 @@ def test_parts_committed_before_an_interruption_are_reused(
 def test_parts_are_of_bounded_size(corpus_of, store: FeatureStore, monkeypatch, bound: dict[str, int]) -> None:
     recordings, roots = corpus_of(5)
     for name, value in bound.items():
-        monkeypatch.setattr(extraction, name, value)
+        monkeypatch.setattr(filling, name, value)
     extract(recordings, roots, store)
     assert store.info().parts == (3 if "PART_RECORDINGS" in bound else 5)
 
@@ -187,7 +187,7 @@ def test_transforms_go_on_while_files_are_decoded_and_a_part_is_committed(
     recordings, roots = corpus_of(6)
     together = threading.Barrier(2, timeout=30)
     write, compute = FeatureStore.write, FeatureSetComputer.__call__
-    monkeypatch.setattr(extraction, "PART_RECORDINGS", 2)
+    monkeypatch.setattr(filling, "PART_RECORDINGS", 2)
     monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 1)
     first = iter([True])
     computed = []
@@ -212,7 +212,7 @@ def test_decoding_does_not_run_away_from_a_slow_disk(
     corpus_of, store: FeatureStore, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recordings, roots = corpus_of(30)
-    monkeypatch.setattr(extraction, "PART_RECORDINGS", 1)
+    monkeypatch.setattr(filling, "PART_RECORDINGS", 1)
     monkeypatch.setitem(extraction.BATCH_SAMPLES, "cpu", 1)
     write, ahead = FeatureStore.write, []
 

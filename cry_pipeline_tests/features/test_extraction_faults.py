@@ -13,7 +13,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import Audio, decode_bytes, load_samples
 from cry_pipeline.corpus.probing import samples_digest
 from cry_pipeline.corpus.sources import SourceError
-from cry_pipeline.features import extraction, loading
+from cry_pipeline.features import extraction, filling, loading
 from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.store.compaction import compact
 from cry_pipeline.features.store.rows import FeatureStoreError
@@ -37,7 +37,7 @@ def test_a_bad_recording_fails_in_those_feature_sets_that_lack_it(
 
 def test_a_part_that_cannot_be_kept_stops_everything(corpus_of, store: FeatureStore, monkeypatch) -> None:
     recordings, roots = corpus_of(4)
-    monkeypatch.setattr(extraction, "PART_RECORDINGS", 1)
+    monkeypatch.setattr(filling, "PART_RECORDINGS", 1)
 
     def full(store: FeatureStore, rows: object) -> str:
         raise OSError(28, "No space left on device")
@@ -231,7 +231,7 @@ def test_part_that_is_seen_to_be_damaged_is_set_aside_and_its_rows_computed_anew
     corpus_of, store: FeatureStore, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     recordings, roots = corpus_of(4)
-    monkeypatch.setattr(extraction, "PART_RECORDINGS", 2)
+    monkeypatch.setattr(filling, "PART_RECORDINGS", 2)
     extract(recordings, roots, store)
     reader = bound(store, recordings)
     before = reader.read(list(recordings["recording_id"]), store.kinds)

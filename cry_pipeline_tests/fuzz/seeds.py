@@ -164,7 +164,7 @@ def checkpoints() -> Seeds:
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.safetensors"
-        tensors = {"weights": np.ones((3, 4), np.float32), "temperature": np.ones(1)}
+        tensors = {"weights": np.ones((3, 4), np.float32), "calibration.slope": np.ones(1)}
         write_checkpoint(path, Checkpoint("majority", ("hungry", "tired"), {"kind": "majority"}, tensors))
         return {"majority": path.read_bytes()}
 
@@ -178,7 +178,9 @@ def bundle() -> Seeds:
         "weights.safetensors": checkpoints()["majority"],
         "feature_spec.json": json.dumps({"sample_rate_hz": 8000}).encode(),
         "labels.json": json.dumps({"target": "cry", "classes": ["not_cry", "cry"], "min_duration_s": 1.0}).encode(),
-        "calibration.json": json.dumps({"method": "platt", "temperatures": [1.0], "threshold": 0.5}).encode(),
+        "calibration.json": json.dumps(
+            {"method": "platt", "slopes": [1.0], "intercepts": [[0.0, 0.1]], "threshold": 0.5}
+        ).encode(),
         "evidence.json": json.dumps({"verdict": "above chance", "sentence": "It is.", "synthetic": True}).encode(),
         "provenance.json": b"{}",
     }

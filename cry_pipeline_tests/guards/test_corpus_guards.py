@@ -13,7 +13,7 @@ import pandas as pd
 from cry_pipeline.keys import STAGES
 from cry_pipeline_tests.corpus.conftest import CLEANED, SmallCorpus, android
 
-SAID = {"probe": (4, "97e96bd9b5cd43ac"), "manifest": (3, "318aaf75abb725aa")}
+SAID = {"probe": (4, "97e96bd9b5cd43ac"), "manifest": (4, "8db93ae92f585a34")}
 """Revision, and the start of the sha256 of the values, floats to 4 digits."""
 
 
@@ -28,6 +28,31 @@ def test_a_recording_is_measured_and_filed_as_by_the_revisions(tmp_path: Path) -
     told = [name for name in made.recordings.columns if name not in measured]
     found = {"probe": _start(row[measured]), "manifest": _start([*row[told], *made.quarantine["reason"]])}
     assert {stage: (STAGES[stage].revision, value) for stage, value in found.items()} == SAID
+
+
+AT = 1_430_000_000_000
+INTAKE = (1, 1, 1, "0 duplicate", "2 duplicate", "3 too_short", "4 odd_name")
+"""Revision, and what is refused of :func:`test_the_intake_refuses_as_by_its_revision`, by name."""
+
+
+def test_the_intake_refuses_as_by_its_revision(tmp_path: Path) -> None:
+    small = SmallCorpus(tmp_path)
+    cry = np.sin(np.arange(12_000) * 0.35)
+    small.write(f"corpus/{CLEANED}/hungry/{android()}.wav", cry)
+    for number, (name, sound) in enumerate(
+        [
+            (android(), cry),
+            (android(AT + 2), cry / 2),
+            (android(AT + 3), cry / 2),
+            (android(AT + 4), cry[:100]),
+            ("baby", cry / 3),
+        ]
+    ):
+        small.write(f"inbox/{number}/{name}.wav", sound)
+    small.write(f"inbox/6/{android(AT + 2)}.wav", cry / 2)
+    taken = small.take_in()
+    told = sorted(f"{row['path'][0]} {row['refused']}" for row in taken.refused)
+    assert (STAGES["intake"].revision, len(taken.added), len(taken.before), *told) == INTAKE
 
 
 def _start(values: list | pd.Series) -> str:

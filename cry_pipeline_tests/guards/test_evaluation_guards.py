@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,29 +26,48 @@ from cry_pipeline.catalog.networks import LfebAttentionLstmSpec
 from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.findings import Shortcut
 from cry_pipeline.evaluation.kept_runs import KeptRun
+from cry_pipeline.evaluation.learning_curve import Learner, learning_curve
+from cry_pipeline.evaluation.power import power_of
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence, Provenance
 from cry_pipeline.reports import (
     champion_page,
+    checklist,
     compare,
+    confusers_page,
+    contradicted_labels,
     donations_page,
     experiment_page,
     feature_sets,
+    flow_page,
     hybrid_ablation,
     leaderboard,
     leakage_ladder,
+    live_page,
     manifest_page,
     model_comparison,
+    power_page,
+    relistening,
     report,
     site,
     store_page,
 )
-from cry_pipeline.reports.material import Kept
+from cry_pipeline.reports.material import Kept, Tables
 from cry_pipeline.reports.page_keys import TEMPLATES
 from cry_pipeline.reports.pages import Picture
 from cry_pipeline.reports.report import Material, Report, only
 from cry_pipeline.reports.run_details import RunDetails
-from cry_pipeline_tests.reports import test_champion_page, test_donations_page, test_manifest_page, test_store_page
+from cry_pipeline_tests.reports import (
+    test_champion_page,
+    test_confusers_page,
+    test_donations_page,
+    test_flow_page,
+    test_live_page,
+    test_manifest_page,
+    test_power_page,
+    test_relistening,
+    test_store_page,
+)
 
 CLASSES = ("not_cry", "cry")
 DONORS, CLIPS, FOLDS = 30, 3, 5
@@ -60,19 +80,26 @@ EXPERIMENTS = {
     "mel": ("mel", "donor_grouped"),
 }
 GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
-    "evidence": (3, 4437, -566.28643, -298.67969, "c14080ba1836bfc4"),
-    "leaderboard": (6, 84, -17.14056, 2.71334, "39a44eda471e350b"),
-    "experiment_page": (7, 13, 11979.62893, 5111.58732, "b2fcfa27f392c82c"),
-    "site": (5, 3, 3.98352, 3.96171, "a63327b4faef61e8"),
-    "leakage_ladder": (3, 25, 125.48071, 49.62104, "aa9e675086d69311"),
-    "hybrid_ablation": (3, 26, -536.9503, 170.62538, "b5c0c95fa02c0346"),
-    "model_comparison": (2, 58, -1606.29683, 2563.39947, "c5f4e407efece482"),
-    "compare": (1, 2462, 26.5721, -1523.69913, "c9e6f533557b617c"),
-    "feature_sets_report": (4, 20, 1.44792, 0.85359, "436ce4b732f302d5"),
-    "champion_page": (1, 15, 4512684.32175, 7772537.42066, "7c562e259369753d"),
-    "manifest_page": (1, 57, -15236.65612, 504.38885, "2a14a63958c565d4"),
-    "donations_page": (1, 51, -5155.56926, -467.3399, "cf480fc78780e439"),
-    "store_page": (1, 22, -24195218.26573, 1274067.19038, "435f5097fdd660f7"),
+    "evidence": (4, 6636, -496.02275, -147.62809, "644fe3978d6d3ec3"),
+    "leaderboard": (7, 98, -18.39756, 3.3909, "1a862c9f9b45402e"),
+    "experiment_page": (8, 14, 7264.42423, 1895.88298, "a5adc85994611382"),
+    "site": (7, 1, 0.0, 0.0, "aeec9649da038b50"),
+    "leakage_ladder": (4, 25, 125.48071, 49.62104, "aa9e675086d69311"),
+    "hybrid_ablation": (4, 28, 418.06803, -999.16857, "b54018a6313405e3"),
+    "model_comparison": (3, 62, 683.354, -1995.64664, "239adbf5d8633d4a"),
+    "compare": (4, 3184, -1566.90805, 440.12335, "d1c4be4f1d1c1f90"),
+    "feature_sets_report": (5, 20, 1.44792, 0.85359, "436ce4b732f302d5"),
+    "champion_page": (3, 23, -32890675.07135, 31455105.84858, "4086489473409f05"),
+    "manifest_page": (2, 57, -15236.65612, 504.38885, "2a14a63958c565d4"),
+    "donations_page": (3, 36, 1.33346, 4.59562, "6c6b6cf0f4fd3038"),
+    "relistening_page": (2, 36, 1200.16151, -1576.09071, "7f17569249b1d86f"),
+    "how_much_page": (3, 471, -29001.51651, -25032.6904, "636f9f6e1e1f7257"),
+    "contradicted_labels": (1, 43, -1.42234, -24.23791, "eaca6543a4c4d917"),
+    "confusers_page": (1, 72, 2.74428, -0.13379, "429caee59d9c0e76"),
+    "flow_page": (1, 30, -13.68954, 9.26102, "5bbce7df2e413a32"),
+    "checklist_page": (1, 0, 0, 0, "a6cfa5d5aed5cdd2"),
+    "live_page": (2, 719, -46.65168, 529.44125, "092a8314f5be88c4"),
+    "store_page": (2, 22, -24195218.26573, 1274067.19038, "435f5097fdd660f7"),
 }
 """By stage: its revision, how many numbers it makes, two projections of them, and the sha256 of its words."""
 
@@ -114,7 +141,7 @@ def predictions(place: int, *, grouped: bool) -> pd.DataFrame:
     row = np.arange(DONORS * CLIPS)
     donor, truth = row // CLIPS, row // CLIPS % 2
     odds = np.sin(1.0 + 12.9898 * row + place) + 0.45 * place * (truth - 0.5)
-    # Some are sure of themselves without a doubt, for the floor of the log-loss; every fold has its temperature.
+    # Some are sure of themselves without a doubt, for the floor of the log-loss; every fold has its slope.
     chance = np.where(row % 29 == 0, (odds > 0).astype(float), 1 / (1 + np.exp(-odds)))
     fold = donor // 2 % FOLDS if grouped else row % FOLDS
     return pd.DataFrame(
@@ -126,7 +153,9 @@ def predictions(place: int, *, grouped: bool) -> pd.DataFrame:
             "fold": fold,
             "p_not_cry": 1 - chance,
             "p_cry": chance,
-            "temperature": 0.8 + 0.25 * fold,
+            "slope": 1.2 - 0.1 * fold,
+            "intercept_not_cry": 0.0,
+            "intercept_cry": 0.2 - 0.1 * fold,
         }
     )
 
@@ -275,12 +304,48 @@ def values_of(stage: str, made: tuple, monkeypatch: pytest.MonkeyPatch) -> Any:
             shown = Material(none, [], tables=test_manifest_page.TABLES)
             return made_of(manifest_page, manifest_page.MANIFEST_PAGE, shown, monkeypatch)
         case "donations_page":
-            shown = Material(none, [], tables=test_donations_page.TABLES)
+            shown = replace(test_donations_page.material(), catalog=none)
             return made_of(donations_page, donations_page.DONATIONS_PAGE, shown, monkeypatch)
+        case "live_page":
+            return made_of(live_page, live_page.LIVE_PAGE, test_live_page.material(), monkeypatch)
         case "store_page":
             shown = Material(catalog, found, stored=test_store_page.STORED)
             return made_of(store_page, store_page.STORE_PAGE, shown, monkeypatch)
+        case "how_much_page":
+            shown = replace(power_page.HOW_MUCH_DATA, content=lambda material: test_power_page.FOUND)
+            page = made_of(power_page, shown, Material(none, []), monkeypatch)
+            return page, *simulated(catalog, runs["regression"])
+        case "relistening_page":
+            shown = test_relistening.material(test_relistening.HEARD)
+            return made_of(relistening, relistening.RELISTENING_PAGE, shown, monkeypatch)
+        case "confusers_page":
+            shown = test_confusers_page.material()
+            monkeypatch.setattr(confusers_page, "_player", lambda kind: kind)  # its last bits are the machine's
+            return made_of(confusers_page, confusers_page.CONFUSERS_PAGE, shown, monkeypatch)
+        case "flow_page":
+            return made_of(flow_page, flow_page.FLOW_PAGE, test_flow_page.material(), monkeypatch)
+        case "checklist_page":
+            # What the lists say is in the page's key.
+            item = checklist.Item(item="1", asks="a", answered="yes", says="b", at=("flow.html#c", "docs/keys.md"))
+            lists = [checklist.Checklist(name="d", about="e", source="f", items=(item,))]
+            monkeypatch.setattr(checklist, "checklists", lambda: lists)
+            return made_of(checklist, checklist.CHECKLIST_PAGE, Material(catalog, []), monkeypatch)
+        case "contradicted_labels":
+            ids = runs["network"].recording_ids
+            rows = [test_manifest_page.recording(place) | {"recording_id": name} for place, name in enumerate(ids)]
+            above = [one.model_copy(update={"verdict": "above chance"}) for one in found]
+            shown = Material(catalog, above, runs=runs, tables=Tables(pd.DataFrame(rows), pd.DataFrame(), ""))
+            return made_of(contradicted_labels, contradicted_labels.CONTRADICTED_LABELS, shown, monkeypatch)
     raise ValueError(stage)
+
+
+def simulated(catalog: Catalog, rows: OutOfFold) -> Iterator[Any]:
+    """Yield the power of a run and a learning curve on values made of sines."""
+    yield power_of(rows, cohort="own", tried=2, asked=(40, 100), corpora=50)
+    values = np.sin(1.0 + 12.9898 * np.arange(len(rows.labels) * 6)).reshape(-1, 6) + rows.labels[:, None] / 2
+    spec = catalog.models["regression"]
+    learner = Learner("regression", "regression", spec, values, rows.labels, rows.donors, rows.folds[0])
+    yield learning_curve(learner, draws=2, resamples=100)
 
 
 def test_every_stage_of_evaluation_has_its_guard() -> None:

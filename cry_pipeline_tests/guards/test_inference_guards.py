@@ -6,6 +6,8 @@ the champion would pass for current and not be exported again.
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,13 +21,14 @@ from cry_pipeline.features.hybrid import RowStandardiser
 from cry_pipeline.inference import building
 from cry_pipeline.inference.candidates import STAGE, Candidate, bundle_spec
 from cry_pipeline.inference.export import OPSET, FoldEnsemble
+from cry_pipeline.training.calibration import Recalibration
 from cry_pipeline.training.checkpoints import Checkpoint
 from cry_pipeline.training.fitted_network import FittedNetwork
 from cry_pipeline.training.models import FittedModel
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
 from cry_pipeline.training.registry import implementation
 
-REVISION = 4
+REVISION = 5
 CHANGED = "what a bundle holds has changed: raise the revision of 'bundle' in keys.py (and here), or say why not"
 FEATURES = FeatureSetSpec(
     sample_rate_hz=8000, n_fft=256, window_samples=256, hop_samples=128, mels=64, fmin_hz=50, fmax_hz=4000
@@ -60,7 +63,8 @@ def machine() -> FittedModel:
         "support": rng.normal(0, 1, (3, width)).astype(np.float32),
         "weights": np.array([[3.0, -2.0, 1.5]]),
         "intercepts": np.array([0.3]),
-        "temperature": np.array([1.0]),
+        "calibration.slope": np.array([1.0]),
+        "calibration.intercepts": np.array([0.0, 0.0]),
     }
     checkpoint = Checkpoint("svm", COHORT.classes, spec.model_dump(mode="json"), tensors)
     return implementation("svm").restore(checkpoint)
@@ -73,10 +77,12 @@ def samples() -> torch.Tensor:
     return torch.from_numpy((wave + np.random.default_rng(2).normal(0, 0.01, len(time))).astype(np.float32))[None]
 
 
-@pytest.mark.parametrize(("make", "expected"), [(network, 0.390363), (machine, 0.804694)])
+@pytest.mark.parametrize(("make", "expected"), [(network, 0.400718), (machine, 0.798425)])
 def test_the_graph_computes_what_it_did(make, expected: float) -> None:
     with torch.inference_mode():
-        mean, members = FoldEnsemble(FEATURES, [make(), make()], [0.5, 2.0])(samples())
+        mean, members = FoldEnsemble(
+            FEATURES, [make(), make()], [Recalibration(2.0, (0.0, 0.2)), Recalibration(0.5, (0.0, -0.1))]
+        )(samples())
     assert mean.shape == (1, 2)
     assert members.shape == (2, 2)
     assert float(mean[0, 1]) == pytest.approx(expected, abs=2e-5), CHANGED
@@ -84,14 +90,16 @@ def test_the_graph_computes_what_it_did(make, expected: float) -> None:
 
 def test_the_rules_beside_the_graph_are_what_they_were() -> None:
     assert (building.THRESHOLD, building.METHOD, OPSET) == (
-        0.5, "each fold model's logits divided by its temperature, softmax, mean over the fold models", 20,
+        0.5, "softmax(slope * log p + intercepts) of each fold model's probabilities p, mean over the fold models", 20,
     ), CHANGED  # fmt: skip
     predictions = pd.DataFrame(
         {"recording_id": list("abcd"), "repeat": 0, "fold": [0, 0, 1, 1], "label": ["cry", "cry", "not_cry", "cry"]}
-        | {"p_not_cry": [0.1, 0.6, 0.45, 0.3], "p_cry": [0.9, 0.4, 0.55, 0.7], "temperature": [1.0, 1.0, 2.0, 2.0]}
+        | {"p_not_cry": [0.1, 0.6, 0.45, 0.3], "p_cry": [0.9, 0.4, 0.55, 0.7], "slope": [1.0, 1.0, 0.5, 0.5]}
+        | {"intercept_not_cry": 0.0, "intercept_cry": [0.0, 0.0, -0.2, -0.2]}
     )
-    candidate = Candidate("x", COHORT, FEATURES, Path(), predictions, evidence=None)  # pyright: ignore[reportArgumentType]
-    assert building.operating_point(candidate) == {"recall": 0.6667, "specificity": 0.0, "precision": 0.6667}, CHANGED
+    evidence = cast("Any", SimpleNamespace(calibrated="where there is anything to calibrate"))
+    candidate = Candidate("x", COHORT, FEATURES, Path(), predictions, evidence)
+    assert building.operating_point(candidate) == {"recall": 0.6667, "specificity": 1.0, "precision": 1.0}, CHANGED
 
 
 def test_the_key_holds_what_it_did() -> None:

@@ -39,30 +39,37 @@ NAMES = {"metadata": "metadata_only", "ensemble": "lfeb_and_svm_covariance"}
 
 MODELS_SAID: dict[str, tuple[str, list[float]]] = {
     "ensemble": (
-        "ensemble-1 trainer-2-network-3 values-1-SupportVectorMachine-1",
-        [0.50353, 0.50265, 0.50147, 0.5028, 0.50324, 19.99987],
+        "ensemble-2 trainer-3-network-3 values-2-SupportVectorMachine-1",
+        [0.56593, 0.55199, 0.53325, 0.5544, 0.56138, 0.95405, -0.23306],
     ),
-    "hist_gradient_boosting": ("values-1-GradientBoosting-1", [0.48924, 0.49026, 0.55984, 0.53292, 0.41073, 0.05]),
+    "hist_gradient_boosting": (
+        "values-2-GradientBoosting-1",
+        [0.48924, 0.49026, 0.55984, 0.53292, 0.41073, 20.0, 0.03053],
+    ),
     "lfeb_attention_lstm": (
-        "trainer-2-network-3",
-        [0.39716, 0.39694, 0.39692, 0.39679, 0.39702, 19.99987, 0.71842, 0.71531, 0.71375, 0.71498],
+        "trainer-3-network-3",
+        [0.39716, 0.39694, 0.39692, 0.39679, 0.39702, 0.97987, 0.38623, 0.71842, 0.71531, 0.71375, 0.71498],
     ),
     "logistic_regression": (
-        "values-1-LogisticRegressionOnStatistics-1",
-        [0.43971, 0.4758, 0.60014, 0.53104, 0.37748, 0.05],
+        "values-2-LogisticRegressionOnStatistics-1",
+        [0.43971, 0.4758, 0.60014, 0.53104, 0.37748, 20.0, 0.30719],
     ),
-    "majority": ("values-1-Majority-1", [0.5, 0.5, 0.5, 0.5, 0.5, 1.0]),
-    "metadata": ("values-1-LogisticRegressionOnMetadata-2", [0.09434, 0.09434, 0.90566, 0.90566, 0.09434, 0.05227]),
-    "random_forest": ("values-1-RandomForest-1", [0.03333, 0.03333, 1.0, 0.63333, 0.05, 0.34759]),
+    "majority": ("values-2-Majority-1", [0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 0.0]),
+    "metadata": (
+        "values-2-LogisticRegressionOnMetadata-2",
+        [0.09434, 0.09434, 0.90566, 0.90566, 0.09434, 2.82775, 0.0],
+    ),
+    "random_forest": ("values-2-RandomForest-1", [0.03333, 0.03333, 1.0, 0.63333, 0.05, 3.25183, -1.19726]),
     "resnet50_attention": (
-        "trainer-2-network-1",
-        [0.21726, 0.22183, 0.21787, 0.22088, 0.22335, 19.99989, 0.84442, 0.86468],
+        "trainer-3-network-1",
+        [0.21726, 0.22183, 0.21787, 0.22088, 0.22335, 0.92547, 1.08443, 0.84442, 0.86468],
     ),
-    "svm": ("values-1-SupportVectorMachine-1", [0.22897, 0.38855, 0.75568, 0.64205, 0.18763, 0.11633]),
+    "svm": ("values-2-SupportVectorMachine-1", [0.22897, 0.38855, 0.75568, 0.64205, 0.18763, 6.5733, -0.48438]),
 }
-"""Revision, five probabilities, the temperature, and of networks each epoch's losses."""
+"""Revision, five probabilities, slope and intercept, and of networks each epoch's losses."""
 FOLDS_SAID = {
     "donor_grouped": (1, "c54fb7a5fb95aaf3"),
+    "donor_hashed": (1, "a6c9ca89e5463595"),
     "clip_stratified": (1, "166b989f1abdab5b"),
     "augment_then_split": (1, "73a57452aa65f3bb"),
     "temporal": (1, "08ce75de865c18c2"),
@@ -110,11 +117,16 @@ def test_a_model_answers_as_its_revision_did(kind: str, rows: Rows, catalog: Cat
     revision, expected = MODELS_SAID[kind]
     assert revision_of(spec) == revision, f"{kind}: write its values down under this revision"
     losses = [loss for epoch in fitted.history for loss in (epoch.train_loss, epoch.validation_loss)]
-    found = [*fitted.predict_probabilities(test)[:5, 1], fitted.temperature, *losses]
+    found = [
+        *fitted.predict_probabilities(test)[:5, 1],
+        fitted.recalibration.slope,
+        *fitted.recalibration.intercepts[1:],
+        *losses,
+    ]
     np.testing.assert_allclose(found, expected, rtol=0.002, atol=0.002, err_msg=f"{kind}: {SAID}")
 
 
-@pytest.mark.parametrize("kind", ["donor_grouped", "clip_stratified", "augment_then_split", "temporal"])
+@pytest.mark.parametrize("kind", FOLDS_SAID)
 def test_folds_are_those_of_their_revision(kind: str) -> None:
     frame = make_folds_frame(120)[["recording_id", "donor", "label"]]
     frame["recorded_at"] = pd.date_range("2015-05-01", periods=len(frame), freq="h", tz="UTC")

@@ -26,6 +26,7 @@ from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.inference import building
 from cry_pipeline.inference.candidates import Candidate
 from cry_pipeline.inference.export import Request, export_run
+from cry_pipeline.training.calibration import Recalibration, calibrated, columns
 from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.fold_folders import write_fold
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
@@ -37,7 +38,7 @@ NETWORK = LfebAttentionLstmSpec.model_validate(
     {"kind": "lfeb_attention_lstm", "bins": 16, "channels": (4, 4, 4, 4), "heads": 2, "lstm_units": 4}
 )
 CLASSES = {"cry": ("not_cry", "cry"), "reason": ("hungry", "tired")}
-TEMPERATURES = (0.5, 2.0)
+RECALIBRATIONS = [Recalibration(2.0, (0.0, 0.3)), Recalibration(0.5, (0.0, -0.4))]
 KEYS = ["recording_id", "donor", "label", "repeat", "fold"]
 
 
@@ -114,7 +115,7 @@ def exported_once(checkpoints: list[Path], base: Path) -> tuple[Path, float]:
     with FileLock(shared / "exported.lock"):
         if not result.exists():
             names = [str(path) for path in checkpoints]
-            request = Request(names, list(TEMPERATURES), FEATURES.model_dump(mode="json"), 1.0, str(graph))
+            request = Request(names, RECALIBRATIONS, FEATURES.model_dump(mode="json"), 1.0, str(graph))
             result.write_text(json.dumps(export_run(request)))
     return graph, json.loads(result.read_text())
 
@@ -125,10 +126,22 @@ def out_of_fold_of(made: Made, target: str) -> pd.DataFrame:
     for fold, fitted in enumerate(made.members):
         own = made.folds[made.folds["fold"] == fold].sort_values("recording_id", ignore_index=True)
         said = fitted.predict_probabilities(made.rows.take(own["recording_id"].tolist()))
-        columns = {f"p_{name}": said[:, code] for code, name in enumerate(CLASSES[target])}
+        said_of = {f"p_{name}": said[:, code] for code, name in enumerate(CLASSES[target])}
         names = dict(zip(CLASSES["cry"], CLASSES[target], strict=True))
-        parts.append(own.assign(label=own["label"].map(names), **columns, temperature=TEMPERATURES[fold]))
+        parts.append(
+            own.assign(label=own["label"].map(names), **said_of, **columns(RECALIBRATIONS[fold], CLASSES[target]))
+        )
     return pd.concat(parts, ignore_index=True)
+
+
+def expected_of(made: Made, rows: Rows) -> np.ndarray:
+    """Return what each member says of ``rows``, calibrated ``[members, recordings, classes]``."""
+    return np.stack(
+        [
+            calibrated(fitted.predict_probabilities(rows), *own)
+            for fitted, own in zip(made.members, RECALIBRATIONS, strict=True)
+        ]
+    )
 
 
 def write_run(runs: Path, candidate: Candidate, members: tuple[FittedNetwork, ...]) -> None:

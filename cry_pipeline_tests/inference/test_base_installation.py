@@ -83,8 +83,8 @@ def test_the_champion_is_shown_and_asked_with_the_base_alone(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        (2, r"is of format 2, made by cry_pipeline 9\.0\.0; .* reads 1: install that version or a newer one"),
-        ("two", "is of format 'two'; .* reads 1: export the champion again"),
+        (3, r"is of format 3, made by cry_pipeline 9\.0\.0; .* reads 1 and 2: install that version or a newer one"),
+        ("two", "is of format 'two'; .* reads 1 and 2: export the champion again"),
     ],
 )
 def test_a_bundle_of_a_format_that_is_not_known_is_an_error_that_says_what_to_do(

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from cry_pipeline.inference.bundle import BundleError, read_bundle
+from cry_pipeline.evaluation.findings import Decisions, Interval, RecallPoint, Subgroup
+from cry_pipeline.inference.bundle import AnswerRule, BundleError, read_bundle
 from cry_pipeline.inference.candidates import Candidate
 from cry_pipeline.inference.card import model_card
 from cry_pipeline.training.checkpoints import read_checkpoint
-from cry_pipeline_tests.inference.conftest import Made
+from cry_pipeline_tests.inference.conftest import RECALIBRATIONS, Made
 
 
 def test_bundle_tells_what_it_was_made_of(bundle: Callable[..., Path], made: Made) -> None:
@@ -19,7 +20,8 @@ def test_bundle_tells_what_it_was_made_of(bundle: Callable[..., Path], made: Mad
     read = read_bundle(folder)
     assert list(read.targets) == ["cry", "reason"]
     assert read.targets["cry"].labels.classes == ("not_cry", "cry")
-    assert read.targets["cry"].rule.temperatures == (0.5, 2.0)
+    assert read.targets["cry"].rule.recalibrations == RECALIBRATIONS
+    assert not any(own.fitted for own in read.targets["reason"].rule.recalibrations), "chance is not calibrated"
     assert read.targets["reason"].evidence.verdict == "not distinguishable from chance"
     weights = load_file(folder / "cry" / "weights.safetensors")
     for fold in range(2):
@@ -92,6 +94,60 @@ def test_card_shows_other_models_on_unseen_donors_the_best_first(candidate: Call
     rows = [line.split(" | ")[0] for line in card.splitlines() if "| donor_grouped |" in line]
     assert rows == ["| stronger", "| **network**, in this bundle", "| weaker"]
     assert "leaking" not in card
+
+
+def test_card_says_what_a_recall_takes_and_how_groups_fare_whatever_they_are_called(
+    candidate: Callable[..., Candidate],
+) -> None:
+    own = candidate("cry")
+    at = Interval(value=0.75, low=0.5, high=0.9)
+    worse = Subgroup(
+        of="app_version",
+        name="1|`<b>",
+        recordings=90,
+        donors=60,
+        by_class=(30, 30),
+        headline=at,
+        difference=Interval(value=-0.2, low=-0.3, high=-0.1),
+        p_adjusted=0.01,
+    )
+    few = worse.model_copy(update={"name": "few", "headline": None, "difference": None, "p_adjusted": None})
+    point = RecallPoint(recall=0.95, specificity=at, unheard=Interval(value=0.4, low=0.3, high=0.5))
+    decisions = Decisions(positive="cry", share=0.5, at_recall=(point,), curve=())
+    found = own.evidence.model_copy(update={"subgroups": (worse, few), "decisions": decisions})
+    card = model_card({"cry": replace(own, evidence=found)}, {"cry": {}}, "d" * 64)
+    assert "| specificity at 95 % recall | 0.750 | 0.500 to 0.900 |" in card
+    assert "| recordings that nobody has to hear at 95 % recall | 0.400 | 0.300 to 0.500 |" in card
+    assert "Shown to fare otherwise than the others, by Holm: app version `1??<b>`." in card
+    assert "| app version `1??<b>` | 60 | 0.750 | 0.500 to 0.900 |" in card
+    assert "few" not in card.split("## Factors")[1].split("## Metrics")[0]
+    without = model_card({"cry": replace(own, evidence=found.model_copy(update={"subgroups": ()}))}, {"cry": {}}, "d")
+    assert "no group has at least 20 donors of every class" in without
+
+
+def test_card_has_the_losses_of_the_probabilities_that_the_bundle_gives(candidate: Callable[..., Candidate]) -> None:
+    for verdict in ("above chance", "not distinguishable from chance"):
+        own = candidate("cry", verdict=verdict)
+        held, before = own.evidence.calibrated, own.evidence.calibration.as_predicted
+        assert (held is None) == (verdict != "above chance")
+        given, words = (held, "Calibrated by slopes 2.00, 0.50 and intercepts +0.30, -0.40.") if held else (before, "")
+        truth = own.predictions.sort_values("recording_id")["label"].to_numpy() == "cry"
+        assert given.brier.value == pytest.approx(((own.probabilities[:, 1] - truth) ** 2).mean())
+        card = model_card({"cry": own}, {"cry": {}}, "d" * 64)
+        assert f"| Brier score | {given.brier.value:.3f} | {given.brier.low:.3f} to {given.brier.high:.3f} |" in card
+        assert f"| log-loss | {given.log_loss.value:.3f} |" in card
+        assert (words or "Probabilities are not calibrated.") in card
+        assert f"mean probability of cry {given.said.value:.3f}, share that is true {truth.mean():.3f}" in card
+
+
+def test_a_temperature_of_format_1_is_the_inverse_of_a_slope() -> None:
+    given = {"method": "softmax", "temperatures": [0.5, 2.0], "threshold": 0.5}
+    assert AnswerRule.model_validate(given).recalibrations == [(2.0, (0.0,)), (0.5, (0.0,))]
+    for temperatures in ([0.5, 0.0], None, ["warm"], [[1.0]]):
+        with pytest.raises(ValueError, match="not all are numbers above 0"):
+            AnswerRule.model_validate(given | {"temperatures": temperatures})
+    with pytest.raises(ValueError, match="1 slopes, but intercepts of 2"):
+        AnswerRule.model_validate({"method": "", "slopes": [1.0], "intercepts": [[0.0], [0.0]], "threshold": 0.5})
 
 
 @pytest.mark.parametrize("inside", [r'"\ud800"', "[" * 900 + "]" * 900, "[" * 300 + "]" * 300, "[" * 99_999], ids=len)

@@ -22,9 +22,9 @@ def changed_cohort(**changes: Any) -> Catalog:
     return catalog.model_copy(update={"cohorts": catalog.cohorts | {"curation": cohort}})
 
 
-def digests(catalog: Catalog, run: str = "r", evidence: str = "e") -> tuple[str, str]:
+def digests(catalog: Catalog, run: str = "r", evidence: str = "e", verdict: str = "above chance") -> tuple[str, str]:
     """The digest of a bundle and its code version."""
-    known: Any = SimpleNamespace(provenance=SimpleNamespace(run_digest=run), digest=evidence)
+    known: Any = SimpleNamespace(provenance=SimpleNamespace(run_digest=run), digest=evidence, verdict=verdict)
     feature_set = catalog.feature_sets["mel64_8k"]
     candidate = Candidate("x", catalog.cohorts["curation"], feature_set, Path(), pd.DataFrame(), known)
     return bundle_digest({"cry": candidate}), bundle_code_version(catalog, NAMES)
@@ -40,7 +40,8 @@ def test_what_a_bundle_takes_from_the_catalog_changes_digest_and_code_version(ch
 
 def test_data_change_the_digest_alone() -> None:
     before = digests(load_catalog())
-    for after in (digests(load_catalog(), run="s"), digests(load_catalog(), evidence="f")):
+    for changed in ({"run": "s"}, {"evidence": "f"}, {"verdict": "not distinguishable from chance"}):
+        after = digests(load_catalog(), **changed)
         assert before[0] != after[0]
         assert before[1] == after[1]
 

@@ -46,7 +46,13 @@ def write_bundle(folder: Path, digest: str) -> Path:
     files = {
         "feature_spec.json": {"sample_rate_hz": 8000, "n_fft": 256, "window_samples": 256, "hop_samples": 128},
         "labels.json": {"target": "cry", "classes": ["not_cry", "cry"], "min_duration_s": 1.0},
-        "calibration.json": {"method": "softmax", "temperatures": [1.0], "threshold": 0.5, "at_threshold": {}},
+        "calibration.json": {
+            "method": "softmax",
+            "slopes": [1.0],
+            "intercepts": [[0.0]],
+            "threshold": 0.5,
+            "at_threshold": {},
+        },
         "evidence.json": {"verdict": "above chance", "sentence": "AUC 0.9", "synthetic": False, "metrics": {}},
         "provenance.json": {"experiment": "x", "run": "r", "export_revision": 3, "folds": []},
     }
@@ -208,3 +214,16 @@ def test_a_champion_whose_bundle_is_gone_is_said_with_the_way_out(models: Path) 
     (current(models) / "manifest.json").unlink()
     with pytest.raises(BundleError, match="champion rollback"):
         read_bundle(current(models))
+
+
+def test_struck_out_bundles_leave_the_last_of_the_others_as_the_champion(tmp_path: Path) -> None:
+    promoted(tmp_path, "a", "b", "c", "d")
+    assert champions.strike(tmp_path, {"d" * 16}, {"b"}) == 2
+    assert [(event.digest[0], event.previous and event.previous[0]) for event in history(tmp_path)] == [
+        ("a", None),
+        ("c", "a"),
+    ]
+    assert champions.strike(tmp_path, {"d" * 16}, set()) == 0
+    assert champions.strike(tmp_path, (), {"a", "c"}) == 2
+    assert history(tmp_path) == []
+    assert champions.strike(tmp_path, (), {"a"}) == 0

@@ -10,7 +10,8 @@ from cry_pipeline.corpus.decoding import load_samples
 from cry_pipeline.inference import export as module
 from cry_pipeline.inference.export import ExportError, FoldEnsemble, Request, export_run
 from cry_pipeline.inference.graphs import open_graph, run_graph
-from cry_pipeline_tests.inference.conftest import FEATURES, TEMPERATURES, Made
+from cry_pipeline.training.calibration import Recalibration
+from cry_pipeline_tests.inference.conftest import FEATURES, Made, expected_of
 
 
 def test_graph_says_of_audio_files_what_each_member_says_of_stored_features(made: Made) -> None:
@@ -19,16 +20,13 @@ def test_graph_says_of_audio_files_what_each_member_says_of_stored_features(made
     for recording, file in made.files.items():
         mean, members = run_graph(graph, load_samples(file, FEATURES.sample_rate_hz))
         rows = made.rows.take([recording])
-        expected = []
-        for fitted, temperature in zip(made.members, TEMPERATURES, strict=True):
-            powers = fitted.predict_probabilities(rows)[0] ** (1 / temperature)
-            expected.append(powers / powers.sum())
+        expected = expected_of(made, rows)[:, 0]
         np.testing.assert_allclose(members, expected, atol=1e-5)
         np.testing.assert_allclose(mean[0], np.mean(expected, axis=0), atol=1e-5)
 
 
 def test_graph_that_differs_from_torch_is_refused(made: Made) -> None:
-    other = FoldEnsemble(FEATURES, made.members, [1.0, 1.0])
+    other = FoldEnsemble(FEATURES, made.members, [Recalibration.none(2)] * 2)
     with pytest.raises(ExportError, match="differs from torch"):
         module._check(other, made.graph, FEATURES.sample_rate_hz)
 

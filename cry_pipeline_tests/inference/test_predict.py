@@ -22,8 +22,9 @@ from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.inference import predict as predict_module
 from cry_pipeline.inference.champions import ChampionError
 from cry_pipeline.inference.predict import Prediction, Predictor, TooShortError, audio_files
+from cry_pipeline.inference.windows import Segment
 from cry_pipeline.training.datasets import Rows
-from cry_pipeline_tests.inference.conftest import FEATURES, TEMPERATURES, Made
+from cry_pipeline_tests.inference.conftest import FEATURES, Made, expected_of
 from cry_pipeline_tests.stated import manifest_of
 
 COMMAND = str(Path(sys.executable).with_name("cry-pipeline"))
@@ -57,7 +58,9 @@ def test_reason_is_withheld_when_its_evidence_is_at_chance(bundle: Callable[...,
 def test_answer_follows_from_evidence_and_probability(
     bundle: Callable[..., Path], cry: str, reason: str | None, probabilities: tuple, abstained: bool, said: str
 ) -> None:
-    found = Predictor(bundle(cry, reason))._answer(*probabilities)
+    probability, reasons = probabilities
+    heard = [Segment(0, 7, probability, is_cry=True)]
+    found = Predictor(bundle(cry, reason))._answer(probability, reasons, heard)
     assert found[0] is abstained
     if reason == "explained by a shortcut":
         assert "no reason is given" in found[1]
@@ -83,7 +86,7 @@ def test_short_and_undecodable_files_are_said_and_the_others_go_on(
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(line["path"]).name for line in lines] == ["good.wav", "broken.3gp", "short.wav", "absent.wav"]
     for line in lines:
-        assert list(line) == ["path", "cry_probability", "reasons", "abstained", "verdict", "bundle", "error"]
+        assert list(line)[:7] == ["path", "cry_probability", "reasons", "abstained", "verdict", "bundle", "error"]
         assert (line["abstained"], line["reasons"]) == (True, {})
     assert [line["error"] is None for line in lines] == [True, False, False, False]
     assert "Left out: 1 without a suffix of audio; named by itself, a file is tried (notes.txt)." in result.stderr
@@ -218,9 +221,6 @@ def test_raw_file_of_the_corpus_is_predicted_as_from_its_stored_features(
         ("not_cry", "cry"),
         store.read(recordings["recording_id"].tolist(), made.members[0].spec.inputs),
     )
-    expected = []
-    for fitted, temperature in zip(made.members, TEMPERATURES, strict=True):
-        powers = fitted.predict_probabilities(rows) ** (1 / temperature)
-        expected.append((powers / powers.sum(axis=1, keepdims=True))[:, 1])
+    expected = expected_of(made, rows)[..., 1]
     found = [float(predictor.predict(file).cry_probability or np.nan) for file in files]
     np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-4)

@@ -14,6 +14,7 @@ from cry_pipeline.features.computing import FeatureTransform
 from cry_pipeline.inference.export import Request, export_run
 from cry_pipeline.inference.graphs import open_graph, run_graph
 from cry_pipeline.inference.scorers import EnsembleScorer, ExportError, Heard, scorer_of
+from cry_pipeline.training.calibration import Recalibration
 from cry_pipeline.training.checkpoints import Checkpoint
 from cry_pipeline.training.datasets import Rows
 from cry_pipeline.training.ensemble import FittedEnsemble
@@ -32,12 +33,14 @@ def machine(made: Made, spec: SvmSpec = SVM, rows: Rows | None = None) -> Fitted
 
 
 def ensemble(made: Made, average: str) -> FittedEnsemble:
-    """Of a network and, twice, a machine, each with a temperature of its own."""
+    """Of a network and, twice, a machine, each with a slope of its own."""
     content = {"kind": "ensemble", "members": ["net", "machine", "machine"], "average": average}
     spec = EnsembleSpec.model_validate(content).model_copy(update={"specs": (NETWORK, SVM, SVM)})
     first, second = machine(made), machine(made)
     own = made.members[0]
-    network = FittedNetwork(own.network, own.standardiser, own.classes, own.spec, temperature=0.7)
+    network = FittedNetwork(
+        own.network, own.standardiser, own.classes, own.spec, recalibration=Recalibration(1.4, (0.0, 3.0))
+    )
     return FittedEnsemble(spec, CLASSES["cry"], [network, first, second])
 
 
@@ -96,7 +99,9 @@ def test_an_exported_ensemble_says_of_audio_files_what_it_says_of_stored_feature
     fitted = ensemble(made, "logit")
     fitted.save(tmp_path / "0.safetensors")
     graph = tmp_path / "model.onnx"
-    request = Request([str(tmp_path / "0.safetensors")], [1.0], FEATURES.model_dump(mode="json"), 1.0, str(graph))
+    request = Request(
+        [str(tmp_path / "0.safetensors")], [Recalibration.none(2)], FEATURES.model_dump(mode="json"), 1.0, str(graph)
+    )
     assert export_run(request) < 1e-4
     session = open_graph(graph)
     found = [

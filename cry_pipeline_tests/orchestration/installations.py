@@ -32,15 +32,15 @@ EXPERIMENTS = {
     "cleaned_majority_augment_then_split": "study",
     "cleaned_logistic_regression_augment_then_split": "study",
     "curation_majority_temporal": "study",
-    "curation_svm_covariance_donor_grouped": "default",
+    "curation_svm_covariance_donor_hashed": "default",
     "curation_svm_covariance_temporal": "study",
 }
-CANDIDATES = ["curation_svm_covariance_donor_grouped", "curation_svm_covariance_temporal"]
+CANDIDATES = ["curation_svm_covariance_donor_hashed", "curation_svm_covariance_temporal"]
 """For the champion: one of every day, and one that only the study makes."""
 ODD = "11111111-2222-4333-8444-555555555555-1431028888000-1.7-f-04-lo.wav"
 """Stereo, floating-point, 11,025 Hz; of a reason that is in no cohort."""
 REFUSED = "11111111-2222-4333-8444-555555555555-1431028889000-1.7-f-04-hu.wav"
-FOLDS = {"donor_grouped": 3, "clip_stratified": 4, "augment_then_split": 4}
+FOLDS = {"donor_grouped": 3, "donor_hashed": 3, "clip_stratified": 4, "augment_then_split": 4}
 SMALL_NETWORK = {"epochs": 1, "bins": 16, "frame_pool": 8, "channels": [4, 4, 4, 4], "heads": 2, "lstm_units": 4}
 
 
@@ -103,13 +103,15 @@ def shrunk_catalog(folder: Path, chosen: dict[str, str] = EXPERIMENTS) -> Path:
     packaged = load_catalog().experiments
     added = {
         "curation_majority_clip_stratified": ("curation_majority_donor_grouped", "clip_stratified"),
-        "curation_svm_covariance_temporal": ("curation_svm_covariance_donor_grouped", "temporal"),
+        "curation_svm_covariance_temporal": ("curation_svm_covariance_donor_hashed", "temporal"),
+        "curation_lfeb_attention_lstm_donor_hashed": ("curation_lfeb_attention_lstm_donor_grouped", "donor_hashed"),
     }
     for name, (kin, protocol) in added.items():
         packaged = packaged | {name: packaged[kin].model_copy(update={"protocol": protocol})}
     experiments = {name: packaged[name].model_dump(mode="json") | {"tier": tier} for name, tier in chosen.items()}
     (folder / "experiments.yaml").write_text(yaml.safe_dump(experiments))
-    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": CANDIDATES}))
+    (folder / "donations.yaml").write_text(yaml.safe_dump({"retraining": {"min_new_donors": 1}}))
+    (folder / "champion.yaml").write_text(yaml.safe_dump({"cry": CANDIDATES, "confusers": 1}))
     return folder
 
 

@@ -12,6 +12,9 @@ import pytest
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from cry_pipeline.corpus import manifest
+from cry_pipeline.corpus.archive import Archive
+from cry_pipeline.corpus.ledger import LEDGER
+from cry_pipeline.corpus.tombstones import add_tombstones
 from cry_pipeline.orchestration import automation
 from cry_pipeline.orchestration.asset_keys import CHAMPION
 from cry_pipeline.orchestration.automation import INBOX_TAG, inbox_sensor, weekly_catch_up
@@ -20,7 +23,7 @@ from cry_pipeline.orchestration.launch import QUIET
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.training import runs
 from cry_pipeline_tests.clocks import set_back
-from cry_pipeline_tests.orchestration.installations import Installation
+from cry_pipeline_tests.orchestration.installations import REFUSED, Installation
 from cry_pipeline_tests.orchestration.test_materialization import counts, stale
 
 MONDAY = dt.datetime(2026, 11, 23, 4, 0, tzinfo=dt.UTC)
@@ -29,8 +32,14 @@ A_DONATION_BYTES = 1_000_000
 UPLOADS = "donateacry-android-upload-bucket"
 UPLOADS_RUN = "runs/uploads/donor_grouped/logistic_regression"
 UPLOADS_EVIDENCE = "evidence/uploads/donor_grouped/logistic_regression"
-OF_RECORDINGS = {"reports/feature_sets", "reports/feature_store"}
-"""Reports that tell of recordings' features; those of recordings and donations are made with the ingestion."""
+OF_RECORDINGS = {
+    "reports/feature_sets",
+    "reports/feature_store",
+    "reports/flow",
+    "reports/how_much_data",
+    "reports/contradicted_labels",
+}
+"""Reports that tell of recordings, their features and evidence; others of recordings are made with the ingestion."""
 
 
 def donate(installation: Installation, corpus: Path, reason: str = "hu") -> Path:
@@ -143,7 +152,9 @@ def test_new_donation_gets_its_row_and_its_features_alone_and_is_a_short_record(
     before = home_bytes(installation)
     ingested = counts(installation.run("ingest"))
     assert home_bytes(installation) - before < A_DONATION_BYTES
-    assert ingested["manifests/recordings"][0] == 1
+    assert ingested["raw/donations"] == (1, 1), "of what stays, it is known why"
+    assert ingested["manifests/recordings"][0] == 0, "it was decoded when it was taken in"
+    assert not donation.exists()
     assert {asset: computed for asset, (computed, _) in ingested.items() if asset.startswith("features/")} == {
         "features/mel64_8k": 1,
         "features/mel128_8k": 1,
@@ -154,7 +165,10 @@ def test_new_donation_gets_its_row_and_its_features_alone_and_is_a_short_record(
     assert "are made of the files that there are" in said(ask(installation))
 
 
-@pytest.mark.parametrize("done", [["raw/inventory"], ["raw/inventory", "manifests/recordings", "manifests/quarantine"]])
+MANIFEST = ["raw/donations", "raw/inventory", "manifests/recordings", "manifests/quarantine"]
+
+
+@pytest.mark.parametrize("done", [MANIFEST[:1], MANIFEST[:2], MANIFEST])
 def test_donation_whose_ingestion_was_killed_half_way_is_asked_for_again(installation, tiny_corpus, done):
     donate(installation, tiny_corpus)
     first = run_key(ask(installation))
@@ -166,20 +180,33 @@ def test_donation_whose_ingestion_was_killed_half_way_is_asked_for_again(install
 
 def test_state_of_the_inbox_that_comes_back_is_taken_in_again(installation, tiny_corpus):
     donation = donate(installation, tiny_corpus)
+    donation.write_bytes(b"no sound")
     keys = [run_key(ask(installation))]
     assert run_key(ask(installation)) == keys[0]  # nothing happened in between: not to be asked for twice
-    ingest(installation, "raw/inventory", "manifests/recordings", "manifests/quarantine")
+    ingest(installation, *MANIFEST)
     away = donation.rename(installation.settings.data / donation.name)
     keys.append(run_key(ask(installation)))
-    ingest(installation, "raw/inventory", "manifests/recordings", "manifests/quarantine")
+    ingest(installation, *MANIFEST)
     away.rename(donation)
     keys.append(run_key(ask(installation)))
     assert len(set(keys)) == 3
 
 
 @pytest.mark.usefixtures("at_once")
+def test_intake_that_was_killed_before_there_was_an_inventory_is_asked_for_again(installation, tiny_corpus):
+    donate(installation, tiny_corpus)
+    answer = ask(installation)
+    with installation.instance() as instance:
+        job = installation.definitions.resolve_job_def("ingest")
+        assert isinstance(answer, dg.RunRequest)
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=dict(answer.tags))
+    assert run_key(ask(installation)) != run_key(answer)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_what_cannot_be_taken_in_is_tried_a_few_times_and_then_said(installation, tiny_corpus, no_manifest):
     donate(installation, tiny_corpus)
+    ingest(installation, "raw/donations")  # the archive is another state than the inbox was
     keys = []
     for _ in range(ATTEMPTS):
         answer = ask(installation)
@@ -196,6 +223,7 @@ def test_what_cannot_be_taken_in_is_tried_a_few_times_and_then_said(installation
 
 def test_failed_ingestion_is_tried_again_after_a_while(installation, tiny_corpus, no_manifest):
     donate(installation, tiny_corpus)
+    ingest(installation, "raw/donations")
     answer = ask(installation)
     assert isinstance(answer, dg.RunRequest)
     assert INBOX_TAG in answer.tags
@@ -215,6 +243,13 @@ def test_ingestion_in_progress_is_not_asked_for_twice(installation, tiny_corpus)
     assert f"Run {run.run_id} (ingest) is at it" in said(ask(installation))
 
 
+def test_a_lost_secret_is_said_and_lets_nothing_withdrawn_come_again(installation):
+    settings = installation.settings
+    add_tombstones(settings.withdrawn, settings.secret, donors=["0c8f14a9-6999-485b-97a2-913c1cbf099c"], recordings=[])
+    settings.secret.unlink()
+    assert "put a copy of it back" in said(ask(installation))
+
+
 def test_folder_that_cannot_be_listed_is_said_and_never_taken_for_empty(installation):
     shutil.rmtree(installation.settings.inbox)
     assert "cannot be listed" in said(ask(installation))
@@ -231,10 +266,26 @@ def test_sensor_waits_for_a_first_inventory(settings):
 def test_donation_sent_twice_is_quarantined_not_lost(installation, tiny_corpus):
     donation = donate(installation, tiny_corpus)
     shutil.copy(donation, donation.with_name(donation.name.replace("1431028888092", "1431028999092")))
-    result = counts(ingest(installation, "raw/inventory", "manifests/recordings", "manifests/quarantine"))
+    result = counts(ingest(installation, *MANIFEST))
     quarantine = pd.read_parquet(installation.settings.manifests / "quarantine.parquet")
-    assert result["manifests/recordings"][0] == 1
+    assert result["raw/donations"][0] == 1
     assert "duplicate" in quarantine.loc[quarantine["root"] == "inbox", "reason"].tolist()
+
+
+def test_what_lay_in_the_inbox_before_there_was_an_archive_moves_there_and_what_is_made_of_it_stays(installation):
+    settings = installation.settings
+    archive = Archive.open(settings.archive, settings.cache)
+    for row in archive.read().itertuples():
+        (settings.inbox / str(row.name)).write_bytes(archive.locate(str(row.recording_id)).read_bytes())
+    shutil.rmtree(settings.archive)
+    (settings.cache / LEDGER).unlink()
+    moved = counts(ingest(installation))
+    assert [path.name for path in settings.inbox.iterdir()] == [REFUSED]
+    assert len(archive.listing()) == 1
+    assert {name: computed for name, (computed, _) in moved.items() if name.startswith("features/")} == dict.fromkeys(
+        ["features/mel64_8k", "features/mel128_8k", "features/babycare_22k"], 0
+    )
+    assert not [name for name in stale(installation) if name.startswith(("features/", "folds/", "runs/", "evidence/"))]
 
 
 def test_nothing_is_asked_for_where_everything_is_current(week):
@@ -297,7 +348,8 @@ def test_run_that_fails_is_asked_for_again_a_few_times_and_then_said(
     assert not asked & {UPLOADS_RUN, UPLOADS_EVIDENCE}
     assert f"{UPLOADS_RUN} is not asked for any more: {ATTEMPTS} runs on the inputs of now have failed" in caplog.text
     # Reports show what there is; another donation is another try.
-    donation = next(iter(week.installation.settings.inbox.glob("0c8f14a9*")))
+    donation = donate(week.installation, tiny_corpus)
+    donation.write_bytes(donation.read_bytes() + b"\x00\x00\x00\x08free")
     donation.rename(donation.with_name(donation.name.replace("1431028888092", "1431028999092")))
     ingest(week.installation)
     assert UPLOADS_RUN in week.look(MONDAY + dt.timedelta(hours=2))
@@ -347,4 +399,4 @@ def test_graph_holds_the_study_only_where_it_is_asked_for(first_run):
     # None of a sensor that Dagster adds by itself, and that would train the study with one switch.
     for definitions in (by_itself, asked):
         names = {sensor.name for sensor in definitions.get_repository_def().sensor_defs}
-        assert names == {"inbox_sensor", "retraining"}
+        assert names == {"inbox_sensor", "judging_sensor", "retraining", "failures"}

@@ -62,7 +62,7 @@ def test_refused_donations_are_warned_of_with_count_and_reasons_and_block_nobody
     found = outcome(donations_taken, installation)
     assert not found.passed
     assert found.severity is dg.AssetCheckSeverity.WARN
-    assert found.description == "1 files of the inbox are refused: 1 undecodable"
+    assert found.description == "1 donations are refused: 1 undecodable"
     named = found.metadata["files"]
     assert isinstance(named, dg.TableMetadataValue)
     assert [row.data["path"] for row in named.records] == [REFUSED]
@@ -150,7 +150,7 @@ def test_nothing_trains_on_features_that_fail_their_check(installation, monkeypa
 
 def test_recording_that_no_features_can_be_made_of_is_told_and_blocks_nobody(installation, store):
     recordings = pd.read_parquet(installation.settings.manifests / "recordings.parquet")
-    inbox = recordings.loc[recordings["root"] == "inbox", "recording_id"].tolist()
+    inbox = recordings.loc[recordings["source"] == "inbox", "recording_id"].tolist()
     reason = "has 5 samples at 8000 Hz, fewer than one frame"
     reasons = dict.fromkeys(inbox, reason)
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.orchestration.asset_keys import CHAMPION, INVENTORY
-from cry_pipeline_tests.orchestration.installations import Installation
+from cry_pipeline_tests.orchestration.installations import REFUSED, Installation
 from cry_pipeline_tests.orchestration.test_automation import A_DONATION_BYTES, donate, home_bytes, ingest
 from cry_pipeline_tests.processes import wait_until
 
@@ -25,11 +25,11 @@ LOCATION = '''
 
 import dagster as dg
 
-from cry_pipeline.orchestration import automation, conditions
+from cry_pipeline.orchestration import automation, retraining
 
-automation.RETRAINING_S = 5
+retraining.RETRAINING_S = 5
 automation.inbox_sensor._min_interval = 5
-conditions.TRAINING_CRON = "* * * * *"
+retraining.CRONS["weekly"] = "* * * * *"
 
 from cry_pipeline.definitions import build_definitions
 from cry_pipeline.settings import load_settings
@@ -52,6 +52,7 @@ def daemon(installation: Installation, tmp_path: Path) -> Iterator[subprocess.Po
         "CRY_PIPELINE_DATA": str(settings.data),
         "CRY_PIPELINE_CORPUS": str(settings.corpus),
         "CRY_PIPELINE_CATALOG": str(settings.catalog),
+        "CRY_PIPELINE_RETRAINING": "weekly",
         "CRY_PIPELINE_WORKERS": "1",
         "CRY_PIPELINE_ACCELERATOR": "cpu",
     }
@@ -79,7 +80,7 @@ class Watched:
     def taken_in(self, donation: Path) -> bool:
         """Whether the manifest has the donation and nothing is in progress."""
         recordings = self.installation.settings.manifests / "recordings.parquet"
-        return donation.name in set(pd.read_parquet(recordings)["path"]) and self.is_idle()
+        return donation.name in set(pd.read_parquet(recordings)["name"]) and self.is_idle()
 
     def is_idle(self) -> bool:
         return all(status in ("SUCCESS", "FAILURE", "CANCELED") for _, status in self.runs())
@@ -107,11 +108,12 @@ def test_what_nobody_asks_for_is_done_all_the_same(installation, tiny_corpus, re
     wait_until(watched.is_idle, "everything is done", 10 * MINUTES)
 
     before, inventories = home_bytes(installation), watched.made(INVENTORY)
-    away = donation.rename(installation.settings.data / donation.name)
-    wait_until(lambda: watched.made(INVENTORY) > inventories, "a donation that goes is noticed", 5 * MINUTES)
-    away.rename(donation)
-    wait_until(lambda: watched.made(INVENTORY) > inventories + 1, "and taken in when it comes back", 5 * MINUTES)
-    wait_until(lambda: watched.taken_in(donation), "to its end", 5 * MINUTES)
+    refused = installation.settings.inbox / REFUSED
+    away = refused.rename(installation.settings.data / REFUSED)
+    wait_until(lambda: watched.made(INVENTORY) > inventories, "a refused file that goes is noticed", 5 * MINUTES)
+    away.rename(refused)
+    wait_until(lambda: watched.made(INVENTORY) > inventories + 1, "and looked at when it comes back", 5 * MINUTES)
+    wait_until(watched.is_idle, "to its end", 5 * MINUTES)
     # Two states of the inbox, and a week's training between them.
     assert home_bytes(installation) - before < 3 * A_DONATION_BYTES
     assert [run for run in watched.runs() if run[1] != "SUCCESS"] == []

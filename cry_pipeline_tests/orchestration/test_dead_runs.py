@@ -5,12 +5,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from cry_pipeline.orchestration import dead_runs
+from cry_pipeline.orchestration import dead_runs, launcher
 from cry_pipeline.orchestration.dead_runs import PROCESS_TAG, mark_dead_runs, process_of
 from cry_pipeline.orchestration.executor import one_writer
 from cry_pipeline.orchestration.instance import open_instance
@@ -40,7 +44,7 @@ def lasting() -> None:
 def lasting_job() -> dg.JobDefinition:
     """Return a job with the executor of the installation that the environment names."""
 
-    @dg.job(executor_def=one_writer(Settings().data))
+    @dg.job(executor_def=one_writer(Settings()))
     def lasts() -> None:
         lasting()
 
@@ -93,19 +97,26 @@ def test_a_run_that_another_process_executes_waits_for_the_lock_and_holds_it_to_
         pass
 
 
+@pytest.mark.parametrize("where", ["here", "in another container"])
 def test_a_run_whose_process_was_killed_is_failed_and_a_living_one_is_left_alone(
-    instance: dg.DagsterInstance, settings: Settings, processes: ExitStack
+    where: str,
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    processes: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if where != "here":  # its number says nothing then, but the lock that it holds in the folder of both does
+        monkeypatch.setattr(dead_runs.Process, "can_be_asked", False)
     process = start_run(processes)
     wait_until(lambda: has_said(instance, "Started execution of step"), "the step starts", 120)
-    launcher = instance.run_launcher
-    assert isinstance(launcher, LocalRunLauncher)
-    assert launcher.check_run_worker_health(only_run(instance)).status is WorkerStatus.RUNNING
+    of_machine = instance.run_launcher
+    assert isinstance(of_machine, LocalRunLauncher)
+    assert of_machine.check_run_worker_health(only_run(instance)).status is WorkerStatus.RUNNING
     assert mark_dead_runs(instance) == []
     process.kill()
     process.wait()
     assert only_run(instance).status is Status.STARTED
-    assert launcher.check_run_worker_health(only_run(instance)).status is WorkerStatus.NOT_FOUND
+    assert of_machine.check_run_worker_health(only_run(instance)).status is WorkerStatus.NOT_FOUND
     assert mark_dead_runs(instance) == [only_run(instance).run_id]
     assert only_run(instance).status is Status.FAILURE
     assert has_said(instance, "has ended without a word")
@@ -169,3 +180,34 @@ def test_a_launched_process_that_is_alive_is_believed_before_it_said_a_word(
     pid = dead_runs.Process.this().pid
     instance.report_engine_event(f"Started process for run (pid: {pid}).", run)
     assert mark_dead_runs(instance) == []
+
+
+def test_a_dead_run_is_failed_only_once_its_code_server_can_launch_it_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told earlier, Dagster says "Failed to retry run", and never tries again."""
+    server = {GRPC_INFO_TAG: json.dumps({"host": "code-server", "port": 4266})}
+    run = make_run(instance, Status.STARTED, server | {PROCESS_TAG: json.dumps(ENDED)})
+    asked = MagicMock(side_effect=DagsterUserCodeUnreachableError)
+    monkeypatch.setattr(launcher.DagsterGrpcClient, "list_repositories", asked)
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(launcher, "time", clock)
+    of_deployment, now = instance.run_launcher, 1000.0
+    assert of_deployment.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    asked.side_effect = None  # it is back
+    for seconds, status in ((0, WorkerStatus.RUNNING), (60, WorkerStatus.RUNNING), (31, WorkerStatus.NOT_FOUND)):
+        now += seconds
+        assert of_deployment.check_run_worker_health(run).status is status
+
+
+def test_a_dead_run_whose_code_server_never_comes_back_is_failed_at_last(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = {GRPC_INFO_TAG: json.dumps({"host": "code-server", "port": 4266})}
+    run = make_run(instance, Status.STARTED, server | {PROCESS_TAG: json.dumps(ENDED)})
+    monkeypatch.setattr(
+        launcher.DagsterGrpcClient, "list_repositories", MagicMock(side_effect=DagsterUserCodeUnreachableError)
+    )
+    assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    monkeypatch.setattr(launcher, "LONGEST_AWAY_S", 0.0)
+    assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND

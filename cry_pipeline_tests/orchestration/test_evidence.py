@@ -6,9 +6,11 @@ import dagster as dg
 import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
+from cry_pipeline.evaluation.records import NOT_RUN, OF_BEFORE
+from cry_pipeline.folds.schemas import FOLDS
 from cry_pipeline.orchestration.assets.runs import run_asset
 from cry_pipeline.orchestration.current import probe_experiments, provenance_of
-from cry_pipeline.orchestration.found import find_evidence
+from cry_pipeline.orchestration.found import details_of, find_evidence
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.training.current_runs import NotTrainedError
 
@@ -58,16 +60,37 @@ def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(fir
     assert provenance_of("cleaned_logistic_regression_donor_grouped", catalog, elsewhere).shortcuts == {}
 
 
-def test_evidence_says_verdict_p_value_interval_and_temperature(first_run) -> None:
+def test_evidence_says_verdict_p_value_interval_and_slope(first_run) -> None:
     key = dg.AssetKey(["evidence", "cleaned", "donor_grouped", "logistic_regression"])
     events = [event.materialization for event in first_run[1].get_asset_materialization_events()]
     (metadata,) = [event.metadata for event in events if event.asset_key == key]
     value = {name: entry.value for name, entry in metadata.items()}
     assert value["low"] <= value["headline"] <= value["high"]
     assert 0 < value["p_value"] <= 1
-    assert value["temperature"] > 0
-    assert value["probes_not_run"] == ["platform", "metadata"]
+    assert value["slope"] > 0
+    assert value["probes_not_run"] == ["platform", "metadata", "loudness", "all metadata"]
     assert "p = " in value["verdict"]
+    assert "by itself" in value["verdict"]
+
+
+def test_until_there_is_enough_to_train_again_pages_show_what_was_found_before(
+    installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judged donation changes the folds of its cohort, and training may be a week away, or many donations."""
+    name, settings = "cleaned_logistic_regression_donor_grouped", installation.settings
+    catalog, workspace = load_catalog(settings.catalog), Workspace.of(settings)
+    folds = workspace.folds("cleaned_donor_grouped")
+    FOLDS.write(workspace.folds_path("cleaned_donor_grouped"), folds.iloc[1:], "0" * 64)
+    assert find_evidence(catalog, workspace).not_run[name] == NOT_RUN, "nothing is compared across recordings"
+    found = find_evidence(catalog, workspace, of_before=True)
+    assert found.not_run[name] == OF_BEFORE
+    (known,) = [each for each in found.evidence if each.provenance.experiment == name]
+    assert details_of(known, catalog, workspace).mistakes
+    recordings = workspace.recordings()
+    left = recordings[recordings["recording_id"] != folds["recording_id"].iloc[-1]]
+    monkeypatch.setattr(Workspace, "recordings", lambda _: left)
+    withdrawn = find_evidence(catalog, workspace, of_before=True)
+    assert withdrawn.not_run[name] == NOT_RUN, "what is shown must be of recordings that there are"
 
 
 def test_a_run_of_other_classes_is_not_trained_yet_and_stops_no_report(first_run) -> None:

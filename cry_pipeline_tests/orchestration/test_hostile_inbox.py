@@ -8,7 +8,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cry_pipeline.orchestration.assets.manifests import inventory, manifests
+from cry_pipeline.catalog import load_catalog
+from cry_pipeline.orchestration.assets.intake import donations
+from cry_pipeline.orchestration.assets.judgements import judgements
+from cry_pipeline.orchestration.assets.manifests import inventory, manifest_assets
 from cry_pipeline.orchestration.automation import inbox_sensor
 from cry_pipeline.orchestration.checks import donations_taken
 from cry_pipeline.orchestration.resources import Workspace
@@ -43,7 +46,7 @@ def texts_of(content: Any) -> list[str]:
 
 def test_names_reach_the_event_log_as_text(workspace: Workspace, capfd, caplog) -> None:
     caplog.set_level(logging.INFO)
-    assets = [inventory, manifests, donations_taken]
+    assets = [donations, inventory, judgements, manifest_assets(load_catalog()), donations_taken]
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize(assets, resources={"workspace": workspace}, instance=instance)
         logged = instance.all_logs(run.run_id)
@@ -51,7 +54,7 @@ def test_names_reach_the_event_log_as_text(workspace: Workspace, capfd, caplog) 
     assert run.success
     texts = [text for event in logged for text in (event.user_message, event.message)]
     made = [event.materialization for event in run.get_asset_materialization_events()]
-    assert len(made) == 3
+    assert len(made) == 5
     for metadata in (one.metadata for one in made):
         markdown = {label for label, value in metadata.items() if isinstance(value, dg.MarkdownMetadataValue)}
         assert markdown <= {"reasons and durations"}, "our own picture"

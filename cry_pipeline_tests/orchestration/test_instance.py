@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import dagster as dg
 import pytest
@@ -15,7 +14,7 @@ import yaml
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from cry_pipeline.orchestration import instance as module
-from cry_pipeline.orchestration.instance import INSTANCE_CONFIG, InstanceError, follow, open_instance
+from cry_pipeline.orchestration.instance import InstanceError, follow, instance_config, open_instance
 from cry_pipeline.settings import Settings
 
 
@@ -54,8 +53,8 @@ def test_a_file_of_before_the_mark_follows_too(tmp_path: Path, monkeypatch: pyte
     before = "telemetry:\n  enabled: false\n"
     path.write_text(before)
     monkeypatch.setattr(module, "BEFORE_THE_MARK", {hashlib.sha256(before.encode()).hexdigest()})
-    follow(path, cast(dict, INSTANCE_CONFIG))
-    assert yaml.safe_load(path.read_text()) == INSTANCE_CONFIG
+    follow(path, instance_config(in_database=False))
+    assert yaml.safe_load(path.read_text()) == instance_config(in_database=False)
 
 
 @pytest.mark.parametrize("edit", ["changed", "a file of one's own"])

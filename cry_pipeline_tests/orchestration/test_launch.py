@@ -70,7 +70,7 @@ def test_the_ui_knows_whose_a_run_of_the_terminal_is(
 ) -> None:
     """Else it is in no job's list, nor on the start page, and cannot be done again from there."""
     study = dg.define_asset_job("study", selection="*")
-    definitions = dg.Definitions([first], asset_checks=[looked_at], jobs=[study], executor=one_writer(settings.data))
+    definitions = dg.Definitions([first], asset_checks=[looked_at], jobs=[study], executor=one_writer(settings))
     assert materialize(definitions, settings, selection, study=True) == 1
     with open_instance(settings) as instance:
         # As the page of a job asks.

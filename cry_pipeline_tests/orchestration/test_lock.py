@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from cry_pipeline.orchestration.lock import WRITER, BusyError, Holder, Process, write_alone
+from cry_pipeline.orchestration.lock import (
+    WRITER,
+    BusyError,
+    Holder,
+    Process,
+    _started,
+    is_alive_in,
+    remove_signs_of_life,
+    write_alone,
+)
 from cry_pipeline_tests.processes import wait_until
 
 HOLDER = """
@@ -114,3 +123,30 @@ def test_a_holder_of_a_time_to_come_has_held_it_for_no_time() -> None:
     """The clock was set back since."""
     since = (datetime.now().astimezone() + timedelta(hours=3)).isoformat(timespec="seconds")
     assert str(Holder(Process.this(), since, "a run")).endswith(", for 0 min)")
+
+
+SIGNED = """
+import sys
+from pathlib import Path
+from cry_pipeline.orchestration.lock import stay_alive_in
+stay_alive_in(Path(sys.argv[1]))
+print("alive", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_process_in_another_container_is_known_to_be_dead_by_the_folder_it_shares(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNED, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "alive\n"
+        here = Process(socket.gethostname(), started.pid, _started(started.pid), Process.this().numbered_in)
+        assert is_alive_in(tmp_path, here) is True
+        started.kill()
+    assert is_alive_in(tmp_path, here) is False
+    # A number of another container's, which here is nobody's, or somebody else's.
+    elsewhere = replace(here, numbered_in="pid:[1]")
+    assert not elsewhere.is_dead()
+    assert is_alive_in(tmp_path, elsewhere) is None
+    remove_signs_of_life(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -88,6 +88,7 @@ def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(in
     old = {
         copied(settings.runs, MODEL, "0123456789abcdef"),
         copied(settings.evidence, MODEL, "0123456789abcdef"),
+        copied(settings.nulls, MODEL, "0123456789abcdef"),
         copied(settings.runs, MODEL, "fedcba9876543210", to="no_more_in_the_catalog"),
         settings.models / "champions" / "0000000000000000",
     }
@@ -123,8 +124,8 @@ def test_only_what_nobody_needs_is_listed_then_removed_and_all_else_is_reused(in
         for event in result.get_asset_materialization_events()
         if event.materialization.metadata["computed"].value
     }
-    # The copy's inbox is hashed once more; two pages show the champion's history, and the parts that were put together.
-    assert computed <= {"raw/inventory", "reports/champion", "reports/feature_store"}
+    # The copy's archive is hashed once more; pages show the champion's history, and the parts put together.
+    assert computed <= {"raw/inventory", "reports/champion", "reports/feature_store", "reports/live"}
 
 
 def test_what_was_written_of_late_stays_for_a_while(installation):

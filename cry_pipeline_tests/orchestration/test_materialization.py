@@ -74,10 +74,11 @@ def test_every_asset_is_materialized_and_every_check_passes(first_run):
 def test_second_run_computes_nothing(installation):
     result = installation.run()
     assert result.success
-    # The installation's copy has an inbox of its own, whose files are hashed once more.
+    # The installation's copy has an archive of its own, whose files are hashed once more.
     assert {asset for asset, (computed, _) in counts(result).items() if computed} <= {"raw/inventory"}
     assert not pictures(result)
-    assert all(reused for _, reused in counts(result).values())
+    # Nobody has judged anything.
+    assert {asset for asset, (_, reused) in counts(result).items() if not reused} == {"raw/judgements"}
 
 
 def test_study_adds_its_experiments_and_goes_on_where_it_was(installation):
@@ -106,7 +107,8 @@ def test_changed_parameter_makes_exactly_its_feature_set_stale_and_then_the_runs
     catalog = load_catalog(installation.settings.catalog)
     on_features = [name for name in EXPERIMENTS if EXPERIMENTS[name] == "default" and "majority" not in name]
     runs = {run_key(name, catalog).to_user_string() for name in on_features}
-    assert stale(installation) == {"reports/feature_sets", "reports/feature_store", *runs}
+    of_features = {"donations", "feature_sets", "feature_store", "flow", "how_much_data"}
+    assert stale(installation) == {*(f"reports/{name}" for name in of_features), *runs}
 
 
 @pytest.mark.parametrize("edited", ["nothing", "feature_sets", "models"])
@@ -148,8 +150,10 @@ def test_report_of_synthetic_data_says_so_in_its_title(first_run):
     pages = list(settings.reports.rglob("*.html"))
     assert len(pages) == len(PAGES) + list(EXPERIMENTS.values()).count("default")
     # No experiment of the shrunk catalog has its hybrid image's single planes beside it: there is nothing to show. And
-    # what was donated is not generated.
-    for page in set(pages) - {settings.reports / name for name in ("hybrid_ablation.html", "donations.html")}:
+    # what was donated is not generated; nor is what checklists ask.
+    for page in set(pages) - {
+        settings.reports / name for name in ("hybrid_ablation.html", "donations.html", "checklist.html")
+    }:
         assert "<title>SYNTHETIC DATA" in page.read_text(), page
     recordings = pd.read_parquet(settings.manifests / "recordings.parquet")
     assert set(recordings["source"]) == {"synthetic", "inbox"}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import load_catalog
+from cry_pipeline.engine import Local
 from cry_pipeline.orchestration.assets.runs import run_asset
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.settings import load_settings
@@ -32,5 +33,5 @@ def test_resources_reach_the_training_from_the_settings(monkeypatch: pytest.Monk
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(InterruptedError):
         dg.materialize([asset], resources={"workspace": workspace}, instance=instance)
     assert asked["settings"] == runs.TrainingSettings(
-        workers=3, accelerator="cpu", device=1, deterministic=True, memory_mib=7
+        engine=Local(3), accelerator="cpu", device=1, deterministic=True, memory_mib=7
     )

@@ -14,10 +14,14 @@ from cry_pipeline.corpus.manifest import read_quarantine
 from cry_pipeline.inference.champions import history, promotion, switch
 from cry_pipeline.orchestration.assets.reports import REPORTS, deps_of, material_of, reports_of
 from cry_pipeline.orchestration.resources import Workspace
-from cry_pipeline.orchestration.shown import champion_of, stored_of, tables_of
+from cry_pipeline.orchestration.shown import champion_of, confused_of, stored_of, tables_of
 from cry_pipeline.reports.champion_page import CHAMPION_PAGE
+from cry_pipeline.reports.checklist import CHECKLIST_PAGE
+from cry_pipeline.reports.confusers_page import CONFUSERS_PAGE
 from cry_pipeline.reports.donations_page import DONATIONS_PAGE
 from cry_pipeline.reports.feature_sets import FEATURE_SETS_REPORT
+from cry_pipeline.reports.flow_page import FLOW_PAGE
+from cry_pipeline.reports.live_page import LIVE_PAGE
 from cry_pipeline.reports.manifest_page import MANIFEST_PAGE
 from cry_pipeline.reports.store_page import STORE_PAGE
 from cry_pipeline_tests.orchestration.installations import ODD, REFUSED
@@ -31,7 +35,12 @@ def test_a_report_waits_for_what_it_is_made_of_and_for_nothing_else() -> None:
         return {dg.AssetKey.from_coercible(key).path[0] for key in deps_of(report, catalog)}
 
     assert groups(CHAMPION_PAGE) == {"models"}
-    assert groups(MANIFEST_PAGE) == groups(DONATIONS_PAGE) == {"manifests"}
+    assert groups(MANIFEST_PAGE) == {"manifests"}
+    assert groups(DONATIONS_PAGE) == {"manifests", "donations", "raw", "features"}
+    assert groups(LIVE_PAGE) == {"manifests", "donations", "raw", "models"}
+    assert groups(CONFUSERS_PAGE) == {"models"}
+    assert groups(FLOW_PAGE) == {"manifests", "features", "evidence"}
+    assert groups(CHECKLIST_PAGE) == set()
     assert groups(STORE_PAGE) == groups(FEATURE_SETS_REPORT) == {"manifests", "features", "evidence"}
     without = catalog.model_copy(update={"champion": catalog.champion.model_copy(update={"cry": ()})})
     assert deps_of(CHAMPION_PAGE, without) == []
@@ -49,9 +58,12 @@ def test_pages_hold_what_was_made(first_run) -> None:
     assert f"promoted {event.digest[:16]}" in text["champion"]
     assert event.why[0] in text["champion"]
     assert f"Model card: infant-cry champion {event.digest[:16]}" in text["champion"]
-    assert "files 2 taken 1 refused 1" in text["donations"]
+    assert "files 2 accepted 1 refused 1" in text["donations"]
     assert ODD in text["donations"]
     assert REFUSED in text["donations"]
+    asked = Page((settings.reports / "confusers.html").read_text()).text
+    assert "adults who imitate a cry" in asked
+    assert re.search(r"known confuser|None of these sounds is clearly called a cry", asked)
     refused = read_quarantine(settings.manifests / "quarantine.parquet")
     assert f"files refused {len(refused)}" in text["manifest"]
     for stored in stored_of(catalog, workspace).sets:
@@ -91,6 +103,7 @@ def test_what_cannot_be_read_is_said_and_stops_no_page(installation) -> None:
     (settings.models / "champions" / event.digest[:16] / "MODEL_CARD.md").write_text("another")
     champion = champion_of(workspace)
     assert "MODEL_CARD.md is not what was written" in str(champion.fault)
+    assert "MODEL_CARD.md is not what was written" in str(confused_of(workspace).fault)
     assert [entry.digest for entry in champion.history] == [event.digest]
     assert not champion.card
     assert not champion.parts
@@ -99,6 +112,7 @@ def test_what_cannot_be_read_is_said_and_stops_no_page(installation) -> None:
     (settings.models / "champion.json").unlink()
     assert champion_of(workspace).fault is None
     assert not champion_of(workspace).history
+    assert "There is no champion yet" in str(confused_of(workspace).fault)
     for report in (CHAMPION_PAGE, STORE_PAGE):
         assert report.write(material_of(report, catalog, workspace), settings.reports).computed
 

@@ -36,9 +36,12 @@ def service(script: str) -> Service:
 def said(supervisor: Supervisor, count: int = 1) -> list[int]:
     """Return which processes have said that they run, once there are as many."""
 
+    log = supervisor.log
+    assert log is not None
+
     def pids() -> list[int]:
         supervisor.watch()
-        return [int(pid) for pid in supervisor.log.read_text().split()]
+        return [int(pid) for pid in log.read_text().split()]
 
     wait_until(lambda: len(pids()) == count, "the services run")
     return pids()

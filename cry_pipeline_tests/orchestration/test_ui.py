@@ -22,6 +22,7 @@ from cry_pipeline.orchestration.launch import materialize
 from cry_pipeline.orchestration.lock import BusyError, hold
 from cry_pipeline.orchestration.supervisor import Service, Supervisor
 from cry_pipeline.orchestration.ui import PortError, serve
+from cry_pipeline.serving.access import Access
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.orchestration.installations import shrunk_catalog
 from cry_pipeline_tests.processes import heed_ctrl_c, is_alive, wait_until
@@ -166,6 +167,7 @@ def test_it_says_when_it_is_there_mends_what_is_killed_and_leaves_nothing(
 
     wait_until(lambda: "usable" in said(), "it says that it is usable", 300)
     assert f"The Dagster UI is usable at {address}, the reports at {site}." in said()
+    assert f"To review and to listen, open {Access.of(ports).link(f'{site}/')}\n" in said()
     (run,) = asked(ports, RUNS)["pipelineOrError"]["runs"]
     assert run == {"status": "SUCCESS", "repositoryOrigin": {"repositoryLocationName": "cry_pipeline.definitions"}}
     wait_until(lambda: answers(site), "the site answers", 120)
@@ -185,4 +187,7 @@ def test_it_says_when_it_is_there_mends_what_is_killed_and_leaves_nothing(
         socket.create_server(("127.0.0.1", port)).close()
     assert "The daemon has ended (killed by SIGKILL)" in said()
     assert "Traceback" not in said()
+    kept = (ports.dagster_home / module.SAID).read_text()
+    assert f"The site is at {site}/\n" in kept
+    assert Access.of(ports).token not in kept, "what is kept may be read by others"
     assert "deprecat" not in said() + (ports.dagster_home / module.SAID).read_text().lower()

@@ -7,9 +7,11 @@ import pytest
 
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.reports.champion_page import CHAMPION_PAGE, ChampionPageError, card_html
-from cry_pipeline.reports.material import Champion, Exported, Switch
+from cry_pipeline.reports.material import Challenger, Champion, Exported, Switch
 from cry_pipeline.reports.report import Material
+from cry_pipeline.reports.site import SITE
 from cry_pipeline.targets import Target
+from cry_pipeline.training.calibration import Recalibration
 from cry_pipeline_tests.reports.test_leaderboard import Page, html_of, links_of
 
 CATALOG = load_catalog()
@@ -32,7 +34,7 @@ CRY = Exported(
     min_duration_s=1.0,
     threshold=0.5,
     at_threshold={"recall": 0.8361, "precision": 0.9233},
-    temperatures=(0.36, 0.33),
+    recalibrations=(Recalibration(2.78, (0.0, 0.1)), Recalibration(3.03, (0.0, -0.2))),
     verdict="above chance",
     sentence="AUC 0.946: above chance",
     answers=True,
@@ -71,6 +73,21 @@ def test_the_history_is_whole_and_the_latest_switch_first() -> None:
     assert "cry: not worse than <own>" in text
     assert "<own>" not in html
     assert "switches so far 2" in text
+
+
+def test_a_refused_challenger_is_said_on_the_page_and_on_the_first_one_of_the_site_and_enters_their_keys() -> None:
+    refused = Challenger("2026-11-03T03:20:00+00:00", "3" * 64, RUNS, ["cry: worse than <own>", "and more"])
+    with_it, without = (Material(CATALOG, [], champion=replace(CHAMPION, refused=of)) for of in (refused, None))
+    for report in (CHAMPION_PAGE, SITE):
+        html = html_of(report, with_it)
+        text = Page(html).text
+        assert "The latest challenger was refused, 2026-11-03 03:20 UTC:" in text.replace(" ,", ",")
+        assert "cry: worse than <own>" in text
+        assert "and more" in text
+        assert "<own>" not in html
+        assert "challenger was refused" not in Page(html_of(report, without)).text
+        assert report.key(with_it) != report.key(without)
+    assert 'href="champion.html"' in html_of(SITE, with_it)
 
 
 def test_a_run_leads_to_its_experiment_where_that_has_a_page_and_says_whether_it_is_the_latest(evidence) -> None:

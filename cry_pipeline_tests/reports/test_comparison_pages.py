@@ -15,6 +15,7 @@ from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.ladder import ladder_names, ladders, step
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.trainings import FEWEST_TRAININGS
 from cry_pipeline.reports.figures import comparisons as comparison_plots
 from cry_pipeline.reports.hybrid_ablation import HYBRID_ABLATION
 from cry_pipeline.reports.leakage_ladder import LEAKAGE_LADDER
@@ -27,7 +28,7 @@ EFFECTS = {
     "lfeb_split_late": 3.0,
     "lfeb_clips": 1.0,
     "lfeb_grouped": 0.3,
-    "lfeb_grouped_3x5": 0.2,
+    "lfeb_grouped_6x5": 0.2,
     "forest_clips": 2.0,
     "mel_grouped": 0.3,
     "spectrogram_grouped": 3.0,
@@ -58,8 +59,8 @@ def catalog() -> Catalog:
         "forest": Forest(),
     }
     protocols = {
-        "donor_grouped": ProtocolSpec(kind="donor_grouped"),
-        "donor_grouped_3x5": ProtocolSpec(kind="donor_grouped", repeats=3),
+        "donor_grouped": ProtocolSpec(kind="donor_grouped", repeats=FEWEST_TRAININGS),
+        "donor_grouped_6x5": ProtocolSpec(kind="donor_grouped", repeats=6),
         "clip_stratified": ProtocolSpec(kind="clip_stratified"),
         "augment_then_split": Multiplied.model_construct(),
     }
@@ -67,7 +68,7 @@ def catalog() -> Catalog:
         "lfeb_split_late": ("lfeb", "augment_then_split"),
         "lfeb_clips": ("lfeb", "clip_stratified"),
         "lfeb_grouped": ("lfeb", "donor_grouped"),
-        "lfeb_grouped_3x5": ("lfeb", "donor_grouped_3x5"),
+        "lfeb_grouped_6x5": ("lfeb", "donor_grouped_6x5"),
         "forest_clips": ("forest", "clip_stratified"),
         "forest_grouped": ("forest", "donor_grouped"),
         "spectrogram_grouped": ("spectrogram_only", "donor_grouped"),
@@ -130,7 +131,7 @@ def test_ladder_has_a_rung_for_each_protocol_of_one_model(catalog, evidence_foun
     assert picked == [
         ["lfeb", "augment_then_split", "lfeb_split_late", "run"],
         ["lfeb", "clip_stratified", "lfeb_clips", "run"],
-        ["lfeb", "donor_grouped", "lfeb_grouped_3x5", "run"],
+        ["lfeb", "donor_grouped", "lfeb_grouped_6x5", "run"],
         ["mel_only", "augment_then_split", "", "not in the catalog"],
         ["mel_only", "clip_stratified", "mel_clips", "not run"],
         ["mel_only", "donor_grouped", "mel_grouped", "run"],
@@ -142,27 +143,27 @@ def test_ladder_has_a_rung_for_each_protocol_of_one_model(catalog, evidence_foun
 
 
 def test_a_rung_that_was_run_stands_for_one_that_was_not(catalog, evidence_found, runs) -> None:
-    without = [found for found in evidence_found if found.provenance.experiment != "lfeb_grouped_3x5"]
+    without = [found for found in evidence_found if found.provenance.experiment != "lfeb_grouped_6x5"]
     table = LEAKAGE_LADDER.table(ladders(catalog, without, runs))
     assert table["experiment"].tolist()[2] == "lfeb_grouped"
 
 
 def test_numbers_of_the_ladder_are_those_of_the_evidence(catalog, evidence_found, runs, made) -> None:
     table = LEAKAGE_LADDER.table(ladders(catalog, evidence_found, runs)).set_index("experiment")
-    for name in ("lfeb_split_late", "lfeb_clips", "lfeb_grouped_3x5", "forest_clips"):
+    for name in ("lfeb_split_late", "lfeb_clips", "lfeb_grouped_6x5", "forest_clips"):
         found, row = made[name][0], table.loc[name]
         assert (row["value"], row["low"], row["high"]) == tuple(found.headline.model_dump().values())
         assert (row["accuracy"], row["majority_rate"]) == (found.metrics["accuracy"].value, found.majority_rate)
-    honest = made["lfeb_grouped_3x5"][0].headline.value
+    honest = made["lfeb_grouped_6x5"][0].headline.value
     assert table.loc["lfeb_clips", "step"] == pytest.approx(made["lfeb_clips"][0].headline.value - honest)
     low, value, high = table.loc["lfeb_clips", ["step_low", "step", "step_high"]].to_numpy(float)
     assert low < value < high
-    assert table.loc[["lfeb_grouped_3x5", "forest_clips"], "step"].isna().all(), "honest itself, and without a twin"
+    assert table.loc[["lfeb_grouped_6x5", "forest_clips"], "step"].isna().all(), "honest itself, and without a twin"
 
 
 def test_a_step_between_equal_folds_is_the_paired_comparison(runs) -> None:
     first, second = runs["lfeb_grouped"], runs["mel_grouped"]
-    found, golden = step(first, second, "uar"), compare(first, second, metric="uar")
+    found, golden = step(first, second, "uar"), compare(first, second, metric="uar", between="models")
     assert (found.value, found.low, found.high) == pytest.approx((golden.difference, golden.low, golden.high))
 
 
@@ -175,7 +176,7 @@ def test_a_step_between_other_donors_is_refused(predict, runs) -> None:
 def test_ladder_page_says_what_is_missing_and_qualifies_what_leaks(material: Material) -> None:
     text = html_of(LEAKAGE_LADDER, material)
     page = Page(text)
-    shown = {"lfeb_split_late", "lfeb_clips", "lfeb_grouped_3x5", "forest_clips", "mel_grouped"}
+    shown = {"lfeb_split_late", "lfeb_clips", "lfeb_grouped_6x5", "forest_clips", "mel_grouped"}
     assert {f"experiments/{name}.html" for name in shown} <= links_of(text)
     assert page.text.count("donors on both sides of the split: not evidence about new babies") == 3
     assert "donor-grouped twin not run" in page.text
@@ -223,14 +224,31 @@ def test_ablations_comparisons_are_those_of_evaluation(catalog, evidence_found, 
     assert table.loc["mel", "p_adjusted"] == golden[1].p_adjusted
     assert table.loc["mfcc", "status"] == "not run"
     assert table.loc["spectrogram", "words"] == "the hybrid is worse", "planted: the spectrogram alone knows more"
-    assert table.loc["mel", "words"] == "no difference shown"
+    assert table.loc["mel", "words"] == "not said: neither is above chance"
     assert found.sentence == (
         "The hybrid image is worse than spectrogram alone; no difference from mel alone is shown."
     )
 
 
+def test_nothing_is_said_of_networks_trained_once(catalog, evidence_found, runs) -> None:
+    once = [found.model_copy(update={"repeats": 1}) for found in evidence_found]
+    first = {
+        name: replace(rows, folds=rows.folds[:1], probabilities=rows.probabilities[:1]) for name, rows in runs.items()
+    }
+    (found,) = ablations(catalog, once, first)
+    assert found.trainings == 1
+    assert {each.plane: each.words for each in found.variants if each.comparison} == {
+        "spectrogram": "not said: trained once, 5 times are needed",
+        "mel": "not said: neither is above chance",
+    }
+    assert found.sentence.startswith("Whether the hybrid image helps is not said")
+    words = Page(html_of(HYBRID_ABLATION, Material(catalog, once, runs=first))).text
+    assert found.sentence in words
+    assert "Each model was trained once." in words
+
+
 def test_no_difference_is_claimed_that_holm_takes_back() -> None:
-    values = {"difference": 0.1, "low": 0.01, "high": 0.2, "p_value": 0.04, "p_adjusted": 0.12}
+    values = {"difference": 0.1, "low": 0.01, "high": 0.2, "p_value": 0.04, "p_adjusted": 0.12, "trainings": 5}
     held = Comparison.model_validate({"first": "a", "second": "b", "metric": "uar", "resamples": 100, **values})
     assert Variant("mel", "b", None, held).words == "no difference shown"
     assert Variant("mel", "b", None, held.model_copy(update={"p_adjusted": 0.04})).words == "the hybrid is better"

@@ -5,6 +5,7 @@ import re
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from PIL import Image
 from cry_pipeline.artefacts import write_json
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.evaluation.evidence import evaluate
+from cry_pipeline.evaluation.families import in_families
+from cry_pipeline.evaluation.findings import CaseMix, Conditional, Interval, Null
+from cry_pipeline.evaluation.nulls import TRAINING_WIDENING
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import METRIC_NAMES, NOT_RUN, Evidence
 from cry_pipeline.reports.experiment_page import experiment_html, probe_words, write_experiments
@@ -120,11 +124,37 @@ def test_numbers_are_those_of_the_evidence(made, details) -> None:
     assert f"guessing {found.chance:.3f}" in text
     assert f"p = {found.null.p_value:.3f}." in text
     assert f"1 in 20 of them is above {found.null.high:.3f}" in text
-    held = found.calibration
+    held = found.calibration.as_predicted
     assert f"expected calibration error {held.ece.value:.3f} {held.ece.low:.3f} to {held.ece.high:.3f}" in text
     (probe,) = found.probes
     assert f"{probe.comparison.difference:+.3f} {probe.comparison.low:+.3f} to {probe.comparison.high:+.3f}" in text
-    assert "Not run: platform, metadata." in text
+    assert "Not run: platform, metadata, loudness, all metadata." in text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_the_page_says_whether_luck_was_trained_and_what_intervals_are_about(made, details) -> None:
+    found = made[GROUPED][0]
+
+    def text(null: Null, **changes: Any) -> str:
+        changed = found.model_copy(update={"nulls": {**found.nulls, "uar": null}, **changes})
+        return Page(experiment_html(CATALOG, changed, details)).text
+
+    null = found.null
+    slow = text(null)
+    assert "The predictions did not change: this model takes too long to train so often." in slow
+    assert f"{TRAINING_WIDENING:.1f} times as large" in slow
+    assert "of these trained models: what another training would have given is not in them" in slow
+    trained = null.model_copy(update={"kind": "retrained", "permutations": 200, "permutations_lost": 7, "fitted": True})
+    quick = text(trained)
+    assert "200 times" in quick
+    assert "the models were trained anew, as for this run. Of 7 exchanges no folds could be made" in quick
+    assert "times as large" not in quick
+    assert "p is read from a curve" in quick
+    tried = found.provenance.model_copy(update={"null": "a" * 64})
+    assert "too few of the exchanges left every class on both sides" in text(null, provenance=tried)
+    assert "same answer for everybody" in text(null.model_copy(update={"sd": 0.0}))
+    assert "by recognising the donors" in Page(experiment_html(CATALOG, made[CLIPS][0], details)).text
+    assert "over donors and over trainings: 5 of each model" in text(null, repeats=5)
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -175,6 +205,28 @@ def test_a_probe_is_said_to_go_by_the_columns_that_it_goes_by(made, details) -> 
     narrower = CATALOG.models["platform_only"].model_copy(update={"columns": ("codec",)})
     other = CATALOG.model_copy(update={"models": CATALOG.models | {"platform_only": narrower}})
     assert "Only codec" in probe_words(other, found.model_copy(update={"probes": probes}))["platform"]
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_what_is_told_among_recordings_alike_is_on_the_page_and_how_easy_they_are(made, details) -> None:
+    found = made[GROUPED][0]
+    fall = Interval(value=-0.04, low=-0.07, high=-0.02)
+    told = Conditional(
+        alike="loudness", groups=5, pairs=0.152, auc=Interval(value=0.906, low=0.857, high=0.942), difference=fall
+    )
+    gone = told.model_copy(update={"alike": "platform", "auc": Interval(value=0.512, low=0.461, high=0.57)})
+    unsure = gone.model_copy(update={"alike": "age band", "difference": fall.model_copy(update={"high": 0.01})})
+    mix = CaseMix(near_silent_dbfs=-60, near_silent={"belly_pain": 0.0978}, loud_dbfs=-40, loud=542, loud_auc=told.auc)
+    shown = found.model_copy(update={"conditionals": (gone, unsure, told), "case_mix": mix})
+    text = Page(experiment_html(CATALOG, shown, details)).text
+    assert "of like loudness (fifths) 15 % 0.906 0.857 to 0.942 -0.040 -0.070 to -0.020 yes" in text
+    assert "-0.020 no, and clearly less than among all pairs" in text
+    assert "-0.070 to +0.010 not shown" in text
+    assert "(below -60 dBFS) are 9.8 % of belly pain. 542 of" in text
+    assert "louder than -40 dBFS. Among these alone the AUC is 0.906 0.857 to 0.942 ; among all" in text
+    text = Page(experiment_html(CATALOG, found, details)).text
+    assert "told apart where they are alike" not in text
+    assert "How easy are the recordings?" not in text
 
 
 def test_a_clip_level_page_shows_its_twin_or_that_there_is_none(made, details) -> None:
@@ -262,7 +314,26 @@ def test_pages_are_made_once_and_removed_with_their_evidence(made, details, tmp_
     assert not list((tmp_path / "experiments").glob(f"{GROUPED}.*"))
 
 
-def test_surest_mistakes_are_wrong_calibrated_and_each_recording_once() -> None:
+@pytest.mark.usefixtures("without_figures")
+def test_only_what_is_told_apart_is_called_calibrated(made, details) -> None:
+    plain = made[CLIPS][0]
+    straight = plain.calibration.as_predicted.model_copy(update={"brier": Interval(value=0.123, low=0.1, high=0.2)})
+    calibration = plain.calibration.model_copy(update={"calibrated": straight})
+    said = {}
+    for verdict in ("above chance", "not distinguishable from chance"):
+        found = plain.model_copy(update={"calibration": calibration, "verdict": verdict})
+        said[verdict] = Page(experiment_html(CATALOG, found, details)).text
+    brier = plain.calibration.as_predicted.brier
+    row = f"Brier score {brier.value:.3f} {brier.low:.3f} to {brier.high:.3f}"
+    assert f"{row} 0.123 0.100 to 0.200" in said["above chance"]
+    assert "calibrated by a slope and intercepts" in said["above chance"]
+    assert row in said["not distinguishable from chance"]
+    assert "0.123" not in said["not distinguishable from chance"]
+    assert "Not calibrated: the run is not distinguishable from chance" in said["not distinguishable from chance"]
+    assert "as predicted calibrated" not in said["not distinguishable from chance"]
+
+
+def test_surest_mistakes_are_wrong_and_each_recording_once() -> None:
     rows = OutOfFold(
         recording_ids=np.array(["a", "b", "b+1", "c", "d"]),
         donors=np.array(["x"] * 5),
@@ -272,16 +343,16 @@ def test_surest_mistakes_are_wrong_calibrated_and_each_recording_once() -> None:
             [[[p, 1 - p] for p in (0.9, 0.2, 0.1, 0.8, 0.4)], [[p, 1 - p] for p in (0.9, 0.2, 0.1, 0.8, 0.8)]]
         ),
         classes=("no", "yes"),
-        temperatures=np.array([[1.0] * 5, [2.0] * 5]),
+        slopes=np.ones((2, 5)),
+        intercepts=np.zeros((2, 5, 2)),
     )
     found = surest_mistakes(rows, most=2)
     assert found[["recording_id", "copy", "label", "answer"]].to_numpy().tolist() == [
         ["b", "1", "no", "yes"],
         ["c", "", "yes", "no"],
     ], "a is right, and so is d on average over repeats"
-    # softmax(ln p / 2) of (0.1, 0.9) is sqrt(0.9) / (sqrt(0.1) + sqrt(0.9)) = 0.75
-    assert found["probability"].tolist() == pytest.approx([(0.9 + 0.75) / 2, (0.8 + 2 / 3) / 2])
-    assert found["true_probability"].tolist() == pytest.approx([1 - (0.9 + 0.75) / 2, 1 - (0.8 + 2 / 3) / 2])
+    assert found["probability"].tolist() == pytest.approx([0.9, 0.8])
+    assert found["true_probability"].tolist() == pytest.approx([0.1, 0.2])
 
 
 def test_histories_are_read_by_fold_in_order(tmp_path: Path) -> None:
@@ -334,30 +405,41 @@ def test_overview_answers_with_the_best_that_listens_on_unseen_donors(made) -> N
     found = [evidence for evidence, _ in made.values()]
     (answer,) = answers(CATALOG, found)
     assert answer.found.provenance.experiment == GROUPED, "neither the clip-level run nor the constant answer"
-    assert answer.tried == 1
+    assert answer.found.tried == 1
     text = Page(html_of(SITE, Material(CATALOG, found))).text
     assert text.count("donors on both sides of the split: not evidence about new babies") == 1
     assert "Not run" not in text
 
 
 def test_overview_takes_back_what_one_of_many_found(made) -> None:
-    found = [evidence for evidence, _ in made.values()]
-    best = answers(CATALOG, found)[0].found
-    null = best.null.model_copy(update={"p_value": 0.03})
-    best = best.model_copy(update={"verdict": "above chance", "nulls": best.nulls | {best.headline_metric: null}})
-    (alone,) = answers(CATALOG, [best])
-    assert (alone.holds, alone.p_adjusted) == (True, 0.03)
-    assert "Holm" not in Page(html_of(SITE, Material(CATALOG, [best]))).text
-    lower = best.headline.model_copy(update={"value": 0.0})
-    worse = best.model_copy(
+    best = answers(CATALOG, [evidence for evidence, _ in made.values()])[0].found
+    value = best.headline.model_copy(update={"value": 0.4, "low": 0.3, "high": 0.5})
+    null = best.null.model_copy(update={"p_value": 0.02})
+    lucky = best.model_copy(
         update={
-            "verdict": "not distinguishable from chance",
-            "metrics": best.metrics | {best.headline_metric: lower},
-            "nulls": best.nulls | {best.headline_metric: null.model_copy(update={"p_value": 0.9})},
+            "metrics": best.metrics | {best.headline_metric: value},
+            "nulls": best.nulls | {best.headline_metric: null},
+            "probes": (),
         }
-    )
-    (answer,) = answers(CATALOG, [worse, best, worse])
-    assert (answer.tried, answer.above, answer.holds) == (3, 1, False)
-    assert answer.p_adjusted == pytest.approx(0.09)
-    text = Page(html_of(SITE, Material(CATALOG, [worse, best, worse]))).text
-    assert "Its p = 0.030 becomes 0.090 with Holm's correction for all experiments" in text
+    ).among(None)
+    (alone,) = answers(CATALOG, in_families([lucky]))
+    assert (alone.found.verdict, alone.above) == ("above chance", 1)
+    assert "Holm" not in Page(html_of(SITE, Material(CATALOG, [alone.found]))).text
+    low = value.model_copy(update={"value": 0.2, "low": 0.1})
+    chancy = null.model_copy(update={"p_value": 0.9})
+    worse = lucky.model_copy(
+        update={
+            "metrics": lucky.metrics | {best.headline_metric: low},
+            "nulls": lucky.nulls | {best.headline_metric: chancy},
+        }
+    ).among(None)
+    named = [
+        result.model_copy(update={"provenance": result.provenance.model_copy(update={"experiment": name})})
+        for name, result in {"worse": worse, "best": lucky, "other": worse}.items()
+    ]
+    found = in_families(named)
+    (answer,) = answers(CATALOG, found)
+    assert (answer.found.tried, answer.above, answer.found.verdict) == (3, 0, "not distinguishable from chance")
+    assert answer.found.p_value == pytest.approx(0.06)
+    text = Page(html_of(SITE, Material(CATALOG, found))).text
+    assert "every verdict is corrected for all 3 (Holm)" in text

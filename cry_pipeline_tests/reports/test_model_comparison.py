@@ -1,6 +1,7 @@
 """Model comparison: the right runs side by side, the right baseline, and words that Holm's correction allows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from cry_pipeline.evaluation.evidence import evaluate
 from cry_pipeline.evaluation.findings import Comparison
 from cry_pipeline.evaluation.predictions import OutOfFold, out_of_fold
 from cry_pipeline.evaluation.records import Evidence
+from cry_pipeline.evaluation.trainings import FEWEST_TRAININGS
 from cry_pipeline.reports.figures import comparisons as comparison_plots
 from cry_pipeline.reports.model_comparison import MODEL_COMPARISON
 from cry_pipeline.reports.report import Material
-from cry_pipeline_tests.reports.test_leaderboard import Page, links_of
+from cry_pipeline_tests.reports.test_leaderboard import Page, html_of, links_of
 
 REASONS = ("hungry", "tired", "burping")
 COMMON = {"cohort": "cleaned", "feature_set": "mel64_8k"}
@@ -38,7 +40,9 @@ def catalog() -> Catalog:
     made_of = {name: (name, "donor_grouped") for name in models} | {"clips": ("network", "clip_stratified")}
     return Catalog.model_construct(
         models=with_members(models),
-        protocols={kind: ProtocolSpec(kind=kind) for kind in ("donor_grouped", "clip_stratified")},
+        protocols={
+            kind: ProtocolSpec(kind=kind, repeats=FEWEST_TRAININGS) for kind in ("donor_grouped", "clip_stratified")
+        },
         experiments={
             name: ExperimentSpec.model_validate(COMMON | {"model": model, "protocol": protocol})
             for name, (model, protocol) in made_of.items()
@@ -53,7 +57,7 @@ def made(catalog: Catalog, predict: Callable, provenance: Callable) -> Made:
     found = {}
     for name, effect in EFFECTS.items():
         of = catalog.experiments[name]
-        predictions, folds = predict(REASONS, effect=effect, donors=30)
+        predictions, folds = predict(REASONS, effect=effect, donors=30, repeats=FEWEST_TRAININGS)
         apart = catalog.protocols[of.protocol].keeps_donors_apart
         given = provenance(name, **COMMON, model=of.model, protocol=of.protocol, keeps_donors_apart=apart)
         evidence = evaluate(predictions, REASONS, "reason", folds=folds, provenance=given, resamples=100)
@@ -108,8 +112,29 @@ def test_without_a_better_network_nothing_is_claimed(catalog, evidence_found, ru
     assert contests(catalog, baselines[:1], runs) == []
 
 
+def test_of_models_trained_once_only_those_without_a_network_are_told_apart(catalog, evidence_found, runs) -> None:
+    once = [found.model_copy(update={"repeats": 1}) for found in evidence_found]
+    first = {
+        name: replace(rows, folds=rows.folds[:1], probabilities=rows.probabilities[:1]) for name, rows in runs.items()
+    }
+    (found,) = contests(catalog, once, first)
+    said = {each.model: each.words for each in found.contestants}
+    assert said["together"] == said["network"] == "not said: trained once, 5 times are needed"
+    assert said["forest"] in ("worse", "no difference shown")
+    assert found.sentence.startswith("Whether a network is better than the best baseline, svm, is not said")
+    words = Page(html_of(MODEL_COMPARISON, Material(catalog, once, runs=first))).text
+    assert "of differences are 1.4 times as wide as donors alone make them" in words
+
+
+def test_of_ways_of_guessing_none_is_said_to_be_better(catalog, evidence_found, runs) -> None:
+    guessing = [found.model_copy(update={"verdict": "not distinguishable from chance"}) for found in evidence_found]
+    (found,) = contests(catalog, guessing, runs)
+    assert {each.words for each in found.contestants if each.comparison} == {"not said: neither is above chance"}
+    assert found.sentence.startswith("Neither the best baseline, svm, nor any network is above chance")
+
+
 def test_no_difference_is_claimed_that_holm_takes_back(evidence_found) -> None:
-    values = {"difference": 0.1, "low": 0.01, "high": 0.2, "p_value": 0.04, "p_adjusted": 0.12}
+    values = {"difference": 0.1, "low": 0.01, "high": 0.2, "p_value": 0.04, "p_adjusted": 0.12, "trainings": 5}
     held = Comparison.model_validate({"first": "a", "second": "b", "metric": "uar", "resamples": 100, **values})
     assert Contestant(evidence_found[0], True, held).words == "no difference shown"
     assert Contestant(evidence_found[0], True, held.model_copy(update={"p_adjusted": 0.04})).words == "better"

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import wave
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +13,22 @@ import soundfile
 from jinja2 import Environment, PackageLoader
 
 from cry_pipeline.artefacts import write_html, write_table
+from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.corpus.judgements import now
 from cry_pipeline.corpus.resolution import ResolvedCorpus, write_resolution
+from cry_pipeline.donations.samples import Drawn, Sample, write_sample
+from cry_pipeline.features.kinds import kinds_of
+from cry_pipeline.features.store.rows import stack_rows
+from cry_pipeline.features.store.store import FeatureStore
+from cry_pipeline.inference.bundle import write_manifest
+from cry_pipeline.inference.champions import champion_folder, promotion, switch
 from cry_pipeline.reports.pages import fill
 from cry_pipeline.settings import Settings
 
 SAMPLES = np.random.default_rng(0).integers(-(2**15), 2**15, 12_000).astype("<i2")
 RATE_HZ = 8000
+SAMPLES_DIGEST = "5" * 64
+BUNDLE = Path(__file__).parents[1] / "data" / "bundle_format_1"
 PLACES = {"plain": ("corpus", "plain.wav"), "packed": ("corpus", "a b.flac"), "donated": ("inbox", "donated.wav")}
 
 
@@ -37,13 +48,46 @@ def make_site(settings: Settings, corpus: Path) -> Site:
         folders[root].mkdir(parents=True, exist_ok=True)
         soundfile.write(folders[root] / path, np.roll(SAMPLES, number), RATE_HZ, subtype="PCM_16")
         recording_id = hashlib.sha256((folders[root] / path).read_bytes()).hexdigest()
-        rows.append({"recording_id": recording_id, "root": root, "path": path})
+        told = {"consent_scope": None, "duration_s": SAMPLES.size / RATE_HZ, "samples_digest": SAMPLES_DIGEST}
+        rows.append({"recording_id": recording_id, "root": root, "path": path, **told})
     write_table(settings.manifests / "recordings.parquet", pd.DataFrame(rows), "0")
     write_resolution(ResolvedCorpus(corpus, "configured", False, ""), settings.manifests)
     ids = {name: row["recording_id"] for name, row in zip(PLACES, rows, strict=True)}
     write_html(settings.reports / "index.html", page("index.html", "", []), "1")
     write_html(settings.reports / "experiments" / "a.html", page("a.html", "../", [ids["plain"], ids["packed"]]), "2")
     return Site(settings, corpus, ids)
+
+
+def promoted(settings: Settings, digest: str) -> Path:
+    """Make a bundle of the name ``digest`` the champion, and return its folder."""
+    folder = champion_folder(settings.models, digest)
+    shutil.copytree(BUNDLE, folder)
+    (folder / "manifest.json").unlink()
+    write_manifest(folder, digest, {"cry_pipeline": "0.1.0", "experiments": {"cry": "x", "reason": "y"}})
+    switch(settings.models, promotion(digest, None, {"cry": {"experiment": "x", "run": digest}}, ["because"]))
+    return folder
+
+
+def store_features(site: Site, spec: FeatureSetSpec, frames: int) -> None:
+    """Keep features of every recording, as many ``frames`` of each, a rising tone."""
+    for recording_id in site.ids.values():
+        arrays = {
+            name: np.ones((kind.width(spec),) if kind.rows == "recording" else (frames, kind.width(spec)), kind.dtype)
+            for name, kind in kinds_of(spec).items()
+        }
+        arrays["mel"][np.arange(frames), np.arange(frames) * spec.mels // frames] = 40
+        rows = stack_rows({recording_id: arrays}, [SAMPLES_DIGEST])
+        FeatureStore.open(site.settings.features, spec).write(rows)
+
+
+def draw_all(site: Site) -> None:
+    """Draw every recording into a sample, so that everybody is asked for all of them."""
+    drawn = [
+        Drawn(recording_id=recording_id, donor="d", label="cry", score=0.123, why="random", weight=1)
+        for recording_id in site.ids.values()
+    ]
+    sample = Sample(name="all", at=now(), experiment="e", run="r", seed=0, recordings=3, drawn=tuple(drawn))
+    write_sample(site.settings.judgements, sample)
 
 
 def page(name: str, root: str, recordings: list[str]) -> str:

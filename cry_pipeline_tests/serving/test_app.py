@@ -1,52 +1,16 @@
 """What the site answers, and to whom: its pages, its recordings, and nothing else."""
 
-import asyncio
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from cry_pipeline.artefacts import write_html
-from cry_pipeline.serving.app import HEADERS, site_app
+from cry_pipeline.serving.app import HEADERS
 from cry_pipeline.serving.pages import notice
+from cry_pipeline_tests.serving.asking import ask
 from cry_pipeline_tests.serving.sites import PLACES, RATE_HZ, SAMPLES, Site, samples_of
-
-
-class Answer(NamedTuple):
-    """Status, headers and body of an answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-def ask(site: Site, path: str, *, method: str = "GET", host: str = "127.0.0.1:3001", asked: str = "") -> Answer:
-    """Return what the site answers to a request for ``path``, percent signs decoded, and for the range ``asked``."""
-    sent = {"host": host, "range": asked}
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items() if value],
-        "server": ("127.0.0.1", 3001),
-    }
-    messages: list[Any] = []
-
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        messages.append(message)
-
-    asyncio.run(site_app(site.settings)(scope, receive, send))
-    (start, *parts) = messages
-    told = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], told, b"".join(part.get("body", b"") for part in parts))
 
 
 def test_the_first_page_is_shown_with_what_works_only_when_it_is_served(site: Site) -> None:
@@ -56,7 +20,8 @@ def test_the_first_page_is_shown_with_what_works_only_when_it_is_served(site: Si
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.body.count(b'<html lang="en" class="served">') == 1
-    assert answer.body.replace(b' class="served"', b"", 1) == written
+    shown = answer.body.replace(b' class="served"', b"", 1)
+    assert shown.replace(b'<a href="review">Review</a>\n<a href="listen">Listen</a>\n', b"", 1) == written
     assert (site.settings.reports / "index.html").read_bytes() == written
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cry_pipeline.artefacts import DamagedFileError, provenance
-from cry_pipeline.serving.export import ExportError, export_site
+from cry_pipeline.publishing.recordings import ExportError
+from cry_pipeline.serving.export import export_site
 from cry_pipeline.serving.recordings import RecordingError, recording_wav
 from cry_pipeline_tests.serving.sites import Site
 

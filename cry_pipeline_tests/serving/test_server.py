@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -32,7 +33,7 @@ def served(site: Site) -> Iterator[Served]:
             assert process.stdout
             said = process.stdout.readline()
             assert said.startswith("The site is at http://127.0.0.1:"), said
-            yield process, int(said.strip().rstrip("/").rpartition(":")[2])
+            yield process, urlsplit(said.split()[-1]).port or 0
         finally:
             process.kill()
 
@@ -58,4 +59,4 @@ def test_a_browser_gets_pages_and_recordings_until_the_process_is_asked_to_end(s
     process.send_signal(signal.SIGTERM)  # while the browser still holds its connection
     _, told = process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGTERM
-    assert told.strip() == "Stopped: the site was only read; the same command serves it again."
+    assert told.strip() == "Stopped: what was judged is kept; the same command serves the site again."

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cry_pipeline.catalog import Catalog, load_catalog
+from cry_pipeline.catalog import Catalog, LfebAttentionLstmSpec, load_catalog
 from cry_pipeline.features.store.rows import FeatureRows
+from cry_pipeline.training.datasets import Rows, rows_of
 from cry_pipeline.training.run_inputs import RunFeatures
 from cry_pipeline.training.runs import RunResult, TrainingSettings, train_run
-from cry_pipeline_tests.training.made_up import REGRESSION, make_features, make_folds_frame
+from cry_pipeline_tests.training.made_up import CLASSES, REGRESSION, make_features, make_folds_frame
 
 FEATURES = ("feature_digest", "feature_rows", "feature_parts")
 
@@ -38,6 +39,20 @@ def catalog() -> Catalog:
         update={"bins": 16, "channels": (4, 8, 8, 8), "heads": 2, "lstm_units": 8, "epochs": 4, "batch_size": 8}
     )
     return packaged.model_copy(update={"models": {**packaged.models, "lfeb_attention_lstm": small}})
+
+
+@pytest.fixture
+def spec(catalog: Catalog) -> LfebAttentionLstmSpec:
+    """The small network's spec."""
+    spec = catalog.models["lfeb_attention_lstm"]
+    assert isinstance(spec, LfebAttentionLstmSpec)
+    return spec
+
+
+@pytest.fixture
+def rows(folds: pd.DataFrame, features: FeatureRows) -> Rows:
+    """60 recordings with features."""
+    return rows_of(folds, CLASSES, features)
 
 
 @pytest.fixture

@@ -129,6 +129,31 @@ def test_a_duration_never_heard_before_tells_what_its_neighbours_tell() -> None:
     assert longer[:2].sum() > 0.9 > 0.1 > shorter[:2].sum()
 
 
+def test_in_bins_a_number_tells_by_being_neither_large_nor_small(tmp_path: Path) -> None:
+    train = told(rows(("not_cry", "cry")))
+    rng = np.random.default_rng(0)
+    level = np.where(train.codes == 1, rng.uniform(-35, -25, len(train)), rng.choice([-50.0, -10.0], len(train)))
+    level[:3] = np.nan
+    assert train.metadata is not None
+    train = replace(train, metadata=train.metadata.assign(rms_dbfs=level))
+    straight = MetadataSpec(kind="metadata", columns=("platform", "rms_dbfs"))
+    binned = straight.model_copy(update={"bins": 4})
+    LogisticRegressionOnMetadata().fit(binned, train, FitSettings()).save(tmp_path / "checkpoint.safetensors")
+    restored, _ = load_model(tmp_path / "checkpoint.safetensors")
+    known = np.isfinite(level)
+    edges = np.unique(np.quantile(level[known], [0.25, 0.5, 0.75]))
+    inside = [known & (np.digitize(level, edges, right=True) == number) for number in range(len(edges) + 1)]
+    number = np.nan_to_num((level - level[known].mean()) / level[known].std())
+    seen = np.column_stack([train.codes < 2, ~known, number, *inside]).astype(float)
+    golden = LogisticRegression(class_weight="balanced", max_iter=1000).fit(seen, train.codes)
+    found = restored.predict_probabilities(train.without_labels())
+    np.testing.assert_allclose(found, golden.predict_proba(seen), atol=2e-4)
+    right = (found.argmax(axis=1) == train.codes)[known]
+    assert right.mean() > 0.95
+    plain = LogisticRegressionOnMetadata().fit(straight, train, FitSettings()).predict_probabilities(train)
+    assert (plain.argmax(axis=1) == train.codes)[known].mean() < 0.9
+
+
 @pytest.mark.parametrize("durations", [np.nan, 5.0])
 def test_a_duration_that_tells_nothing_is_no_error(durations: float) -> None:
     train = lasting(rows())

@@ -49,7 +49,7 @@ def test_what_is_saved_answers_the_same_bits(kind: str, models: Any, rows: Rows,
     fitted.save(tmp_path / "model.safetensors")
     restored, classes = load_model(tmp_path / "model.safetensors")
     assert classes == CLASSES
-    assert restored.temperature == fitted.temperature
+    assert restored.recalibration == fitted.recalibration
     np.testing.assert_array_equal(restored.predict_probabilities(rows), fitted.predict_probabilities(rows))
 
 

@@ -34,7 +34,7 @@ def ensemble(catalog: Catalog, *members: str, average: str = "logit") -> Ensembl
 
 
 @pytest.mark.parametrize("average", ["logit", "probability"])
-def test_answers_are_the_mean_of_the_members_calibrated_answers_also_from_the_file(
+def test_answers_are_the_mean_of_the_members_answers_at_their_slopes_also_from_the_file(
     catalog: Catalog, rows: Rows, average: str, tmp_path: Path
 ) -> None:
     spec = ensemble(catalog, "logistic_regression", "svm", "lfeb_attention_lstm", average=average)
@@ -43,8 +43,8 @@ def test_answers_are_the_mean_of_the_members_calibrated_answers_also_from_the_fi
     for number, member in enumerate(spec.specs):
         alone = replace(SETTINGS, seed=member_seed(3, number))
         own = implementation(member.kind).fit(member, rows, alone)
-        logs.append(np.log(own.predict_probabilities(rows)) / own.temperature)
-        assert own.temperature == fitted.notes["members"][number]["temperature"]
+        logs.append(np.log(own.predict_probabilities(rows)) * own.recalibration.slope)
+        assert own.recalibration.slope == fitted.notes["members"][number]["slope"]
     if average == "logit":
         expected = softmax(np.mean([log - np.log(np.exp(log).sum(1, keepdims=True)) for log in logs], axis=0), axis=1)
     else:
@@ -53,10 +53,10 @@ def test_answers_are_the_mean_of_the_members_calibrated_answers_also_from_the_fi
     fitted.save(tmp_path / "checkpoint.safetensors")
     restored, classes = load_model(tmp_path / "checkpoint.safetensors")
     np.testing.assert_allclose(restored.predict_probabilities(rows.without_labels()), expected, atol=1e-6)
-    assert (classes, restored.temperature) == (CLASSES, fitted.temperature)
+    assert (classes, restored.recalibration) == (CLASSES, fitted.recalibration)
 
 
-def test_the_temperature_rests_on_rows_that_the_network_held_out_too(catalog: Catalog, rows: Rows) -> None:
+def test_what_calibrates_rests_on_rows_that_the_network_held_out_too(catalog: Catalog, rows: Rows) -> None:
     network = Ensemble(implementation).fit(ensemble(catalog, "svm", "lfeb_attention_lstm"), rows, SETTINGS)
     assert network.held_out is not None
     assert network.members[1].held_out is not None

@@ -17,6 +17,8 @@ from cry_pipeline.training.runs import RunError, RunResult
 from cry_pipeline.training.value_models import FittedValues
 from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION
 
+INTERCEPTS = [f"intercept_{label}" for label in CLASSES]
+
 
 @pytest.mark.parametrize("name", [REGRESSION, NETWORK])
 def test_features_and_labels_of_test_rows_do_not_reach_the_fold_that_tests_them(
@@ -92,22 +94,23 @@ def test_answers_that_are_no_probabilities_are_not_kept(
     assert not list(tmp_path.rglob("fold-*"))
 
 
-def test_each_fold_has_the_temperature_of_its_own_training_rows(
+def test_each_fold_is_calibrated_by_its_own_training_rows(
     train: Callable[..., RunResult], folds: pd.DataFrame, features: FeatureRows
 ) -> None:
     # Less sure than what was made up.
     features.arrays["statistics"] += np.random.default_rng(1).normal(0, 3, features.arrays["statistics"].shape)
     for name in (REGRESSION, NETWORK):
         result = train(name)
-        told = result.predictions[["fold", "temperature"]].drop_duplicates()
+        told = result.predictions[["fold", "slope", *INTERCEPTS]].drop_duplicates()
         assert sorted(told["fold"]) == [0, 1, 2]
-        assert told["temperature"].is_unique
-        for fold, temperature in zip(told["fold"], told["temperature"], strict=True):
+        assert told["slope"].is_unique
+        for fold, *calibration in told.itertuples(index=False):
             folder = result.folder / f"fold-0-{fold}"
             provenance = json.loads((folder / "provenance.json").read_text())
-            assert provenance["fitted"]["temperature"] == temperature
-            assert load_model(folder / "checkpoint.safetensors")[0].temperature == temperature
-    assert (train(MAJORITY).predictions["temperature"] == 1).all()
+            assert [provenance["fitted"][name] for name in ("slope", *INTERCEPTS)] == calibration
+            slope, intercepts = load_model(folder / "checkpoint.safetensors")[0].recalibration
+            assert [slope, *intercepts] == calibration
+    assert (train(MAJORITY).predictions[["slope", *INTERCEPTS]].drop_duplicates().to_numpy() == [1, *[0] * 5]).all()
 
 
 def test_learning_curves_are_written_when_asked_for(train: Callable[..., RunResult]) -> None:

@@ -19,13 +19,6 @@ from cry_pipeline_tests.training.made_up import CLASSES
 
 
 @pytest.fixture
-def spec(catalog: Catalog) -> LfebAttentionLstmSpec:
-    spec = catalog.models["lfeb_attention_lstm"]
-    assert isinstance(spec, LfebAttentionLstmSpec)
-    return spec
-
-
-@pytest.fixture
 def rows(folds: pd.DataFrame, features: FeatureRows) -> Rows:
     return rows_of(folds, CLASSES, select(features, features.recording_ids, ()))
 

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from cry_pipeline.catalog import Catalog, MajoritySpec
+from cry_pipeline.engine import Local, local
 from cry_pipeline.features.hybrid import hybrid_images
 from cry_pipeline.features.store.rows import FeatureRows
-from cry_pipeline.training import runs as runs_module
+from cry_pipeline.training import fold_work
 from cry_pipeline.training.baselines import LogisticRegressionOnStatistics
 from cry_pipeline.training.checkpoints import Checkpoint
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of, select
@@ -26,7 +27,8 @@ from cry_pipeline.training.runs import RunError, RunResult, read_run
 from cry_pipeline_tests.training.made_up import CLASSES, MAJORITY, NETWORK, REGRESSION, make_folds_frame
 
 PROBABILITIES = [f"p_{label}" for label in CLASSES]
-PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "temperature"]
+INTERCEPTS = [f"intercept_{label}" for label in CLASSES]
+PREDICTIONS = ["recording_id", "donor", "label", "repeat", "fold", *PROBABILITIES, "slope", *INTERCEPTS]
 
 
 @pytest.mark.parametrize("name", [MAJORITY, REGRESSION, NETWORK])
@@ -57,8 +59,8 @@ def test_folds_trained_side_by_side_give_the_same_bits(
     memory_mib: int, train: Callable[..., RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = train(NETWORK)
-    monkeypatch.setattr(runs_module, "WORTH_PROCESSES_S", 0.0)
-    together = train(NETWORK, workers=2, memory_mib=memory_mib, runs=tmp_path / "together")
+    monkeypatch.setattr(local, "WORTH_PROCESSES_S", -1.0)
+    together = train(NETWORK, engine=Local(2), memory_mib=memory_mib, runs=tmp_path / "together")
     pd.testing.assert_frame_equal(together.predictions, alone.predictions, check_exact=True)
     assert (together.digest, together.computed) == (alone.digest, 3)
     for fold in range(3):
@@ -219,7 +221,7 @@ def test_weights_are_resolved_once_for_all_folds_and_are_in_the_digest(
     found, model = [StartingWeights("a", Path("weights")), StartingWeights()], _Starts()
     monkeypatch.setattr("cry_pipeline.training.resolved.imagenet", lambda: found.pop(0))
     monkeypatch.setitem(MODELS, "resnet50_attention", Registered("1", lambda: model))
-    monkeypatch.setattr(runs_module, "run_rows", lambda *_: nullcontext(rows_of(make_folds_frame(), CLASSES, None)))
+    monkeypatch.setattr(fold_work, "run_rows", lambda *_: nullcontext(rows_of(make_folds_frame(), CLASSES, None)))
     name = "cleaned_resnet50_attention_donor_grouped"
     experiment = catalog.experiments[REGRESSION].model_copy(update={"model": "resnet50_attention"})
     wanted = catalog.model_copy(update={"experiments": {name: experiment}})

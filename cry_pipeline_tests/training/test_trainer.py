@@ -8,18 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from cry_pipeline.catalog import AugmentationSpec, Catalog, LfebAttentionLstmSpec
+from cry_pipeline.catalog import AugmentationSpec, LfebAttentionLstmSpec
 from cry_pipeline.features.hybrid import RowStandardiser
-from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.folds.splitting import inner_split
 from cry_pipeline.training import trainer as trainer_module
 from cry_pipeline.training.augmentation import Augmentation
 from cry_pipeline.training.classifier import Classifier
-from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
+from cry_pipeline.training.datasets import Rows, TrainingDataError
 from cry_pipeline.training.models import FitSettings
 from cry_pipeline.training.networks.lfeb import LfebAttentionLstm
 from cry_pipeline.training.resolved import Resolved
@@ -29,20 +27,6 @@ from cry_pipeline_tests.training.made_up import CLASSES
 
 SETTINGS = FitSettings(seed=3)
 MODEL = NetworkModel(LfebAttentionLstm, LfebAttentionLstmSpec)
-
-
-@pytest.fixture
-def spec(catalog: Catalog) -> LfebAttentionLstmSpec:
-    """The small network's spec."""
-    spec = catalog.models["lfeb_attention_lstm"]
-    assert isinstance(spec, LfebAttentionLstmSpec)
-    return spec
-
-
-@pytest.fixture
-def rows(folds: pd.DataFrame, features: FeatureRows) -> Rows:
-    """60 recordings with features."""
-    return rows_of(folds, CLASSES, features)
 
 
 def _standardised(standardiser: RowStandardiser, rows: Rows, spec: LfebAttentionLstmSpec) -> torch.Tensor:

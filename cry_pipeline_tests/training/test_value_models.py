@@ -16,7 +16,7 @@ from cry_pipeline.catalog import GradientBoostingSpec, MajoritySpec, RandomFores
 from cry_pipeline.features.store.rows import FeatureRows
 from cry_pipeline.keys import minor_version
 from cry_pipeline.training.baselines import Majority
-from cry_pipeline.training.calibration import fit_temperature, log_calibrated
+from cry_pipeline.training.calibration import Recalibration, fit_recalibration
 from cry_pipeline.training.covariances import log_covariances
 from cry_pipeline.training.datasets import Rows, TrainingDataError, rows_of
 from cry_pipeline.training.forests import TRIED, GradientBoosting, RandomForest
@@ -157,32 +157,12 @@ def test_what_was_held_out_was_answered_by_a_fit_without_its_donor() -> None:
     expected = alone.predict_probabilities(train.take(kept_ids))
     where = [held.recording_ids.index(name) for name in kept_ids]
     np.testing.assert_allclose(held.probabilities[where], expected)
-    assert fitted.temperature == fit_temperature(held.probabilities, held.codes)
+    assert fitted.recalibration == fit_recalibration(held.probabilities, held.codes)
 
 
-def test_the_temperature_has_the_least_log_loss_and_undoes_a_scaling_of_logits() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 1.5, (4000, 3))
-    codes = np.array([rng.choice(3, p=row) for row in softmax(logits, axis=1)])
-    assert fit_temperature(softmax(logits, axis=1), codes) == pytest.approx(1, abs=0.08)
-    sure = softmax(4 * logits, axis=1)
-    temperature = fit_temperature(sure, codes)
-    assert temperature == pytest.approx(4, rel=0.08)
-    losses = [-log_calibrated(sure, t)[np.arange(4000), codes].mean() for t in (temperature, 0.9 * temperature, 4.6)]
-    assert losses[0] == min(losses)
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "codes"),
-    [(np.full((5, 2), 0.5), np.array([0, 1, 0, 1, 0])), (np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([1, 1]))],
-)
-def test_where_a_temperature_cannot_be_told_it_is_one(probabilities: np.ndarray, codes: np.ndarray) -> None:
-    assert fit_temperature(probabilities, codes) == 1.0
-
-
-def test_constant_answers_need_no_temperature() -> None:
+def test_constant_answers_need_no_calibration() -> None:
     fitted = Majority().fit(MajoritySpec(kind="majority"), rows(), SETTINGS)
-    assert (fitted.temperature, fitted.held_out) == (1.0, None)
+    assert (fitted.recalibration, fitted.held_out) == (Recalibration.none(len(CLASSES)), None)
 
 
 def test_a_class_of_one_donor_costs_an_inner_fold_and_not_the_fit() -> None:
@@ -199,4 +179,4 @@ def test_one_donor_leaves_nothing_to_hold_out() -> None:
     train = rows(TWO)
     train = replace(train, table=train.table.assign(donor="one"))
     fitted = RandomForest().fit(FOREST, train, SETTINGS)
-    assert (fitted.held_out, fitted.temperature) == (None, 1.0)
+    assert (fitted.held_out, fitted.recalibration) == (None, Recalibration.none(2))

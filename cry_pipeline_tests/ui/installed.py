@@ -22,10 +22,11 @@ from cry_pipeline_tests.orchestration.installations import Installation, shrunk_
 from cry_pipeline_tests.processes import heed_ctrl_c, wait_until
 from cry_pipeline_tests.ui.dagster_state import MINUTES, Dagster
 
-DETECTOR, NETWORK = "curation_svm_covariance_donor_grouped", "curation_lfeb_attention_lstm_donor_grouped"
+DETECTOR, NETWORK = "curation_svm_covariance_donor_hashed", "curation_lfeb_attention_lstm_donor_hashed"
 EXPERIMENTS = {
     DETECTOR: "default",
     NETWORK: "default",
+    "curation_svm_covariance_donor_hashed": "default",  # what the champion is made of
     "cleaned_majority_donor_grouped": "default",
     "cleaned_majority_clip_stratified": "default",
     "curation_svm_covariance_temporal": "study",

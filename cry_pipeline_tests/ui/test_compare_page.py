@@ -35,10 +35,14 @@ def kept_runs(
 
 @pytest.fixture(scope="module")
 def address(kept_runs: list[KeptRun], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page's address as a file: nothing serves it."""
+    return written(kept_runs, tmp_path_factory.mktemp("reports"))
+
+
+def written(kept_runs: list[KeptRun], folder: Path) -> str:
+    """Return the page's address as a file: nothing serves it."""
     now = [run.evidence for run in kept_runs if run.name != "lr@bbbbbbbb"]
     material = Material(Catalog.model_construct(), now, kept=Kept(kept_runs))
-    return COMPARE.write(material, tmp_path_factory.mktemp("reports")).page.as_uri()
+    return COMPARE.write(material, folder).page.as_uri()
 
 
 @pytest.fixture
@@ -80,6 +84,15 @@ def test_whatever_is_chosen_its_numbers_are_shown(opened: Page, kept_runs: list[
         assert opened.inner_text(".outcome") == (
             f"The first run is {better} than the second." if better else "No difference is shown."
         )
+
+
+def test_nothing_is_said_of_two_runs_that_guess(
+    opened: Page, kept_in: Callable[[Path], Callable[..., KeptRun]], tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path / "kept")
+    guessing = [kept("lr", "d" * 64, effect=0.0), kept("svm", "e" * 64, effect=0.0, names={"model": "svm"})]
+    opened.goto(written(guessing, tmp_path))
+    assert opened.inner_text(".outcome") == "Nothing is said: neither run is above chance."
 
 
 def test_the_address_leads_back_to_what_was_chosen(opened: Page, address: str) -> None:

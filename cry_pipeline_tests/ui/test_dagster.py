@@ -56,7 +56,7 @@ def test_lineage_shows_all_of_the_default_tier_and_it_is_fresh(page: Page, serve
         "lineage",
         "lineageScope=upstream&lineageDepth=3",
     )
-    for name in ("svm_covariance", "curation_donor_grouped", "mel64_8k", "recordings"):  # whole: what differs is last
+    for name in ("svm_covariance", "curation_donor_hashed", "mel64_8k", "recordings"):  # whole: what differs is last
         expect(nodes(page).filter(has_text=name).first).to_be_visible()
     shoot(page, "lineage")
 
@@ -115,10 +115,10 @@ def test_changed_parameter_makes_exactly_its_feature_set_stale_and_that_can_be_m
 def recordings(served: Served) -> int:
     """How many recordings there are, before one more is laid into the inbox.
 
-    The sensor looks once a minute, and meanwhile there is more to see.
+    The sensor looks every half minute, and meanwhile there is more to see.
     """
     before = counted(served)
-    donate(served.installation, served.settings.corpus or Path())
+    donate(served.installation, served.settings.corpus_folder or Path())
     return before
 
 

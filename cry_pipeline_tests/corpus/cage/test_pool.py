@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cry_pipeline.corpus.audio import DecoderCrashedError
+from cry_pipeline.corpus.audio import Audio, DecoderCrashedError
 from cry_pipeline.corpus.cage import pool
 from cry_pipeline.corpus.cage.decoder import CageError, CageStoppedError
 from cry_pipeline.corpus.cage.pool import DecoderPool
@@ -27,7 +27,7 @@ PARTLESS = "from cry_pipeline.corpus.cage import child\nchild.confine = lambda _
 
 @pytest.fixture
 def spoilt() -> Iterator[DecoderPool]:
-    decoders = DecoderPool(limit_s=4.0, program=("-c", SPOILT))
+    decoders = DecoderPool(limit_s=8.0, program=("-c", SPOILT))
     yield decoders
     decoders.stop()
 
@@ -128,12 +128,21 @@ def test_files_that_end_hold_up_or_fill_the_decoder_are_refused_and_the_others_g
     assert probe_files(files, tmp_path / "cache", workers=2)[1] == 2
 
 
-def test_stopping_keeps_what_was_probed_and_refuses_nothing(installed: DecoderPool, tmp_path: Path):
+def test_stopping_keeps_what_was_probed_and_refuses_nothing(
+    installed: DecoderPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     good, bad = flac(), b"sleep"
     for content in (good, bad):
         (tmp_path / sha256_of(content)).write_bytes(content)
     files = {sha256_of(content): tmp_path / sha256_of(content) for content in (good, bad)}
-    threading.Timer(0.6, installed.stop).start()
+    decode = installed.decode
+
+    def decode_until_stopped(data: bytes) -> Audio:
+        if data == bad:  # one worker has done with the other by now
+            threading.Timer(0.5, installed.stop).start()
+        return decode(data)
+
+    monkeypatch.setattr(installed, "decode", decode_until_stopped)
     with pytest.raises(CageStoppedError):
         probe_files(files, tmp_path / "cache")
     (tmp_path / sha256_of(bad)).write_bytes(good)

@@ -11,6 +11,7 @@ import zarr
 from obstore.store import S3Store
 
 from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.corpus.archive import Archive, path_of
 from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.store.checking import verify
@@ -190,6 +191,18 @@ def test_recordings_are_extracted_into_a_bucket_once(stored: FeatureStore, tmp_p
     local = FeatureStore.open(tmp_path / "features", stored.spec).of(stated)
     extract(recordings, Roots(tmp_path), local)
     assert_holds(stored.of(stated), local.read(list(stated), local.kinds))
+
+
+def test_archived_recordings_of_a_bucket_are_extracted(stored: FeatureStore, bucket: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", rng.uniform(-0.5, 0.5, 8000), 8000, "PCM_16")
+    recordings = manifest_of(tmp_path, ["a.wav"])
+    archive = Archive.open(f"{bucket}/archive", tmp_path / "cache")
+    sha256 = recordings["recording_id"][0]
+    archive.files.write(path_of(sha256), (tmp_path / "a.wav").read_bytes())
+    archived = recordings.assign(root="archive", path=path_of(sha256))
+    done = extract(archived, Roots(tmp_path / "nowhere", archive=archive), stored)
+    assert (done.computed, done.reused, done.failed) == (1, 0, {})
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])

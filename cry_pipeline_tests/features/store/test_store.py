@@ -14,6 +14,7 @@ from cry_pipeline.features.kinds import feature_set_digest
 from cry_pipeline.features.store.checking import verify
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
+from cry_pipeline.storage.bucket import PlaceError
 from cry_pipeline_tests.features.store.looks import folder_of, reopened
 from cry_pipeline_tests.stated import Stated
 
@@ -77,7 +78,7 @@ def test_recordings_and_arrays_that_are_not_there_are_named(store: FeatureStore,
     [("gs://bucket/features", "not under gs://"), ("s3://", "names no bucket"), ("s3:///x", "no bucket")],
 )
 def test_a_store_that_cannot_be_is_refused(spec: FeatureSetSpec, uri: str, what: str) -> None:
-    with pytest.raises(FeatureStoreError, match=what):
+    with pytest.raises(PlaceError, match=what):
         FeatureStore.open(uri, spec)
 
 
