@@ -13,8 +13,15 @@ TOOL := $(BIN)/python -m uv tool run --quiet --python $(BIN)/python --constraint
 IGNORED :=
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
+# `make run ENGINE=ray`: spread work over a Ray cluster, RAY_ADDRESS's or one started here.
+ifdef ENGINE
+export CRY_PIPELINE_ENGINE := $(ENGINE)
+endif
+RAY := $(VENV)/.installed-ray
+RUNS := $(if $(filter ray,$(ENGINE)),$(RAY),$(PIPELINE))
+
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run study ui test test-base test-ui test-lowest test-newest faults fuzz bench check format lock audit licences sbom clean
+.PHONY: help install install-dev run study ui test test-base test-ui test-deploy test-ray test-lowest test-newest faults fuzz bench growth simulate check format lock audit licences sbom clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,14 +30,14 @@ install: $(PIPELINE) ## Create .venv with the locked dependencies of `make run`
 
 install-dev: $(DEV) ## The same with the tools that tests and checks need
 
-$(PIPELINE) $(DEV): pyproject.toml $(LOCK) cry_pipeline/deploy/install.py
+$(PIPELINE) $(RAY) $(DEV): pyproject.toml $(LOCK) cry_pipeline/deploy/install.py
 	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV) --extra $(@:$(VENV)/.installed-%=%)
 	@touch $(PIPELINE) $@
 
-run: $(PIPELINE) ## Get the corpus and materialize everything that is missing or stale
+run: $(RUNS) ## Get the corpus and materialize everything that is missing or stale
 	@$(BIN)/cry-pipeline run
 
-study: $(PIPELINE) ## The same with the experiments of tier study; hours, and resumed when run again
+study: $(RUNS) ## The same with the experiments of tier study; hours, and resumed when run again
 	@$(BIN)/cry-pipeline run --study
 
 ui: $(PIPELINE) ## Open the Dagster UI and the reports on what `make run` made (http://127.0.0.1:3000, :3001)
@@ -39,11 +46,17 @@ ui: $(PIPELINE) ## Open the Dagster UI and the reports on what `make run` made (
 test: $(DEV) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
 	@$(BIN)/pytest -n $(CORES) --dist worksteal
 
-test-base: $(DEV) ## Predict from a wheel in an environment that has the base's dependencies only
-	@$(BIN)/pytest -m base cry_pipeline_tests/deploy
+test-base: $(DEV) ## Try in environments of their own: a wheel that predicts, tools that read what is published
+	@$(BIN)/pytest -m base cry_pipeline_tests/deploy cry_pipeline_tests/publishing
 
 test-ui: $(DEV) ## Look at the UI and the pages with Chromium, where there is one; minutes, pictures in .screenshots/
 	@$(BIN)/pytest -m ui cry_pipeline_tests/ui
+
+test-deploy: $(DEV) ## Run the shipped deployment on PostgreSQL, and take its parts away; minutes, as root
+	@$(BIN)/pytest -s -m deploy cry_pipeline_tests/deploy
+
+test-ray: $(DEV) ## Run work and whole runs on a Ray cluster, and take its parts away; long, as root
+	@$(BIN)/pytest -s -m ray cry_pipeline_tests
 
 test-lowest: ## Run the tests of what computes with the lowest versions that pyproject.toml allows (Python 3.11)
 	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)-lowest --extra dev --lowest
@@ -64,6 +77,12 @@ fuzz: $(DEV) ## Read 100,000 damaged files and names, then what coverage leads t
 
 bench: $(DEV) ## Measure speed and memory as ratios within one run; some minutes
 	@$(BIN)/python -m cry_pipeline_tests.benchmarks
+
+growth: $(DEV) ## Measure what a row costs at 10,000 to a million rows (ROWS=100000: less); half an hour
+	@$(BIN)/python -m cry_pipeline_tests.growth --rows $(or $(ROWS),1000000)
+
+simulate: $(DEV) ## Simulate, after `make run`, how often verdicts are wrong; some minutes each
+	@$(BIN)/python -m cry_pipeline_tests.simulations
 
 check: $(DEV) ## Lint, check formatting, types, and which file may import which
 	@$(BIN)/ruff check
