@@ -6,9 +6,11 @@ taking in (intake.py), nor talking to the service (storage/bucket.py).
 
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cry_pipeline.artefacts import DamagedFileError, make_folder, read_json, write_json
@@ -48,21 +50,18 @@ class Mirror:
         had, has, aside = self._versions(), dict[str, str](), list[dict[str, str]]()
         make_folder(self.folder)
         entries = self.bucket.entries()
-        for path in sorted(had.keys() - {entry.path for entry in entries}):
-            (self.folder / path).unlink(missing_ok=True)
+        fitting = _fitting(entry.path for entry in entries)
+        for path in sorted(had.keys() - fitting):
+            self._forget(self.folder / path)
 
         def fetch(entry: Entry) -> None:
-            file = self.folder / entry.path
-            try:
-                fits = _fits(entry.path)
-                if fits and (had.get(entry.path) != entry.version or not file.is_file()):
-                    self._fetch(entry, file)
-            except (NotADirectoryError, IsADirectoryError, FileExistsError):
-                fits = False
-            if fits:
-                has[entry.path] = entry.version
-            else:
+            if entry.path not in fitting:
                 aside.append({"root": "inbox", "path": printable(entry.path), "why": "no file can be called so"})
+                return
+            file = self.folder / entry.path
+            if had.get(entry.path) != entry.version or not file.is_file():
+                self._fetch(entry, file)
+            has[entry.path] = entry.version
 
         try:
             side_by_side(fetch, entries)
@@ -76,7 +75,9 @@ class Mirror:
         Raises:
             OSError: the bucket cannot be listed.
         """
-        now = {entry.path: entry.version for entry in self.bucket.entries() if _fits(entry.path)}
+        entries = self.bucket.entries()
+        fitting = _fitting(entry.path for entry in entries)
+        now = {entry.path: entry.version for entry in entries if entry.path in fitting}
         return sorted(f"{path} {version}" for path, version in now.items() ^ self._versions().items())
 
     def remove(self, path: str) -> bool:
@@ -99,6 +100,13 @@ class Mirror:
             return {}
         return note["versions"] if note["bucket"] == self.bucket.uri else {}
 
+    def _forget(self, copy: Path) -> None:
+        """Remove a copy, and the folders that are empty then: an object may now be called as one of them was."""
+        copy.unlink(missing_ok=True)
+        with suppress(OSError):  # the first that is not empty, or not there
+            for folder in takewhile(lambda folder: folder != self.folder, copy.parents):
+                folder.rmdir()
+
     def _fetch(self, entry: Entry, file: Path) -> None:
         unread = file.name.startswith(".") or file.name.lower().endswith(UNFINISHED) or entry.bytes > MAX_BYTES
         make_folder(file.parent)
@@ -120,6 +128,12 @@ def copied_corpus(settings: "Settings") -> Path:
     copy = Mirror(Bucket(str(settings.corpus)), settings.corpus_copy)
     copy.refresh()
     return copy.folder
+
+
+def _fitting(keys: Iterable[str]) -> set[str]:
+    """Return those of ``keys`` that can all be files of one folder: none lies below another."""
+    fitting = {key for key in keys if _fits(key)}
+    return {key for key in fitting if not any(str(above) in fitting for above in PurePosixPath(key).parents)}
 
 
 def _fits(key: str) -> bool:

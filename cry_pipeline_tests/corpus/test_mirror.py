@@ -120,6 +120,16 @@ def test_names_that_no_file_can_have_are_said_and_lead_nowhere(away: Away, tmp_p
     assert (away.settings.inbox / "folder" / "c.wav").is_file()
 
 
+def test_which_of_two_names_no_file_can_have_does_not_hang_on_which_came_first(away: Away) -> None:
+    for key in ("a/b/c.wav", "d/e.wav"):
+        away.drop(key)
+    assert away.mirror.refresh() == []
+    away.drop("a/b")
+    assert [one["path"] for one in away.mirror.refresh()] == ["a/b/c.wav"]
+    assert (away.settings.inbox / "a" / "b").is_file()
+    assert (away.settings.inbox / "d" / "e.wav").is_file()
+
+
 @pytest.mark.parametrize("key", ["x/../../out.wav", "x//y.wav"])
 def test_a_key_that_is_no_path_is_said_and_hides_nothing(away: Away, tmp_path: Path, key: str) -> None:
     import boto3
