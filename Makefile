@@ -11,6 +11,8 @@ ON_NEWEST := $(addprefix cry_pipeline_tests/,catalog corpus features folds evalu
 TOOL := $(BIN)/python -m uv tool run --quiet --python $(BIN)/python --constraints $(LOCK)
 # Ids of vulnerabilities that do not touch what is used of a distribution; each with its reason, in a line above.
 IGNORED :=
+# A test that hangs is ended, and says where it was.
+TIMED := --timeout 300
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 # `make run ENGINE=ray`: spread work over a Ray cluster, RAY_ADDRESS's or one started here.
@@ -44,13 +46,13 @@ ui: $(PIPELINE) ## Open the Dagster UI and the reports on what `make run` made (
 	@$(BIN)/cry-pipeline ui
 
 test: $(DEV) ## Run the tests; those on the real corpus need CRY_PIPELINE_CORPUS
-	@$(BIN)/pytest -n $(CORES) --dist worksteal
+	@$(BIN)/pytest $(TIMED) -n $(CORES) --dist worksteal
 
 test-base: $(DEV) ## Try in environments of their own: a wheel that predicts, tools that read what is published
-	@$(BIN)/pytest -m base cry_pipeline_tests/deploy cry_pipeline_tests/publishing
+	@$(BIN)/pytest $(TIMED) -m base cry_pipeline_tests/deploy cry_pipeline_tests/publishing
 
 test-ui: $(DEV) ## Look at the UI and the pages with Chromium, where there is one; minutes, pictures in .screenshots/
-	@$(BIN)/pytest -m ui cry_pipeline_tests/ui
+	@$(BIN)/pytest $(TIMED) -m ui cry_pipeline_tests/ui
 
 test-deploy: $(DEV) ## Run the shipped deployment on PostgreSQL, and take its parts away; minutes, as root
 	@$(BIN)/pytest -s -m deploy cry_pipeline_tests/deploy
@@ -60,13 +62,13 @@ test-ray: $(DEV) ## Run work and whole runs on a Ray cluster, and take its parts
 
 test-lowest: ## Run the tests of what computes with the lowest versions that pyproject.toml allows (Python 3.11)
 	@$(PYTHON) cry_pipeline/deploy/install.py $(VENV)-lowest --extra dev --lowest
-	@$(VENV)-lowest/bin/pytest -n $(CORES) --dist worksteal $(ON_LOWEST)
+	@$(VENV)-lowest/bin/pytest $(TIMED) -n $(CORES) --dist worksteal $(ON_LOWEST)
 
 test-newest: ## Run the tests that need no torch, and the base, on the newest other Python found (where there is one)
 	@code=0; $(PYTHON) cry_pipeline/deploy/install.py $(VENV)-newest --extra dev --newest-without-torch || code=$$?; \
 	if [ $$code -eq 3 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; \
 	$(VENV)-newest/bin/python --version; \
-	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest -m "not daemon" -n $(CORES) --dist worksteal $(ON_NEWEST)
+	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest $(TIMED) -m "not daemon" -n $(CORES) --dist worksteal $(ON_NEWEST)
 
 faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults

@@ -99,6 +99,7 @@ def test_nothing_is_left_of_an_export_that_fails(told: Settings, tmp_path: Path)
 
 
 @pytest.mark.corpus
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="Lhotse decodes 3gp and caf with ffmpeg, which is not here")
 def test_lhotse_reads_the_real_corpus(corpus: Path, settings: Settings, tmp_path: Path) -> None:
     import lhotse
     from lhotse.qa import validate_recordings_and_supervisions
