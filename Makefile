@@ -68,7 +68,7 @@ test-newest: ## Run the tests that need no torch, and the base, on the newest ot
 	@code=0; $(PYTHON) cry_pipeline/deploy/install.py $(VENV)-newest --extra dev --newest-without-torch || code=$$?; \
 	if [ $$code -eq 3 ]; then exit 0; elif [ $$code -ne 0 ]; then exit $$code; fi; \
 	$(VENV)-newest/bin/python --version; \
-	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest $(TIMED) -m "not daemon" -n $(CORES) --dist worksteal $(ON_NEWEST)
+	CRY_PIPELINE_WITHOUT_TORCH=1 $(VENV)-newest/bin/pytest $(TIMED) -n $(CORES) --dist worksteal $(ON_NEWEST)
 
 faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daemon; more than half an hour
 	@CRY_PIPELINE_FAULTS=full $(BIN)/pytest -s cry_pipeline_tests/faults
