@@ -61,7 +61,7 @@ STAGES: dict[str, Stage] = {
     "feature_set": Stage(
         "the feature set's parameters; the revision of each kind that it holds. Each row has a key of its own beside"
         " it: recording_id and samples_digest",
-        revision=2,
+        revision=3,
         exact=("soxr",),
     ),
     "folds": Stage(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cry_pipeline.evaluation import retrained
+from cry_pipeline.features.kernel import sources_digest
 from cry_pipeline.settings import Settings
 from cry_pipeline_tests.buckets import make_bucket, s3_service
 
@@ -41,6 +42,12 @@ class _SkipWhatNeedsTorch(MetaPathFinder):
 
 if WITHOUT_TORCH:
     sys.meta_path.insert(0, _SkipWhatNeedsTorch())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let data folders of tests, which are new each, share what numba compiled."""
+    assert config.cache
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(config.cache.mkdir(f"kernel-{sources_digest()}")))
 
 
 @pytest.hookimpl(wrapper=True)

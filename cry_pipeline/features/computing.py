@@ -6,8 +6,8 @@ values go (extraction.py).
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +15,13 @@ from torch import Tensor
 
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.batching import padded
+from cry_pipeline.features.kernel import fused_transform
 from cry_pipeline.features.kinds import POWER, kinds_of
 from cry_pipeline.features.store.rows import all_finite
 from cry_pipeline.features.transforms import frame, power_spectrum, reference_power, window
+
+if TYPE_CHECKING:
+    from cry_pipeline.features.kernel.transform import FusedTransform
 
 BLOCK_SAMPLES = 2**17
 """Samples in the frames that a CPU transforms at a time: 512 frames of 256, 256 of 512, of which each stage takes 1 MB
@@ -91,27 +95,53 @@ class FeatureTransform(torch.nn.Module):
 
 
 class FeatureSetComputer:
-    """All kinds of one feature set, with their constants, on a device."""
+    """All kinds of one feature set, with their constants, on a device.
+
+    On a CPU recordings go through the fused pass (kernel/) where there is one, and else, as on a GPU, through the
+    transforms in torch.
+    """
 
     def __init__(self, spec: FeatureSetSpec, device: str = "cpu") -> None:
         self.spec = spec
         self.device = torch.device(device)
         self.transform = FeatureTransform(spec).to(self.device)
+        self.fused = fused_transform(spec) if self.device.type == "cpu" else None
         self._kinds = kinds_of(spec)
         self._poolers = {name: kind.computer(spec) for name, kind in self._kinds.items() if kind.by == "recording"}
 
     @torch.inference_mode()
     def __call__(self, recordings: Sequence[np.ndarray]) -> list[Values | None]:
         """Return the values of each of ``recordings``, float32 [samples]; None where not all of them are finite."""
-        features = {name: values.cpu() for name, values in self.features(recordings).items()}
-        return [self._of_one(features, row, len(samples)) for row, samples in enumerate(recordings)]
+        return [self._as_stored(values) for values in self._computed(recordings, pooled=True)]
 
     @torch.inference_mode()
-    def features(self, recordings: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        """Return those kinds that are computed frame by frame, float32 [recordings, frames, width], on the device."""
+    def features(self, recordings: Sequence[np.ndarray]) -> list[Values]:
+        """Return of each of ``recordings`` the kinds that are computed frame by frame, float32 [frames, width]."""
+        return list(self._computed(recordings, pooled=False))
+
+    def _computed(self, recordings: Sequence[np.ndarray], *, pooled: bool) -> Iterator[Values]:
+        if self.fused is not None:
+            for samples in recordings:
+                yield self._fused(self.fused, samples, pooled)
+            return
         samples, lengths = padded(recordings)
-        block_frames = self._block_frames(len(recordings))
-        return self.transform.in_blocks(samples.to(self.device), lengths.to(self.device), block_frames)
+        made = self.transform.in_blocks(
+            samples.to(self.device), lengths.to(self.device), self._block_frames(len(recordings))
+        )
+        arrays = {name: values.cpu().numpy() for name, values in made.items()}
+        for row, frames in enumerate(map(self.spec.frames, map(len, recordings))):
+            yield {name: array[row, :frames] for name, array in arrays.items()}
+
+    def _fused(self, fused: "FusedTransform", samples: np.ndarray, pooled: bool) -> Values:
+        """Return the values of the pass, and those kinds by frame that it does not know, computed from them."""
+        others = [name for name in self.transform.computers if name not in fused.KINDS]
+        values = fused(samples, power=bool(others), tracks=pooled)
+        tracks = values.pop("tracks")
+        for name in others:
+            inputs = (torch.from_numpy(values[source])[None] for source in self._kinds[name].inputs)
+            values[name] = self.transform.computers[name](*inputs)[0].numpy()
+        values.pop(POWER, None)
+        return values | ({"statistics": fused.pool.pooled(tracks)} if pooled else {})
 
     def _block_frames(self, recordings: int) -> int | None:
         """Return how many frames of each recording are transformed at a time; None: all."""
@@ -119,11 +149,10 @@ class FeatureSetComputer:
             return None
         return max(16, BLOCK_SAMPLES // (self.spec.n_fft * recordings))
 
-    def _of_one(self, features: dict[str, Tensor], row: int, samples: int) -> Values | None:
-        frames = self.spec.frames(samples)
-        values = {name: array[row, :frames].numpy() for name, array in features.items()}
+    def _as_stored(self, values: Values) -> Values | None:
         for name, compute in self._poolers.items():
-            values[name] = compute(*(values[source] for source in self._kinds[name].inputs))
+            if name not in values:
+                values[name] = compute(*(values[source] for source in self._kinds[name].inputs))
         stored = {name: _as_stored(values[name], kind.dtype) for name, kind in self._kinds.items()}
         return stored if all(map(all_finite, stored.values())) else None
 

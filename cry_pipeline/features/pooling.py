@@ -54,27 +54,35 @@ class StatisticsPool:
 
         from cry_pipeline.features.transforms import reference_power, window
 
-        bands = np.array_split(np.eye(spec.mels, dtype=np.float32), min(BANDS, spec.mels), axis=1)
-        self._bands = torch.from_numpy(np.column_stack([band.mean(axis=1) for band in bands]))
+        self.bands = [len(band) for band in np.array_split(np.arange(spec.mels), min(BANDS, spec.mels))]
+        """Mels of each band."""
+        means = np.repeat(np.eye(len(self.bands)), self.bands, axis=0) / self.bands
+        self._bands = torch.from_numpy(means.astype(np.float32))
         hertz = np.arange(spec.bins) * spec.sample_rate_hz / spec.n_fft
         inside = (hertz >= spec.fmin_hz) & (hertz <= spec.fmax_hz)
-        self._inside = slice(*np.flatnonzero(np.diff(inside, prepend=False, append=False)))
-        self._hertz = hertz[inside].astype(np.float32)
+        self.inside = slice(*np.flatnonzero(np.diff(inside, prepend=False, append=False)))
+        """Bins from fmin to fmax."""
+        self.hertz = hertz[inside].astype(np.float32)
+        """Their frequencies."""
         longest_s = min(1 / F0_MIN_HZ, spec.window_samples / spec.sample_rate_hz / 2)
-        self._lags_s = np.arange(1 / F0_MAX_HZ, longest_s, LAG_STEP_S)
-        self._lag_cost = (OCTAVE_COST * np.log2(self._lags_s * F0_MAX_HZ)).astype(np.float32)
+        self.lags_s = np.arange(1 / F0_MAX_HZ, longest_s, LAG_STEP_S)
+        """Periods among which F0 is searched, float64."""
+        self.lag_cost = (OCTAVE_COST * np.log2(self.lags_s * F0_MAX_HZ)).astype(np.float32)
         hann = window(spec)
         sides = np.full(spec.bins, 2.0)
         sides[0] = 1
         sides[spec.n_fft / 2 == np.arange(spec.bins)] = 1
         # Parseval: the windowed mean square of a frame; twice it, because a full-scale sine's is a half.
         mean_square = 2 * sides * reference_power(spec) / (spec.n_fft * float(hann.square().sum()))
-        cosines = sides[:, None] * np.cos(2 * np.pi * np.outer(hertz, [0, *self._lags_s]))
+        self.mean_square = mean_square.astype(np.float32)
+        """Weights of a frame's bins in its level."""
+        cosines = sides[:, None] * np.cos(2 * np.pi * np.outer(hertz, [0, *self.lags_s]))
         cosines /= np.abs(np.fft.rfft(hann.numpy())) ** 2 @ cosines  # over the window's own autocorrelation
         # A lag's score is its normalised autocorrelation less its cost; times the autocorrelation at lag 0, it is as
         # linear in power as that, and the product need not be gone over again.
-        cosines[:, 1:] -= cosines[:, :1] * self._lag_cost
-        self._scores = torch.from_numpy(cosines[hertz <= PITCH_MAX_HZ].astype(np.float32))
+        cosines[:, 1:] -= cosines[:, :1] * self.lag_cost
+        self.scores = cosines[hertz <= PITCH_MAX_HZ].astype(np.float32)
+        """[bins up to PITCH_MAX_HZ, 1 + lags]: a frame's power times it is what :meth:`_pitch` searches."""
         moments = [inside, inside * hertz, inside * hertz**2]
         # Rows: with four columns the product takes three times as long.
         self._weights = torch.from_numpy(np.stack([mean_square, *moments]).astype(np.float32))
@@ -87,23 +95,36 @@ class StatisticsPool:
             mel: float32 [frames, mels], dB.
             mfcc: float32 [frames, coefficients].
         """
+        return self.pooled(self.tracks(spectrogram, mel, mfcc))
+
+    def tracks(self, spectrogram: np.ndarray, mel: np.ndarray, mfcc: np.ndarray) -> np.ndarray:
+        """Return what is pooled, float32 [tracks, frames]: bands, MFCC, :data:`SHAPES` less the level's change, F0.
+
+        The arguments are those of a call. On a CPU extraction has them of its fused pass (kernel/), held to these.
+        """
         import torch
 
         decibels = torch.from_numpy(spectrogram)
         power = (decibels * (math.log2(10) / 10)).exp2_()
         sums = (self._weights @ power.T).numpy()
-        level = 10 * np.log10(sums[0])
-        f0, voicing = self._pitch((power[:, : len(self._scores)] @ self._scores).numpy())
-        voiced = (voicing >= VOICED) & (level > SILENT_DB)
+        f0, voicing = self._pitch((power[:, : len(self.scores)] @ torch.from_numpy(self.scores)).numpy())
         bands = (torch.from_numpy(mel) @ self._bands).numpy()
-        shapes = self._shapes(decibels[:, self._inside], power[:, self._inside], sums[1:])
-        change = _change(mfcc.T)
-        tracks = np.concatenate([bands.T, mfcc.T, np.stack([*shapes, level, _change(level[None])[0], voicing])])
-        change_pools = np.stack([change.mean(axis=1), change.std(axis=1)], axis=1)
+        shapes = self._shapes(decibels[:, self.inside], power[:, self.inside], sums[1:])
+        rest = np.stack([*shapes, 10 * np.log10(sums[0]), voicing, f0])
+        return np.concatenate([bands.T, mfcc.T, rest]).astype(np.float32)
+
+    def pooled(self, tracks: np.ndarray) -> np.ndarray:
+        """Return the statistics, float32 [values], of a recording's ``tracks`` [tracks, frames]."""
+        mfcc, level = tracks[len(self.bands) : -7], tracks[-3]
+        voicing, f0 = tracks[-2:]
+        voiced = (voicing >= VOICED) & (level > SILENT_DB)
+        changes = _change(np.concatenate([mfcc, level[None]]))
+        pools = _pool(np.concatenate([tracks[:-2], changes[-1:], voicing[None]]))
+        change_pools = np.stack([changes[:-1].mean(axis=1), changes[:-1].std(axis=1)], axis=1)
         f0_pools = _pool(f0[None, voiced]) if voiced.any() else np.zeros(len(POOLS))
         fractions = np.array([voiced.mean(), (level <= SILENT_DB).mean()])
-        pools = (_pool(tracks), change_pools, f0_pools, fractions)
-        return np.concatenate([values.ravel() for values in pools]).astype(np.float32)
+        values = (pools, change_pools, f0_pools, fractions)
+        return np.concatenate([value.ravel() for value in values]).astype(np.float32)
 
     def _shapes(self, decibels: "Tensor", power: "Tensor", moments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return centroid, bandwidth, roll-off (Hz) and flatness (dB) of the bins from fmin to fmax, each [frames].
@@ -123,8 +144,8 @@ class StatisticsPool:
         bandwidth = np.sqrt(np.maximum(square - centroid**2, 0))
         below = power.cumsum(dim=1)
         reached = torch.searchsorted(below, torch.from_numpy(ROLLOFF * total[:, None])).numpy()[:, 0]
-        rolloff = self._hertz[np.minimum(reached, len(self._hertz) - 1)]
-        flatness = decibels.mean(dim=1).numpy() - 10 * np.log10(total / len(self._hertz))
+        rolloff = self.hertz[np.minimum(reached, len(self.hertz) - 1)]
+        flatness = decibels.mean(dim=1).numpy() - 10 * np.log10(total / len(self.hertz))
         return centroid, bandwidth, rolloff, flatness
 
     def _pitch(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,15 +156,15 @@ class StatisticsPool:
         ``F0_MAX_HZ`` and ``F0_MIN_HZ`` counts, refined by a parabola through the autocorrelation.
         """
         frames = np.arange(len(scores))
-        if len(self._lags_s) < 3:
+        if len(self.lags_s) < 3:
             return np.zeros(len(frames)), np.zeros(len(frames))
         peak = scores[:, 2:-1].argmax(axis=1) + 1
         left, top, right = (
-            scores[frames, 1 + peak + step] / scores[:, 0] + self._lag_cost[peak + step] for step in (-1, 0, 1)
+            scores[frames, 1 + peak + step] / scores[:, 0] + self.lag_cost[peak + step] for step in (-1, 0, 1)
         )
         bend = left - 2 * top + right
         shift = np.where(bend < 0, (left - right) / np.where(bend < 0, 2 * bend, 1), 0)
-        return 1 / (self._lags_s[peak] + LAG_STEP_S * np.clip(shift, -0.5, 0.5)), np.clip(top, 0, 1)
+        return 1 / (self.lags_s[peak] + LAG_STEP_S * np.clip(shift, -0.5, 0.5)), np.clip(top, 0, 1)
 
 
 def _pool(tracks: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Transforms are librosa's at equal parameters, and a recording's batch-mates cannot be heard in them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import librosa
@@ -15,6 +16,8 @@ from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import load_samples
 from cry_pipeline.features.batching import padded
 from cry_pipeline.features.computing import FeatureTransform
+from cry_pipeline.features.kernel import fused_transform
+from cry_pipeline.features.kernel.fourier import factored
 from cry_pipeline.features.transforms import dct_matrix, frame, mel_filters, window
 
 TOLERANCE_DB = 2e-3
@@ -97,12 +100,27 @@ def _librosa(samples: np.ndarray, spec: FeatureSetSpec) -> dict[str, np.ndarray]
     return {"spectrogram": librosa.power_to_db(power, **about).T, "mel": mel.T, "mfcc": mfcc.T}
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_values_equal_librosas(name: str) -> None:
+def _fused(samples: np.ndarray, spec: FeatureSetSpec) -> dict[str, np.ndarray]:
+    fused = fused_transform(spec)
+    assert fused is not None
+    made = fused(samples, power=False, tracks=False)
+    return {kind: made[kind] for kind in ("spectrogram", "mel", "mfcc")}
+
+
+@pytest.mark.parametrize(
+    ("name", "computed"),
+    [
+        *((name, _transform) for name in SPECS),
+        *((name, _fused) for name, spec in SPECS.items() if factored(spec.n_fft) is not None),
+    ],
+)
+def test_values_equal_librosas(
+    name: str, computed: Callable[[np.ndarray, FeatureSetSpec], dict[str, np.ndarray]]
+) -> None:
     spec = SPECS[name]
     for signal, samples in _signals(spec.sample_rate_hz).items():
         expected = _librosa(samples, spec)
-        for kind, values in _transform(samples, spec).items():
+        for kind, values in computed(samples, spec).items():
             assert values.shape[0] == spec.frames(len(samples))
             assert values.dtype == np.float32
             np.testing.assert_allclose(values, expected[kind], rtol=0, atol=TOLERANCE_DB, err_msg=f"{kind} of {signal}")
