@@ -33,19 +33,20 @@ def recordings(folder: Path, corpus: Path | None) -> list[Path]:
 
 
 def main() -> int:
-    """Print each figure as it comes, then the table; 1 where an aim was missed."""
+    """Print each figure as it comes, then the table, and write them as JSON; 1 where an aim was missed."""
     parser = argparse.ArgumentParser(prog="python -m cry_pipeline_tests.benchmarks", description=__doc__)
     parser.add_argument(
         "--only", choices=("computing", "caging", "storing", "training", "donations"), help="one of the groups"
     )
     parser.add_argument("--rows", type=int, default=100_000, help="rows that the store grows to (default: 100,000)")
     parser.add_argument("--folder", type=Path, help="where stores are made, on the disk to be measured")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="what was found, for compare.py")
     args = parser.parse_args()
     corpus = os.environ.get("CRY_PIPELINE_CORPUS")
 
     from cry_pipeline.allocation import keep_freed_memory
     from cry_pipeline_tests.benchmarks import arriving, caging, computing, storing, training
-    from cry_pipeline_tests.benchmarks.measuring import machine, table
+    from cry_pipeline_tests.benchmarks.measuring import Run, machine
 
     keep_freed_memory()
     logging.getLogger("cry_pipeline").setLevel(logging.WARNING)
@@ -65,7 +66,9 @@ def main() -> int:
                 figures.append(figure)
                 sys.stderr.write(f"{figure.what}: {figure.found} {figure.aim}\n")
     whence = "the corpus' cleaned recordings" if corpus else f"made-up recordings of {SECONDS:g} s"
-    sys.stdout.write(f"{machine()} {len(paths)} of {whence}.\n\n{table(figures)}\n")
+    found = Run(f"{machine()} {len(paths)} of {whence}.", figures)
+    found.write(args.json)
+    sys.stdout.write(f"{found.page()}\n")
     return int(any(figure.met is False for figure in figures))
 
 

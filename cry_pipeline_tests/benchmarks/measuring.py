@@ -3,12 +3,14 @@
 Belongs here: clocks, rounds, and the form of a figure. Does not: what is measured.
 """
 
+import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 ROUNDS = 5
@@ -23,17 +25,26 @@ class Figure(NamedTuple):
     aim: str = ""
     met: bool | None = None
     """None where nothing is aimed at."""
+    ratio: float | None = None
+    """The ratio that was found, which can be compared between machines; None: it is none."""
+    higher_is_better: bool = True
 
 
 def ratio(what: str, found: float, at_least: float, detail: str) -> Figure:
     """Return a figure that is better the higher it is; ``detail`` says what the ratio is of."""
-    return Figure(what, f"{found:.1f}× ({detail})", f"≥ {at_least:g}×", found >= at_least)
+    return Figure(what, f"{found:.1f}× ({detail})", f"≥ {at_least:g}×", found >= at_least, found)
 
 
 def limit(what: str, found: float, at_most: float, unit: str, detail: str = "") -> Figure:
-    """Return a figure that is better the lower it is."""
+    """Return a figure that is better the lower it is; where ``unit`` is "×" or "%", a ratio."""
     shown = f"{found:.3g} {unit}" + (f" ({detail})" if detail else "")
-    return Figure(what, shown, f"≤ {at_most:g} {unit}", found <= at_most)
+    ratio = found if unit in ("×", "%") else None
+    return Figure(what, shown, f"≤ {at_most:g} {unit}", found <= at_most, ratio, higher_is_better=False)
+
+
+def seen(what: str, found: float, detail: str) -> Figure:
+    """Return a ratio, better the higher it is, at which nothing is aimed."""
+    return Figure(what, f"{found:.1f}× ({detail})", ratio=found)
 
 
 def best_of(
@@ -78,6 +89,28 @@ def table(figures: list[Figure]) -> str:
     lines = ["| measure | found | aim | met |", "|---|---|---|---|"]
     lines += [f"| {figure.what} | {figure.found} | {figure.aim} | {marks[figure.met]} |" for figure in figures]
     return "\n".join(lines)
+
+
+class Run(NamedTuple):
+    """All figures of one run, and what they were measured with."""
+
+    machine: str
+    figures: list[Figure]
+
+    def page(self) -> str:
+        """Return it in Markdown."""
+        return f"{self.machine}\n\n{table(self.figures)}"
+
+    def write(self, file: Path) -> None:
+        """Keep it as JSON."""
+        content = {"machine": self.machine, "figures": [figure._asdict() for figure in self.figures]}
+        file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, file: Path) -> "Run":
+        """Return what :meth:`write` kept."""
+        content = json.loads(file.read_text())
+        return cls(content["machine"], [Figure(**figure) for figure in content["figures"]])
 
 
 def _processor() -> str:

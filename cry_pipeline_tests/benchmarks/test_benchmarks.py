@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cry_pipeline.features.computing import FeatureTransform
-from cry_pipeline_tests.benchmarks import caging, librosas, storing, training
+from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
+from cry_pipeline_tests.benchmarks import caging, compare, librosas, rivals, storing, training
 from cry_pipeline_tests.benchmarks.__main__ import recordings
 from cry_pipeline_tests.benchmarks.computing import NATIVE, SPEECH, manifest
-from cry_pipeline_tests.benchmarks.measuring import best_of, limit, machine, ratio, table
+from cry_pipeline_tests.benchmarks.measuring import Run, best_of, limit, machine, ratio, table
 
 
 @pytest.mark.parametrize("spec", [NATIVE, SPEECH], ids=["8 kHz", "16 kHz"])
@@ -45,6 +45,40 @@ def test_table_says_what_was_missed() -> None:
     lines = table([ratio("speed", 4.0, 5, "detail"), limit("cost", 3.0, 4, "ms")]).splitlines()
     assert lines[2:] == ["| speed | 4.0× (detail) | ≥ 5× | **no** |", "| cost | 3 ms | ≤ 4 ms | yes |"]
     assert "torch" in machine()
+
+
+def run_of(tmp_path: Path, name: str, speed: float, memory: float) -> Path:
+    figures = [
+        ratio("speed", speed, 5, "of one machine"),
+        limit("memory", memory, 1.1, "×"),
+        limit("commit", 100 / speed, 25, "ms"),
+    ]
+    Run("a machine", figures).write(tmp_path / name)
+    assert Run.read(tmp_path / name) == Run("a machine", figures)
+    return tmp_path / name
+
+
+def test_ratios_that_got_worse_are_named_and_times_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run_of(tmp_path, "before", 6, 1)
+    assert compare.main([str(before), str(run_of(tmp_path, "noise", 5.6, 1.05))]) == 0
+    assert compare.main([str(before), str(run_of(tmp_path, "faster", 9, 1))]) == 0
+    capsys.readouterr()
+    assert compare.main([str(before), str(run_of(tmp_path, "fatter", 9, 2))]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-2:] for line in lines] == [["worse", "memory"], ["better", "speed"]]
+    assert compare.main([str(before), str(run_of(tmp_path, "slower", 3, 1))]) == 1
+
+
+def test_rivals_are_asked_for_the_same_values() -> None:
+    time = np.arange(31 * 16_000) / 16_000
+    noise = np.random.default_rng(0).standard_normal(len(time))
+    samples = (0.1 * np.sin(2 * np.pi * 400 * time) + 0.02 * noise).astype(np.float32)
+    assert len([*rivals.measures([samples])]) == 3
+    spec = rivals.WHISPER.model_copy(update={"mel_scale": "htk"})
+    with pytest.raises(AssertionError):
+        rivals.assert_equal(FeatureSetComputer(spec), rivals._torch(rivals.WHISPER), samples)
 
 
 def test_storage_measures_run_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
