@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cry_pipeline.orchestration import database
 from cry_pipeline_tests.deploy.machine import MINUTES
 from cry_pipeline_tests.deploy.production import SERVICES, Production, Status
 from cry_pipeline_tests.deploy.shipped import DEPLOY, OF_A_USER, Shipped
@@ -130,6 +131,8 @@ def test_a_donor_is_withdrawn_from_the_database_too(production: Production, coun
         inbox.rmdir()
     lay_in(inbox)
     production.wait_for(production.ask("ingest"), Status.SUCCESS)
+    with database.connected(machine.database_url) as connection:
+        connection.exec_driver_sql("CHECKPOINT")  # files are read here, which have it minutes later
     tables = machine.base / "database" / "base"
     before = told(tables, donor.encode())
     assert before
