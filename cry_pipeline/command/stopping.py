@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
+from typing import cast
 
 PATIENCE_S = 3.0
 """How long the work has to end by itself. The processes that it started notice within another second."""
@@ -89,7 +90,7 @@ def _listen(listening: socket.socket, say: Callable[[], object]) -> None:
         _heard.extend(number for number in numbers if number in HEEDED)
     until = time.monotonic() + PATIENCE_S
     _told.set()
-    time.sleep(SAME_S)
+    _woken()
     listening.setblocking(False)
     with suppress(BlockingIOError):
         listening.recv(64)
@@ -103,6 +104,15 @@ def _listen(listening: socket.socket, say: Callable[[], object]) -> None:
     else:  # all is said, and the process about to end
         time.sleep(max(until - time.monotonic(), 0))
     os._exit(128 + _heard[0])
+
+
+def _woken() -> None:
+    """Wait for :data:`SAME_S`, and wake the main thread where the signal came just before it fell asleep in a call."""
+    for _ in range(4):
+        time.sleep(SAME_S / 5)
+        if not _raised and signal.getsignal(_heard[0]) is _interrupt:
+            signal.pthread_kill(cast("int", threading.main_thread().ident), _heard[0])
+    time.sleep(SAME_S / 5)
 
 
 def _swallowed(hook: Callable[..., object], unraisable: "sys.UnraisableHookArgs") -> None:

@@ -120,10 +120,9 @@ class StatisticsPool:
         voiced = (voicing >= VOICED) & (level > SILENT_DB)
         changes = _change(np.concatenate([mfcc, level[None]]))
         pools = _pool(np.concatenate([tracks[:-2], changes[-1:], voicing[None]]))
-        change_pools = np.stack([changes[:-1].mean(axis=1), changes[:-1].std(axis=1)], axis=1)
         f0_pools = _pool(f0[None, voiced]) if voiced.any() else np.zeros(len(POOLS))
         fractions = np.array([voiced.mean(), (level <= SILENT_DB).mean()])
-        values = (pools, change_pools, f0_pools, fractions)
+        values = (pools, np.column_stack(_mean_and_sd(changes[:-1])), f0_pools, fractions)
         return np.concatenate([value.ravel() for value in values]).astype(np.float32)
 
     def _shapes(self, decibels: "Tensor", power: "Tensor", moments: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -174,7 +173,14 @@ def _pool(tracks: np.ndarray) -> np.ndarray:
     below = position.astype(int)
     above = np.minimum(below + 1, tracks.shape[1] - 1)
     percentiles = ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below])
-    return np.column_stack([tracks.mean(axis=1), tracks.std(axis=1), percentiles])
+    return np.column_stack([*_mean_and_sd(tracks), percentiles])
+
+
+def _mean_and_sd(tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of ``tracks`` [tracks, frames], each [tracks]."""
+    mean = tracks.mean(axis=1)
+    apart = tracks - mean[:, None]
+    return mean, np.sqrt(np.einsum("tf,tf->t", apart, apart) / tracks.shape[1])
 
 
 def _change(tracks: np.ndarray) -> np.ndarray:

@@ -89,14 +89,16 @@ def from_samples(paths: Sequence[Path]) -> Iterator[Figure]:
             what = f"{rate_hz} Hz, from samples, one thread: librosa with one STFT in {precision}"
             yield ratio(what, best[rival] / best["ours"], aim, detail)
         detail = f"{rate['torch']:.0f} clips per CPU-second"
-        yield seen("… the same transforms in torch", best["torch"] / best["ours"], detail)
-        what = "… with pooled statistics, checked and as float16, which librosa's are not: librosa in float32"
+        yield seen(f"… the same transforms in torch, {rate_hz} Hz", best["torch"] / best["ours"], detail)
+        what = f"… with pooled statistics, checked, as float16, {rate_hz} Hz: librosa without, in float32"
         detail = f"{rate['stored']:.0f} clips per CPU-second"
         yield ratio(what, best["librosa"] / best["stored"], 2.5, detail)
         if spec is NATIVE:
             stages_s = bare_stages_s(computer.transform, recordings)
             detail = f"{len(recordings) / stages_s:.0f} clips per CPU-second by the stages alone"
-            yield limit("… over the sum of the bare stages in torch", best["ours"] / stages_s, 1.15, "×", detail)
+            yield limit(
+                f"… over the sum of the bare stages in torch, {rate_hz} Hz", best["ours"] / stages_s, 1.15, "×", detail
+            )
 
 
 @torch.inference_mode()

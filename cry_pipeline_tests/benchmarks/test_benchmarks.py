@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
-from cry_pipeline_tests.benchmarks import caging, compare, librosas, rivals, storing, training
+from cry_pipeline_tests.benchmarks import caging, compare, librosas, published, rivals, storing, training
 from cry_pipeline_tests.benchmarks.__main__ import recordings
 from cry_pipeline_tests.benchmarks.computing import NATIVE, SPEECH, manifest
 from cry_pipeline_tests.benchmarks.measuring import Run, best_of, limit, machine, ratio, table
@@ -69,6 +69,13 @@ def test_ratios_that_got_worse_are_named_and_times_are_not_compared(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-2:] for line in lines] == [["worse", "memory"], ["better", "speed"]]
     assert compare.main([str(before), str(run_of(tmp_path, "slower", 3, 1))]) == 1
+
+
+def test_the_page_shows_what_was_found_and_nothing_else() -> None:
+    page = published.PAGE.read_text()
+    assert published.table_in(page) == Run.read(published.FOUND).page()
+    other = Run("another machine", [ratio("speed", 2, 1, "x")])
+    assert published.table_in(published.with_table(page, other)) == other.page()
 
 
 def test_rivals_are_asked_for_the_same_values() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cry_pipeline_tests.processes import heed_ctrl_c
 
 SCRIPT = """
-import sys, threading, time, weakref
+import signal, sys, threading, time, weakref
 from cry_pipeline.command import stopping
 
 def say(words):
@@ -38,6 +38,14 @@ def swallows():
     reference = weakref.ref(thing, lambda _: (say("at work"), time.sleep(600)))
     del thing
     time.sleep(600)
+
+def sleeps_through_it():
+    def hears_it_instead():
+        time.sleep(0.5)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    threading.Thread(target=hears_it_instead, daemon=True).start()
+    works()
 
 def waits_for_a_thread():
     threading.Thread(target=time.sleep, args=(600,)).start()
@@ -74,6 +82,7 @@ FOR_EVER, SHORT = 600.0, 1.0
         ("works", FOR_EVER, [signal.SIGTERM, signal.SIGTERM], 143, "stopped 143\n"),
         ("swallows", FOR_EVER, [signal.SIGTERM], 143, "stopped 143\n"),
         ("waits_for_a_thread", SHORT, [signal.SIGTERM], 143, "stopped 143\n"),
+        ("sleeps_through_it", FOR_EVER, [], 130, "stopped 130\n"),
         ("deaf", SHORT, [signal.SIGTERM], 143, "ended\n"),
         ("deaf", FOR_EVER, [signal.SIGINT, 1.0, signal.SIGINT], 130, "ended\n"),
         ("is_done", FOR_EVER, [signal.SIGTERM], -signal.SIGTERM, ""),

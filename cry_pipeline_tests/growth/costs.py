@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 GB, HOUR_S, THOUSAND = 1e9, 3600.0, 1000.0
-BENCHMARKS = "cry_pipeline_tests/benchmarks/README.md"
+BENCHMARKS = "docs/benchmarks.md"
 CORPUS = "the corpus, as `make run` leaves it"
 
 
