@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cry_pipeline.orchestration import database
-from cry_pipeline_tests.deploy.machine import MINUTES
+from cry_pipeline_tests.deploy.machine import MINUTES, USER_ID
 from cry_pipeline_tests.deploy.production import SERVICES, Production, Status
 from cry_pipeline_tests.deploy.shipped import DEPLOY, OF_A_USER, Shipped
 from cry_pipeline_tests.orchestration.installations import REFUSED, lay_in
@@ -124,12 +124,25 @@ def told(folder: Path, name: bytes) -> list[str]:
     )
 
 
+def store_as_it_is(url: str) -> None:
+    """Let PostgreSQL compress no text from now on: in the bytes of its files, a compressed name is not to be found."""
+    texts = (
+        "SELECT table_name, column_name FROM information_schema.columns JOIN information_schema.tables USING "
+        "(table_schema, table_name) WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND data_type = 'text'"
+    )
+    with database.connected(url) as connection:
+        for table, column in connection.exec_driver_sql(texts).fetchall():
+            connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" SET STORAGE EXTERNAL')
+
+
 def test_a_donor_is_withdrawn_from_the_database_too(production: Production, counted) -> None:
     machine, donor = production.machine, REFUSED[:36]
     inbox = production.settings.inbox
     if inbox.exists():
         inbox.rmdir()
     lay_in(inbox)
+    shutil.chown(inbox, USER_ID)  # made by root here; a service's is its own
+    store_as_it_is(machine.database_url)
     production.wait_for(production.ask("ingest"), Status.SUCCESS)
     with database.connected(machine.database_url) as connection:
         connection.exec_driver_sql("CHECKPOINT")  # files are read here, which have it minutes later

@@ -57,12 +57,12 @@ def fail() -> None:
     raise ValueError("as the test wants")
 
 
-@dg.job(executor_def=one_writer(SETTINGS.data))
+@dg.job(executor_def=one_writer(SETTINGS))
 def lasts() -> None:
     last()
 
 
-@dg.job(executor_def=one_writer(SETTINGS.data))
+@dg.job(executor_def=one_writer(SETTINGS))
 def fails() -> None:
     fail()
 

@@ -20,14 +20,21 @@ FULL = os.environ.get("CRY_PIPELINE_FAULTS") == "full"
 SILENT_S = 2 * MINUTE if FULL else 10.0
 """How long the dashboard is away once it was noticed and asked in vain, each of which takes half a minute and more; all
 together less than ``PATIENCE_S``, for which a run is taken for alive."""
+LASTS = "lasts"
 RAY_NOTICES = 4.0
 """Minutes in which Ray takes a node for dead, and a node without a head ends itself: one each, and room."""
 
 
 def asked_to_last(deployment: Deployment) -> str:
     """Ask for a run that lasts; return its id once it does."""
-    run = deployment.ask_for("lasts")
-    wait_until(lambda: deployment.has_said(run, "begins to last"), "the run begins to last", 5 * MINUTE)
+    run = deployment.ask_for(LASTS)
+
+    def begins() -> bool:
+        said = deployment.said(run)
+        assert not any(f'Execution of run for "{LASTS}" failed' in line for line in said), said
+        return any("begins to last" in line for line in said)
+
+    wait_until(begins, "the run begins to last", 5 * MINUTE)
     return run
 
 
