@@ -62,7 +62,9 @@ def test_a_run_succeeds_on_a_node_that_works_and_one_that_fails_is_not_tried_aga
     failing = whole.ask_for("fails")
     whole.wait_for(failing, "FAILURE")
     assert whole.has_said(failing, "as the test wants")
-    assert whole.has_said(failing, "Not retrying run since it failed due to an asset or op failure")
+    words = "Not retrying run since it failed due to an asset or op failure"
+    wait_until(lambda: whole.has_said(failing, words), "the daemon does not try it again, and says so", MINUTE)
+    assert not [run for run in whole.runs() if run.parent_run_id == failing]
 
 
 def test_a_run_that_is_stopped_in_the_ui_is_canceled_and_notes_it_itself(whole: Deployment) -> None:
