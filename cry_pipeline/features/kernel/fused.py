@@ -191,6 +191,46 @@ def _pitch(scores, k, tracks, to, stride):
         tracks[to + stride + frame] = 1 / (k.lags_s[peak] + k.lag_step_s * shift)
 
 
+@njit
+def _spectrum(real, imaginary, k, power, above, decibels):
+    """Store the power of 16 frames, the same not below the floor, and its decibels, [bins · LANES] each."""
+    n_fft, quarter = len(k.window), spread(0.25)
+    floor, floor_db = spread(k.floor), spread(k.floor_db)
+    for place in range(n_fft // 2 + 1):
+        mirrored = (n_fft - place) % n_fft * PAIRS
+        ar, ai = load(real, place * PAIRS), load(imaginary, place * PAIRS)
+        br, bi = load(real, mirrored), load(imaginary, mirrored)
+        er, ei, hr, hi = ar + br, ai - bi, ai + bi, br - ar
+        value = narrowed(quarter * (er * er + ei * ei), quarter * (hr * hr + hi * hi))
+        store(power, place * LANES, value)
+        store(above, place * LANES, where_greater(floor, value, floor, value))
+        store(decibels, place * LANES, _decibels(value, floor, floor_db))
+
+
+@njit
+def _mels(power, k, mel):
+    """Store the decibels of each mel, [mels · LANES]: only bins under its filter are gone over."""
+    floor, floor_db, weight = spread(k.floor), spread(k.floor_db), 0
+    for band in range(len(k.filter_first)):
+        total = spread(np.float32(0))
+        for place in range(k.filter_first[band], k.filter_end[band]):
+            total = fma(spread(k.filters[weight]), load(power, place * LANES), total)
+            weight += 1
+        store(mel, band * LANES, _decibels(total, floor, floor_db))
+
+
+@njit
+def _bands(mel, k, tracks, to, stride):
+    """Store the mean of each band's mels."""
+    start = 0
+    for band in range(len(k.band_end)):
+        total = spread(np.float32(0))
+        for place in range(start, k.band_end[band]):
+            total = total + load(mel, place * LANES)
+        store(tracks, to + band * stride, total / spread(np.float32(k.band_end[band] - start)))
+        start = k.band_end[band]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def compute(samples, k, power_rows, spectrogram, mel, mfcc, tracks):
     """Fill the four arrays, float32 [frames, width], and ``tracks``, float32 [tracks, frames rounded up to LANES].
@@ -206,47 +246,21 @@ def compute(samples, k, power_rows, spectrogram, mel, mfcc, tracks):
     cepstrum = np.empty(len(k.cosines) * LANES, np.float32)
     scores = np.empty(len(k.scores) * LANES, np.float32)
     flat, stride = tracks.reshape(-1), tracks.shape[1]
-    pitched, quarter = k.scores.shape[1], spread(0.25)
-    floor, floor_db = spread(k.floor), spread(k.floor_db)
     for first in range(0, frames, LANES):
         count = min(LANES, frames - first)
         _windowed(samples, first * k.hop, k.hop, count, k.window, xr, xi)
         real, imaginary = transformed(xr, xi, yr, yi, k.steps)
-        for place in range(bins):
-            mirrored = (n_fft - place) % n_fft * PAIRS
-            ar, ai, br, bi = (
-                load(real, place * PAIRS),
-                load(imaginary, place * PAIRS),
-                load(real, mirrored),
-                load(imaginary, mirrored),
-            )
-            er, ei, hr, hi = ar + br, ai - bi, ai + bi, br - ar
-            value = narrowed(quarter * (er * er + ei * ei), quarter * (hr * hr + hi * hi))
-            store(power, place * LANES, value)
-            store(above, place * LANES, where_greater(floor, value, floor, value))
-            store(decibels, place * LANES, _decibels(value, floor, floor_db))
+        _spectrum(real, imaginary, k, power, above, decibels)
         if len(power_rows):
             _rows(power, count, power_rows, first)
         _rows(decibels, count, spectrogram, first)
-        weight = 0
-        for band in range(mels):
-            total = spread(np.float32(0))
-            for place in range(k.filter_first[band], k.filter_end[band]):
-                total = fma(spread(k.filters[weight]), load(power, place * LANES), total)
-                weight += 1
-            store(mel_block, band * LANES, _decibels(total, floor, floor_db))
+        _mels(power, k, mel_block)
         _rows(mel_block, count, mel, first)
         for coefficient in range(0, len(k.cosines), 4):
             _products(k.cosines, coefficient, mels, mel_block, cepstrum)
         _rows(cepstrum, count, mfcc, first)
         if len(tracks):
-            band_start = 0
-            for band in range(len(k.band_end)):
-                total = spread(np.float32(0))
-                for place in range(band_start, k.band_end[band]):
-                    total = total + load(mel_block, place * LANES)
-                store(flat, band * stride + first, total / spread(np.float32(k.band_end[band] - band_start)))
-                band_start = k.band_end[band]
+            _bands(mel_block, k, flat, first, stride)
             to = len(k.band_end) * stride + first
             for coefficient in range(coefficients):
                 store(flat, to + coefficient * stride, load(cepstrum, coefficient * LANES))
@@ -258,5 +272,5 @@ def compute(samples, k, power_rows, spectrogram, mel, mfcc, tracks):
                 store(flat, to + stride, spread(np.float32(0)))
             else:
                 for score in range(0, len(k.scores), 4):
-                    _products(k.scores, score, pitched, above, scores)
+                    _products(k.scores, score, k.scores.shape[1], above, scores)
                 _pitch(scores, k, flat, to, stride)
