@@ -76,6 +76,7 @@ faults: $(DEV) ## Run the full fault tests: the store, whole processes, the daem
 
 fuzz: $(DEV) ## Read 100,000 damaged files and names, then what coverage leads to; half an hour
 	@$(BIN)/python -m cry_pipeline_tests.fuzz
+	@$(BIN)/pytest -n $(CORES) --hypothesis-profile searching -m hypothesis
 
 bench: $(DEV) ## Measure speed and memory as ratios within one run; some minutes
 	@$(BIN)/python -m cry_pipeline_tests.benchmarks

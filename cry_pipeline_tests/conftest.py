@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cry_pipeline.evaluation import retrained
@@ -21,6 +22,12 @@ CORPUS = os.environ.get("CRY_PIPELINE_CORPUS")
 WITHOUT_TORCH = bool(os.environ.get("CRY_PIPELINE_WITHOUT_TORCH"))
 """Set by `make test-newest`, whose environment has no torch: what needs it is then skipped, saying so."""
 NO_TORCH = "torch is not installed in this environment"
+
+
+hypothesis.settings.register_profile("everyday", derandomize=True)
+hypothesis.settings.register_profile("searching", print_blob=True)
+hypothesis.settings.load_profile("everyday")
+# The same cases each time: what lands is not decided by chance. `make fuzz` looks for new ones.
 
 
 class _SkipWhatNeedsTorch(MetaPathFinder):

@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.features import kernel
 from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
 from cry_pipeline.features.kernel import fused_transform
-from cry_pipeline.features.pooling import SILENT_DB, VOICED
+from cry_pipeline.features.pooling import ROLLOFF, SILENT_DB, VOICED, StatisticsPool
 
 SPEC = load_catalog().feature_sets["mel64_8k"]
+TWO_LAGS_ALIKE = SPEC.model_copy(
+    update={"n_fft": 64, "window_samples": 32, "hop_samples": 1, "fmin_hz": 125.0, "mels": 8, "mfcc": 2}
+    | {"floor_db": -120.0}
+)
 SCRIPT = """
 import hashlib, json, logging, sys
 import numpy as np
@@ -88,6 +92,7 @@ def sound(seed: int, length: int) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(spec=feature_sets(), seed=st.integers(0, 2**32), length=st.integers(1, 6000))
+@example(spec=TWO_LAGS_ALIKE, seed=6749, length=2)
 def test_it_gives_what_torch_gives_whatever_the_parameters(spec: FeatureSetSpec, seed: int, length: int) -> None:
     fused = fused_transform(spec)
     assert fused is not None
@@ -112,11 +117,35 @@ def test_it_gives_what_torch_gives_whatever_the_parameters(spec: FeatureSetSpec,
     assert np.abs(bandwidth).max() < 5e-3 * top_hz
     assert np.abs(flatness).max() < 5e-3
     assert np.abs(level).max() < 5e-3
-    # In which of two bins a share of the power is reached, or which of two lags is higher, may turn on a last bit.
-    assert np.abs(rolloff).max() <= 1.001 * spec.sample_rate_hz / spec.n_fft
+    # In which bin a share of the power is reached, and which lag is the highest, may turn on a last bit. Where another
+    # was taken, it is as good a choice in torch's values.
+    power = 10 ** (expected["spectrogram"].astype(np.float64) / 10)
+    others = rolloff != 0
+    missed = rolloff_missed(fused.pool, power[others], made["tracks"][width + 2, others])
+    np.testing.assert_array_less(missed, 1e-4)
     alike = np.abs(f0) <= 1
-    assert alike.mean() >= 0.95 - 1 / frames
     assert np.abs(voicing[alike]).max(initial=0) < 1e-3
+    if not alike.all():
+        np.testing.assert_array_less(pitch_missed(fused.pool, power[~alike], made["tracks"][-1, ~alike]), 1e-3)
+
+
+def rolloff_missed(pool: StatisticsPool, power: np.ndarray, rolloff_hz: np.ndarray) -> np.ndarray:
+    """How far the share of ``power`` [frames, bins] is from ``ROLLOFF`` within the bin of ``rolloff_hz``, [frames]."""
+    below = np.cumsum(power[:, pool.inside], axis=1)
+    share = np.pad(below / below[:, -1:], ((0, 0), (1, 0)))
+    bins = np.abs(pool.hertz - rolloff_hz[:, None]).argmin(axis=1)
+    frames = np.arange(len(power))
+    return np.maximum(share[frames, bins] - ROLLOFF, ROLLOFF - share[frames, bins + 1])
+
+
+def pitch_missed(pool: StatisticsPool, power: np.ndarray, f0_hz: np.ndarray) -> np.ndarray:
+    """How much lower than the best lag's the score of the lag of ``f0_hz`` is, each [frames]; of scores up to 1."""
+    scores = power[:, : len(pool.scores)] @ pool.scores
+    taken = np.abs(pool.lags_s - 1 / f0_hz[:, None]).argmin(axis=1)
+    # A parabola moves a lag by up to half a step: that of the next lag may be as near.
+    near = np.clip(taken[:, None] + [-1, 0, 1], 1, len(pool.lags_s) - 2)
+    best = scores[:, 2:-1].max(axis=1)
+    return (best - np.take_along_axis(scores, 1 + near, axis=1).max(axis=1)) / scores[:, 0]
 
 
 def test_a_frame_s_values_hang_on_its_own_samples_alone() -> None:
