@@ -4,7 +4,7 @@ Belongs here: the frozen base of all specs, and the names and kinds they share. 
 (specs.py, models.py, networks.py).
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_jsonable_python
@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from cry_pipeline.digests import digest
 
 FeatureKind = Literal["spectrogram", "mel", "mfcc", "statistics"]
+FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 ProbeName = Literal["platform", "metadata", "loudness", "all metadata"]
 ClassWeight = Literal["balanced", "none"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=120)]

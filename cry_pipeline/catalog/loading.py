@@ -68,7 +68,7 @@ def load_catalog(folder: Path | None = None) -> Catalog:
         said = (f"{paths[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors())
         raise _refusal([line.replace("Value error, ", "") for line in said]) from None
     faults = _references(catalog, paths["experiments"], expanded) + _champion(catalog, paths["champion"])
-    faults += _extra_kinds(catalog, paths["feature_sets"])
+    faults += _extra_kinds(catalog, paths["feature_sets"]) + _kept(catalog, paths["feature_sets"])
     if faults:
         raise _refusal(faults)
     return catalog
@@ -191,6 +191,21 @@ def _references(catalog: Catalog, path: Path, expanded: Expanded) -> list[str]:
                 said = f"{path}: {where}: {named!r} is not in the catalog; allowed: {allowed}"
                 faults.setdefault((expanded.origins[name][0], field, named), said)
     return list(faults.values())
+
+
+def _kept(catalog: Catalog, path: Path) -> list[str]:
+    """Return which kinds experiments read that their feature sets do not keep; copies are made of spectrograms."""
+    faults: dict[tuple[str, str], str] = {}
+    for name, experiment in catalog.experiments.items():
+        feature_set, model = catalog.feature_sets.get(experiment.feature_set), catalog.models.get(experiment.model)
+        protocol = catalog.protocols.get(experiment.protocol)
+        if feature_set is None or model is None or protocol is None or not model.inputs:
+            continue
+        copied = ("spectrogram",) if protocol.kind == "augment_then_split" else ()
+        for kind in {*model.inputs, *copied} - set(feature_set.kinds):
+            said = f"{experiment.feature_set}.kinds: {kind} is not kept, which {experiment.model} reads in {name}"
+            faults.setdefault((experiment.feature_set, kind), f"{path}: {said}")
+    return sorted(faults.values())
 
 
 def _champion(catalog: Catalog, path: Path) -> list[str]:

@@ -5,11 +5,11 @@ models (models.py), reading files (loading.py) and doing what a spec asks for (t
 """
 
 from datetime import date
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cry_pipeline.catalog.base import FeatureKind, Name, Seed, Spec, neutral
+from cry_pipeline.catalog.base import FEATURE_KINDS, FeatureKind, Name, Seed, Spec, neutral
 from cry_pipeline.catalog.donations import DonationsSpec
 from cry_pipeline.catalog.mel_scale import empty_bands
 from cry_pipeline.catalog.models import ModelSpec, with_members
@@ -19,8 +19,8 @@ Source = Literal["donateacry_cleaned", "donateacry_android", "donateacry_ios", "
 ProtocolKind = Literal["donor_grouped", "donor_hashed", "clip_stratified", "augment_then_split", "temporal"]
 Tier = Literal["default", "study"]
 MOST_GROUPED_FOLDS = 5
-ALWAYS_OR_BY_PARAMETER = frozenset({*get_args(FeatureKind), "mfcc_delta"})
-"""Kinds of feature that no entry names: every feature set has them, or another parameter asks for them."""
+ALWAYS_OR_BY_PARAMETER = frozenset({*FEATURE_KINDS, "mfcc_delta"})
+"""Kinds of feature that are no further ones: ``kinds`` says which are kept, or another parameter asks for them."""
 
 
 class CohortSpec(Spec):
@@ -107,7 +107,13 @@ class FeatureSetSpec(Spec):
 
     0 dB is the peak of a full-scale sine, or with ``reference: one`` librosa's ``ref=1.0``. ``mfcc_deltas`` says how
     many orders of the MFCC's changes are kept too, ``extra_kinds`` which further kinds of feature (features/kinds/).
+
+    ``kinds`` are those that the store keeps: all are computed, but of a spectrogram that no model reads, more than half
+    of the bytes, nothing need be left. mel is always kept; pages draw it. ``compression`` is how the arrays are packed,
+    without loss; it decides no value, so it enters no digest and parts of several may lie side by side.
     """
+
+    uncounted = frozenset({"description", "compression"})
 
     sample_rate_hz: int = Field(ge=4000, le=192_000)
     n_fft: int = Field(ge=64, le=16_384)
@@ -125,6 +131,8 @@ class FeatureSetSpec(Spec):
     reference: Literal["full_scale_sine", "one"] = "full_scale_sine"
     floor_db: float = Field(default=-100.0, ge=-120, le=-40)
     extra_kinds: tuple[Name, ...] = Field(default=(), json_schema_extra=neutral(()))
+    kinds: tuple[FeatureKind, ...] = Field(default=FEATURE_KINDS, json_schema_extra=neutral(FEATURE_KINDS))
+    compression: Literal["lz4", "zstd", "none"] = "lz4"
 
     @model_validator(mode="after")
     def _parameters_fit_together(self) -> Self:
@@ -146,7 +154,11 @@ class FeatureSetSpec(Spec):
             )
         if following := sorted(ALWAYS_OR_BY_PARAMETER & set(self.extra_kinds)):
             raise ValueError(f"extra_kinds: {following[0]} follows from the other parameters; leave it out")
+        if "mel" not in self.kinds:
+            raise ValueError("kinds: mel is missing, which is always kept")
         # Two entries of equal features would live under two digests.
+        if list(self.kinds) != [kind for kind in FEATURE_KINDS if kind in self.kinds]:
+            raise ValueError(f"kinds: {list(self.kinds)} must be in the order {', '.join(FEATURE_KINDS)}, each once")
         if not self.center and self.padding != "reflect":
             raise ValueError(f"padding: {self.padding!r} changes nothing without center; leave it out")
         if list(self.extra_kinds) != sorted(set(self.extra_kinds)):

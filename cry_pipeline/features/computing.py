@@ -16,7 +16,7 @@ from torch import Tensor
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.batching import padded
 from cry_pipeline.features.kernel import fused_transform
-from cry_pipeline.features.kinds import POWER, kinds_of
+from cry_pipeline.features.kinds import POWER, kept_kinds, kinds_of
 from cry_pipeline.features.store.rows import all_finite
 from cry_pipeline.features.transforms import frame, power_spectrum, reference_power, window
 
@@ -106,7 +106,7 @@ class FeatureSetComputer:
         self.device = torch.device(device)
         self.transform = FeatureTransform(spec).to(self.device)
         self.fused = fused_transform(spec) if self.device.type == "cpu" else None
-        self._kinds = kinds_of(spec)
+        self._kinds, self._kept = kinds_of(spec), kept_kinds(spec)
         self._poolers = {name: kind.computer(spec) for name, kind in self._kinds.items() if kind.by == "recording"}
 
     @torch.inference_mode()
@@ -153,7 +153,7 @@ class FeatureSetComputer:
         for name, compute in self._poolers.items():
             if name not in values:
                 values[name] = compute(*(values[source] for source in self._kinds[name].inputs))
-        stored = {name: _as_stored(values[name], kind.dtype) for name, kind in self._kinds.items()}
+        stored = {name: _as_stored(values[name], kind.dtype) for name, kind in self._kept.items()}
         return stored if all(map(all_finite, stored.values())) else None
 
 

@@ -8,12 +8,15 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from cry_pipeline.catalog import FeatureSetSpec
+from cry_pipeline.catalog.base import FEATURE_KINDS
+from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 
 if TYPE_CHECKING:
     from cry_pipeline.corpus.sources import Roots
@@ -39,6 +42,7 @@ def measure(
     rows = []
     for imaged in sets:
         spec, stored = imaged.spec, imaged.rows
+        bytes_of = {name: array.nbytes * (name in spec.kinds) for name, array in stored.arrays.items()}
         transform_s, statistics_s = extraction_cost(spec, _samples(examples, roots, spec.sample_rate_hz))
         rows.append(
             {
@@ -51,8 +55,8 @@ def measure(
                 **resampled(recordings, spec),
                 "frames_per_s": stored.offsets[-1] / seconds,
                 **{f"{name}_width": array.shape[1] for name, array in stored.arrays.items()},
-                **{f"{name}_bytes_per_s": array.nbytes / seconds for name, array in stored.arrays.items()},
-                "bytes_per_s": stored.nbytes / seconds,
+                **{f"{name}_bytes_per_s": size / seconds for name, size in bytes_of.items()},
+                "bytes_per_s": sum(bytes_of.values()) / seconds,
                 "transform_ms_per_s": 1e3 * transform_s / seconds,
                 "statistics_ms_per_s": 1e3 * statistics_s / seconds,
                 "cost_ms_per_s": 1e3 * (transform_s + statistics_s) / seconds,
@@ -60,6 +64,21 @@ def measure(
             }
         )
     return rows
+
+
+def with_what_is_not_kept(
+    rows: FeatureRows, spec: FeatureSetSpec, examples: pd.DataFrame, roots: "Roots"
+) -> FeatureRows:
+    """Return ``rows``, those of ``examples``, and computed from their audio the kinds that the store does not keep."""
+    lacking = [kind for kind in FEATURE_KINDS if kind not in spec.kinds]
+    if not lacking:
+        return rows
+    from cry_pipeline.features.computing import FeatureSetComputer
+
+    whole = spec.model_copy(update={"kinds": FEATURE_KINDS})
+    made = FeatureSetComputer(whole)(_samples(examples, roots, spec.sample_rate_hz))
+    computed = stack_rows({str(place): values for place, values in enumerate(made) if values}).arrays
+    return replace(rows, arrays={kind: (rows.arrays | computed)[kind] for kind in FEATURE_KINDS})
 
 
 def extraction_cost(spec: FeatureSetSpec, recordings: Sequence[np.ndarray]) -> tuple[float, float]:

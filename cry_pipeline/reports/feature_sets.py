@@ -15,7 +15,7 @@ import pandas as pd
 
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
-from cry_pipeline.reports.feature_set_costs import machine, measure, resampled
+from cry_pipeline.reports.feature_set_costs import machine, measure, resampled, with_what_is_not_kept
 from cry_pipeline.reports.pages import picture
 from cry_pipeline.reports.report import Features, Material, Report
 from cry_pipeline.reports.rows import glance, headline_columns
@@ -63,7 +63,10 @@ def measured(material: Material) -> Measured:
     features = _features(material)
     examples = pick_examples(features.recordings, features.stores)
     ids = examples["recording_id"].tolist()
-    sets = [Imaged(name, store.spec, store.read(ids, ARRAYS)) for name, store in features.stores.items()]
+    sets = []
+    for name, store in features.stores.items():
+        kept = store.read(ids, store.spec.kinds)
+        sets.append(Imaged(name, store.spec, with_what_is_not_kept(kept, store.spec, examples, features.roots)))
     return Measured(examples, sets, measure(sets, examples, features.recordings, features.roots))
 
 

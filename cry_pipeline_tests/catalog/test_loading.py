@@ -262,3 +262,32 @@ def test_places_of_experiments_end_with_what_differs_and_none_is_taken_twice(fol
     }
     packaged = load_catalog()
     assert len({packaged.place_of(name) for name in packaged.experiments}) == len(packaged.experiments)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (["mel", "mfcc", "statistics"], "mel64_8k.kinds: spectrogram is not kept, which lfeb_attention_lstm reads in"),
+        (["spectrogram", "mel", "mfcc"], "mel64_8k.kinds: statistics is not kept, which logistic_regression reads in"),
+    ],
+)
+def test_a_kind_that_is_read_and_not_kept_is_said_before_anything_runs(folder: Path, kinds: list[str], said: str):
+    change(folder, "feature_sets", lambda sets: sets["mel64_8k"].update(kinds=kinds))
+    with pytest.raises(CatalogError) as error:
+        load_catalog(folder)
+    assert f"{folder / 'feature_sets.yaml'}: {said}" in str(error.value)
+
+
+def test_copies_are_made_of_spectrograms_which_are_to_be_kept_then(folder: Path):
+    change(folder, "feature_sets", lambda sets: sets["mel64_8k"].update(kinds=["mel", "mfcc", "statistics"]))
+    change(
+        folder,
+        "experiments",
+        lambda all_of_them: (
+            all_of_them.clear()
+            or all_of_them.update(alone=SINGLE | {"model": "random_forest", "protocol": "augment_then_split"})
+        ),
+    )
+    change(folder, "champion", lambda champion: champion.update(cry=[], reason=[]))
+    with pytest.raises(CatalogError, match="spectrogram is not kept, which random_forest reads in alone"):
+        load_catalog(folder)

@@ -78,6 +78,7 @@ def test_refused_is_what_librosa_leaves_empty() -> None:
             "too_much: mels: 3 of 200 filters hold no bin of an FFT of 512 samples at 16000 Hz",
         ),
         ({"extra_kinds": ["chroma"]}, "too_much.extra_kinds: chroma is no kind of feature; there are none yet"),
+        ({"kinds": ["mfcc"]}, "too_much: kinds: mel is missing, which is always kept"),
         ({"extra_kinds": ["mfcc_delta"]}, "too_much: extra_kinds: mfcc_delta follows from the other parameters"),
     ],
 )

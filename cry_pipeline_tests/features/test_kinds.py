@@ -20,7 +20,16 @@ from cry_pipeline.corpus.sources import Roots
 from cry_pipeline.features import kinds
 from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.extraction import extract
-from cry_pipeline.features.kinds import KINDS, POWER, Kind, feature_set_digest, kinds_of, register, unregister
+from cry_pipeline.features.kinds import (
+    KINDS,
+    POWER,
+    Kind,
+    feature_set_digest,
+    kept_kinds,
+    kinds_of,
+    register,
+    unregister,
+)
 from cry_pipeline.features.store.rows import FeatureStoreError, samples_of
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.features.store.looks import folder_of
@@ -82,8 +91,9 @@ def with_(spec: FeatureSetSpec, **changes: Any) -> FeatureSetSpec:
 def test_values_of_every_kind_are_as_it_says(spec: FeatureSetSpec) -> None:
     (values,) = FeatureSetComputer(spec)([NOISE])
     assert values is not None
-    assert values.keys() == kinds_of(spec).keys() >= ALWAYS
-    for name, kind in kinds_of(spec).items():
+    assert kinds_of(spec).keys() >= ALWAYS
+    assert values.keys() == kept_kinds(spec).keys() >= set(spec.kinds)
+    for name, kind in kept_kinds(spec).items():
         rows = [spec.frames(len(NOISE))] if kind.rows == "frame" else []
         assert values[name].shape == (*rows, kind.width(spec)), name
         assert values[name].dtype == kind.dtype
@@ -248,3 +258,32 @@ def test_whatever_feature_set_the_catalog_takes_can_be_computed() -> None:
             assert len(values["mel"]) == spec.frames(len(samples)), parameters
         computed += 1
     assert computed > 6
+
+
+def test_what_is_not_kept_is_not_written_and_changes_nothing_of_what_is(recording: Found, tmp_path: Path) -> None:
+    whole = load_catalog().feature_sets["mel64_8k"]
+    spare = with_(whole, kinds=["mel", "statistics"])
+    assert feature_set_digest(spare) != feature_set_digest(whole)
+    (name,), read = recording[0]["recording_id"], {}
+    for spec in (whole, spare):
+        store = FeatureStore.open(tmp_path / "features", spec).of(samples_of(recording[0]))
+        assert extract(*recording, store).computed == 1
+        read[spec] = store.read([name], ("mel", "statistics"))
+    for kind in ("mel", "statistics"):
+        np.testing.assert_array_equal(read[whole].arrays[kind], read[spare].arrays[kind])
+    assert not list(folder_of(store).glob("parts/*/spectrogram"))
+    with pytest.raises(FeatureStoreError, match="there is no array spectrogram; a feature set holds mel, statistics"):
+        store.read([name], ("spectrogram",))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (["mfcc", "statistics"], "mel is missing"),
+        (["mel", "spectrogram"], "must be in the order"),
+        (["mel", "mel"], "each once"),
+    ],
+)
+def test_kinds_that_cannot_be_kept_so_are_refused(spec: FeatureSetSpec, chosen: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        with_(spec, kinds=chosen)

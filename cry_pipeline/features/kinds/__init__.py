@@ -17,10 +17,11 @@ import numpy as np
 
 from cry_pipeline import keys
 from cry_pipeline.catalog import FeatureSetSpec, digest
+from cry_pipeline.catalog.base import FEATURE_KINDS
 from cry_pipeline.features.kinds.interface import POWER, Kind
 
-FIRST = ("spectrogram", "mel", "mfcc", "statistics")
-"""The kinds of every feature set, in the order in which they are listed; others follow."""
+FIRST = FEATURE_KINDS
+"""The kinds that every feature set computes, in the order in which they are listed; others follow."""
 
 _registered: dict[str, Kind] = {}
 KINDS = MappingProxyType(_registered)
@@ -66,7 +67,7 @@ _register_all(importlib.import_module(f"{__name__}.{name}").KIND for name in (*F
 
 
 def kinds_of(spec: FeatureSetSpec) -> dict[str, Kind]:
-    """Return the kinds that the feature set holds, by name, each behind its inputs.
+    """Return the kinds that the feature set computes, by name, each behind its inputs.
 
     Raises:
         ValueError: ``extra_kinds`` names what is no kind, or is not chosen there, or lacks an input.
@@ -83,9 +84,14 @@ def kinds_of(spec: FeatureSetSpec) -> dict[str, Kind]:
     return chosen
 
 
+def kept_kinds(spec: FeatureSetSpec) -> dict[str, Kind]:
+    """Return those of :func:`kinds_of` that the store keeps; the others are what these are computed from."""
+    return {name: kind for name, kind in kinds_of(spec).items() if name in spec.kinds or name not in FIRST}
+
+
 def parameters(spec: FeatureSetSpec) -> dict[str, Any]:
-    """Return all parameters that values depend on, as JSON types, for people: the entry without its description."""
-    return spec.model_dump(mode="json", exclude={"description"})
+    """Return all parameters that values depend on, and what is kept, as JSON types, for people."""
+    return spec.model_dump(mode="json", exclude=set(spec.uncounted))
 
 
 def revisions(spec: FeatureSetSpec) -> dict[str, int]:

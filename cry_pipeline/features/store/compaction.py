@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cry_pipeline.features.kinds import kinds_of
+from cry_pipeline.features.kinds import kept_kinds
 from cry_pipeline.features.store.parts import Part
 from cry_pipeline.features.store.rows import FeatureStoreError, RowKey
 from cry_pipeline.features.store.snapshots import Snapshot
@@ -113,7 +113,7 @@ def _merge(store: FeatureStore, parts: list[Part], target_bytes: int) -> list[st
 def _chunks(sources: FeatureStore, target_bytes: int) -> Iterator[list[RowKey]]:
     """Yield the rows of ``sources`` in order, so many at a time as have at most ``target_bytes``."""
     width = dict.fromkeys(("frame", "recording"), 0)
-    for kind in kinds_of(sources.spec).values():
+    for kind in kept_kinds(sources.spec).values():
         width[kind.rows] += kind.width(sources.spec) * np.dtype(kind.dtype).itemsize
     chunk: list[RowKey] = []
     size = 0

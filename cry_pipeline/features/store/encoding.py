@@ -4,8 +4,9 @@ Belongs here: what the files are, and whether what was written reads back as it 
 (storage.py) and how they are read (parts.py).
 
 TensorStore encodes the arrays of values, ten times faster than zarr-python and to the same bytes; zarr-python the
-recordings' names, a data type that TensorStore has not. Nothing is compressed: zstd (level 1) saves 26 % of the
-spectrogram, which 32 recordings picked at random pay with twice the time.
+recordings' names, a data type that TensorStore has not. Values are packed by Blosc, bits of equal weight side by
+side: LZ4 then leaves 0.71 of the default set, and costs less to write than it saves in bytes to check and to sync;
+Zstandard leaves 0.69 at five times the time.
 """
 
 import os
@@ -20,33 +21,37 @@ import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec, canonical_json
 from cry_pipeline.digests import sha256_of
-from cry_pipeline.features.kinds import feature_set_digest, kinds_of, parameters, revisions
+from cry_pipeline.features.kinds import feature_set_digest, kept_kinds, parameters, revisions
 from cry_pipeline.features.store.parts import FORMAT, Part
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.version import __version__
 
-CHUNK_FRAMES = 1024
+CHUNK_FRAMES = 256
+"""4 s at 16 ms: of a recording picked at random, at most so many frames are unpacked in vain at either end."""
 CHUNK_KEYS = {"name": "default", "separator": "."}
 """No folders of one file each, which would have to be synced too."""
 LIBRARIES = ("av", "librosa", "numpy", "scipy", "soxr", "tensorstore", "torch", "zarr")
 """What computes and keeps features; a part says which versions made it."""
-CHECKED = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+LITTLE, CRC32C = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
+CHECKED = [LITTLE, CRC32C]
+LEVELS = {"lz4": 5, "zstd": 3}
 
 
 def encode(rows: FeatureRows, spec: FeatureSetSpec) -> dict[str, bytes]:
     """Return the files of ``rows``, already checked, by their path in the part; all but ``part.json``."""
     files = _encode_group(rows, spec)
-    for name, kind in kinds_of(spec).items():
+    for name, kind in kept_kinds(spec).items():
         array = rows.arrays[name]
         chunk = (min(CHUNK_FRAMES, len(array)), array.shape[1])
         shard = (-(-len(array) // chunk[0]) * chunk[0], chunk[1])
+        codecs = [LITTLE, *_packed(spec.compression, array.dtype), CRC32C]
         metadata = {
             "data_type": array.dtype.name,
             "chunk_grid": _regular(shard),
             "codecs": [
                 {
                     "name": "sharding_indexed",
-                    "configuration": {"chunk_shape": chunk, "codecs": CHECKED, "index_codecs": CHECKED},
+                    "configuration": {"chunk_shape": chunk, "codecs": codecs, "index_codecs": CHECKED},
                 }
             ],
             "fill_value": "NaN",
@@ -185,6 +190,13 @@ def _encode_array(name: str, array: np.ndarray, metadata: dict[str, Any]) -> dic
     opened.write(array).result()
     memory = tensorstore.KvStore.open({"driver": "memory"}, context=context).result()
     return {key.decode(): memory.read(key).result().value for key in memory.list().result()}
+
+
+def _packed(compression: str, dtype: np.dtype) -> list[dict[str, Any]]:
+    if compression == "none":
+        return []
+    about = {"cname": compression, "clevel": LEVELS[compression], "shuffle": "bitshuffle", "typesize": dtype.itemsize}
+    return [{"name": "blosc", "configuration": about | {"blocksize": 0}}]
 
 
 def _regular(shape: Sequence[int]) -> dict[str, Any]:

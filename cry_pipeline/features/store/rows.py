@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.kinds import KINDS, kinds_of
+from cry_pipeline.features.kinds import KINDS, kept_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def check_rows(rows: FeatureRows, spec: FeatureSetSpec) -> None:
     offsets = rows.offsets
     if offsets.shape != (len(ids) + 1,) or offsets.dtype != np.int64 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
         raise FeatureStoreError(f"offsets of {len(ids)} recordings must be int64, begin at 0 and rise; found {offsets}")
-    kinds = kinds_of(spec)
+    kinds = kept_kinds(spec)
     if set(rows.arrays) != set(kinds):
         raise FeatureStoreError(
             f"a part holds {', '.join(kinds)}; these rows hold {', '.join(rows.arrays) or 'nothing'}"

@@ -28,7 +28,7 @@ from typing import Any
 
 from cry_pipeline.artefacts import NotAFileError
 from cry_pipeline.catalog import FeatureSetSpec, digest
-from cry_pipeline.features.kinds import feature_set_digest, key_parts, kinds_of
+from cry_pipeline.features.kinds import feature_set_digest, kept_kinds, key_parts
 from cry_pipeline.features.store.encoding import check_written, describe, encode
 from cry_pipeline.features.store.failures import read_failures
 from cry_pipeline.features.store.opening import open_storage
@@ -68,7 +68,7 @@ class FeatureStore:
         self.storage = storage
         self.spec = spec
         self.digest = feature_set_digest(spec)
-        self.kinds = tuple(kinds_of(spec))
+        self.kinds = tuple(kept_kinds(spec))
         self.index = PartIndex(storage, self.digest, None if snapshot is None else snapshot.parts)
         self._snapshot = snapshot
         self._samples = samples

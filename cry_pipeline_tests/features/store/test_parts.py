@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import tensorstore
 import zarr
-from zarr.codecs import Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore
 
 from cry_pipeline.features.kinds import kinds_of
 from cry_pipeline.features.store import folder_storage
 from cry_pipeline.features.store.checking import set_aside_damaged
-from cry_pipeline.features.store.encoding import encode
+from cry_pipeline.features.store.encoding import LEVELS, encode
 from cry_pipeline.features.store.rows import FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
-from cry_pipeline_tests.features.store.looks import damage, folder_of
+from cry_pipeline_tests.features.store.looks import assert_holds, damage, folder_of
 from cry_pipeline_tests.stated import Stated
 
 
@@ -57,19 +57,31 @@ def test_values_that_were_encoded_wrongly_are_not_committed(
     assert store.recording_ids() == set()
 
 
-def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows) -> None:
+@pytest.mark.parametrize("compression", ["lz4", "zstd", "none"])
+def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows, compression: str) -> None:
     rows = make_rows(a=3, b=2000)
-    files, theirs = encode(rows, store.spec), MemoryStore()
+    files, theirs = encode(rows, store.spec.model_copy(update={"compression": compression})), MemoryStore()
     group = zarr.create_group(store=theirs, zarr_format=3)
     for kind, about in kinds_of(store.spec).items():
-        array, chunk = rows.arrays[kind], min(1024, len(rows.arrays[kind]))
+        array, chunk = rows.arrays[kind], min(256, len(rows.arrays[kind]))
+        packed = (
+            BloscCodec(
+                cname=compression,
+                clevel=LEVELS[compression],
+                shuffle="bitshuffle",
+                typesize=array.itemsize,
+                blocksize=0,
+            )
+            if compression != "none"
+            else None
+        )
         written = group.create_array(
             kind,
             shape=array.shape,
             dtype=array.dtype,
             chunks=(chunk, array.shape[1]),
             shards=(-(-len(array) // chunk) * chunk, array.shape[1]),
-            compressors=(Crc32cCodec(),),
+            compressors=(*([packed] if packed else []), Crc32cCodec()),
             fill_value=np.nan,
             config={"write_empty_chunks": True},
             chunk_key_encoding={"name": "default", "separator": "."},  # type: ignore[arg-type]
@@ -80,6 +92,16 @@ def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows)
         assert theirs._store_dict[f"{kind}/c.0.0"].to_bytes() == files[f"{kind}/c.0.0"]
         ours = ArrayV3Metadata.from_dict(json.loads(files[f"{kind}/zarr.json"]))
         assert ours.to_dict() | {"fill_value": "NaN"} == written.metadata.to_dict() | {"fill_value": "NaN"}
+
+
+def test_parts_packed_in_several_ways_lie_side_by_side(store: FeatureStore, make_rows) -> None:
+    written = {"lz4": make_rows(0, a=300), "zstd": make_rows(1, b=4), "none": make_rows(2, c=5)}
+    for compression, rows in written.items():
+        other = FeatureStore.open(folder_of(store).parent, store.spec.model_copy(update={"compression": compression}))
+        assert other.digest == store.digest
+        other.write(rows)
+    for rows in written.values():
+        assert_holds(store, rows)
 
 
 def test_damage_after_an_array_was_opened_is_told(store: FeatureStore, make_rows) -> None:
@@ -104,8 +126,8 @@ def test_part_is_plain_zarr_for_other_readers(store: FeatureStore, make_rows) ->
         assert metadata["dimension_names"] == [about.rows, about.axis]
         assert metadata["fill_value"] == "NaN"
         inner = metadata["codecs"][0]["configuration"]
-        assert inner["chunk_shape"] == [1024 if about.rows == "frame" else 2, rows.arrays[kind].shape[1]]
-        assert [codec["name"] for codec in inner["codecs"]] == ["bytes", "crc32c"]
+        assert inner["chunk_shape"] == [256 if about.rows == "frame" else 2, rows.arrays[kind].shape[1]]
+        assert [codec["name"] for codec in inner["codecs"]] == ["bytes", "blosc", "crc32c"]
         opened = tensorstore.open(
             {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder / kind}/"}}
         ).result()
