@@ -124,11 +124,11 @@ def compute_missing(
 
     Who does a shard of the recordings does no more than this, as what is noted of a store is noted by one alone.
     """
-    listed = recordings_of(recordings)
-    sets = [Filling(store, list(listed), device) for store in stores]
+    ids = list(dict.fromkeys(recordings["recording_id"].tolist()))
+    sets = [Filling(store, ids, device) for store in stores]
     lacking = frozenset().union(*(feature_set.missing for feature_set in sets))
     if lacking:
-        files = {name: recording for name, recording in listed.items() if name in lacking}
+        files = recordings_of(recordings[recordings["recording_id"].isin(lacking)])
         _fill(sets, _loaded(files, roots, sets, workers, batch_recordings), workers, batch_recordings, device)
     return [feature_set.report for feature_set in sets]
 

@@ -47,7 +47,9 @@ class Loaded(NamedTuple):
 
 def recordings_of(manifest: "pd.DataFrame") -> dict[str, Recording]:
     """Return the rows of a manifest by their ids, in its order."""
-    return {str(row[0]): Recording(*map(str, row)) for row in manifest[COLUMNS].itertuples(index=False)}
+    # By columns: rows of text, one value at a time, take Arrow six times as long.
+    columns = (manifest[name].astype(str).tolist() for name in COLUMNS)
+    return {row[0]: Recording(*row) for row in zip(*columns, strict=True)}
 
 
 class _UnusableError(Exception):

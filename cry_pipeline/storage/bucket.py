@@ -191,9 +191,11 @@ class Bucket:
         return Entry(path, about["size"], _version(about), about["last_modified"].timestamp())
 
 
-def side_by_side(act: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def side_by_side(act: Callable[[T], R], items: Iterable[T], at_once: int = REQUESTS) -> list[R]:
     """Return what ``act`` makes of each of ``items``, several requests at a time; the first error is raised."""
-    with ThreadPoolExecutor(REQUESTS) as pool:
+    if at_once == 1:
+        return list(map(act, items))
+    with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(act, items))
 
 

@@ -37,16 +37,19 @@ ARTICLE = load_catalog().feature_sets["babycare_22k"]
 WORKERS = 2
 
 
-def manifest(paths: Sequence[Path], rows: int = 0, folder: Path | None = None) -> tuple[pd.DataFrame, Roots]:
+def manifest(
+    paths: Sequence[Path], rows: int = 0, folder: Path | None = None, first: int = 0
+) -> tuple[pd.DataFrame, Roots]:
     """Return the manifest of the WAVs ``paths``, and their root.
 
-    With ``rows``, of so many copies of them in a new ``folder``, each with bytes, and so an id, of its own.
+    With ``rows``, of so many copies of them in a new ``folder``, each with bytes, and so an id, of its own; they are
+    numbered from ``first``.
     """
     if folder is not None:
         folder.mkdir()
         copies = [folder / f"{index}.wav" for index in range(rows)]
         for index, copy in enumerate(copies):
-            copy.write_bytes(_numbered(paths[index % len(paths)].read_bytes(), index))
+            copy.write_bytes(_numbered(paths[index % len(paths)].read_bytes(), first + index))
         paths = copies
     return manifest_of(Path("/"), [str(path)[1:] for path in paths]), Roots(Path("/"))
 

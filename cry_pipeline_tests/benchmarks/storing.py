@@ -137,7 +137,7 @@ def growth(paths: Sequence[Path], folder: Path, rows: int) -> Iterator[Figure]:
 
 def _addition_s(paths: Sequence[Path], folder: Path, held: int, times: int = 7) -> float:
     """Return the time in which one recording of a manifest that is else there is added, from file to commit."""
-    new, roots = manifest(paths[:1], times + 1, folder / f"new{held}")
+    new, roots = manifest(paths[:1], times + 1, folder / f"new{held}", first=held)
     manifests = [pd.concat([new[index : index + 1], _held(held)[1:]]) for index in range(times + 1)]
 
     def add(index: int) -> None:

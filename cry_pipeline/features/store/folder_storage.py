@@ -10,7 +10,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class FolderStorage:
     A part is written under ``tmp/``, brought to the disk, and renamed into ``parts/``; what is removed goes the other
     way. Nothing is made before something is written.
     """
+
+    reads_at_once = 1
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -114,9 +116,7 @@ class FolderStorage:
 
     def sizes(self, path: str) -> dict[str, int]:
         """Return the bytes of each file below the folder ``path``, by its path from there."""
-        folder = self.root / path
-        files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-        return {file.relative_to(folder).as_posix(): _bytes(file) for file in files}
+        return dict(_sizes(self.root / path, ""))
 
     def leftovers(self, age_s: float) -> list[str]:
         """Return what lies in ``tmp/`` and has not been changed for ``age_s`` seconds."""
@@ -178,7 +178,21 @@ def size(path: Path) -> int:
     return sum(_bytes(Path(folder, name)) for folder, _, names in os.walk(path) for name in names)
 
 
-def _bytes(path: Path) -> int:
+def _sizes(folder: Path | str, prefix: str) -> Iterator[tuple[str, int]]:
+    """Yield the files below ``folder`` with their bytes; text, not paths: a store of 20,000 rows has 1,400 files."""
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except FileNotFoundError:
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _sizes(entry.path, f"{prefix}{entry.name}/")
+        else:
+            yield f"{prefix}{entry.name}", _bytes(entry)
+
+
+def _bytes(path: "Path | os.DirEntry[str]") -> int:
     try:
         about = path.stat()
     except FileNotFoundError:

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from cry_pipeline.features.store.storage import INDEX, PARTS, QUARANTINE
-from cry_pipeline.storage.bucket import Bucket, side_by_side
+from cry_pipeline.storage.bucket import REQUESTS, Bucket, side_by_side
 
 
 class ObjectStorage:
     """See :class:`~cry_pipeline.features.store.storage.Storage`."""
+
+    reads_at_once = REQUESTS
 
     def __init__(self, bucket: Bucket) -> None:
         self.uri, self._bucket = bucket.uri, bucket

@@ -56,10 +56,10 @@ class PartIndex:
             self._take_in(present)
 
     def _loaded(self, names: list[str]) -> dict[str, Part]:
-        """Return the parts ``names``, those that are new read side by side: of a bucket each is a request."""
+        """Return the parts ``names``, those that are new read side by side."""
         known = self.present  # another thread may put another in its place meanwhile
         new = [name for name in names if name not in known]
-        loaded = dict(zip(new, side_by_side(self.load, new), strict=True))
+        loaded = dict(zip(new, side_by_side(self.load, new, self.storage.reads_at_once), strict=True))
         return {name: known.get(name) or loaded[name] for name in names}
 
     def load(self, name: str) -> Part:

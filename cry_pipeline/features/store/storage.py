@@ -40,6 +40,8 @@ class Storage(Protocol):
     """
 
     uri: str
+    reads_at_once: int
+    """How many files are worth reading at a time: of a bucket each is a request, and in a folder threads only wait."""
 
     def below(self, name: str) -> "Storage":
         """Return the storage of what lies under ``name``."""

@@ -66,7 +66,7 @@ def test_arrays_are_encoded_as_zarr_itself_would(store: FeatureStore, make_rows,
         array, chunk = rows.arrays[kind], min(256, len(rows.arrays[kind]))
         packed = (
             BloscCodec(
-                cname=compression,
+                cname=compression,  # type: ignore[arg-type]
                 clevel=LEVELS[compression],
                 shuffle="bitshuffle",
                 typesize=array.itemsize,
