@@ -79,6 +79,7 @@ def install(folder: Path, extra: str, *, without_torch: bool = False, lowest: bo
         if has_uv(python, pip, Path(scratch)):
             uv = [str(python), "-m", "uv", "pip", "install", "--quiet", "--build-constraint", str(build_rules)]
             environment = os.environ | pip_settings_for_uv(pip) | {"VIRTUAL_ENV": str(folder.resolve())}
+            environment |= compiled(extra)
             build = [] if without_torch else torch_build(uv, environment)
             options = ["--constraint", str(rules)]
             known = lock()
@@ -99,6 +100,15 @@ def install(folder: Path, extra: str, *, without_torch: bool = False, lowest: bo
         else:
             print("uv cannot be installed here: installing with pip, which takes some minutes.", flush=True)
             install_with_pip(pip, package, Path(scratch))
+
+
+def compiled(extra: str) -> dict[str, str]:
+    """Return what tells uv to compile all modules, where no process that imports them will keep what it compiled.
+
+    Else each process compiles them anew, some seconds long: a service, which may not write here, and where Python is
+    told not to write.
+    """
+    return {"UV_COMPILE_BYTECODE": "1"} if extra == "deploy" or "PYTHONDONTWRITEBYTECODE" in os.environ else {}
 
 
 def install_with_pip(pip: list[str], package: list[str], scratch: Path) -> None:

@@ -121,6 +121,19 @@ def test_hashes_of_torch_are_left_out_only_where_another_build_may_be_taken(aske
         assert re.search(r"^torchmetrics==\S+ --hash", asked[-1], re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("extra", "told_not_to_write", "compiled"),
+    [("pipeline", False, False), ("dev", True, True), ("deploy", False, True)],
+)
+def test_modules_are_compiled_where_no_process_would_keep_them(
+    extra: str, told_not_to_write: bool, compiled: bool, monkeypatch
+):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    if told_not_to_write:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert ("UV_COMPILE_BYTECODE" in install.compiled(extra)) is compiled
+
+
 def test_pip_is_told_the_hashes_of_all_but_torch_and_the_package(asked, monkeypatch, tmp_path: Path):
     monkeypatch.setattr(install, "has_uv", lambda *_: False)
     install.install(tmp_path, "dev")
