@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -29,11 +29,15 @@ from torch import Tensor, nn
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import MAX_DURATION_S
 from cry_pipeline.features.computing import FeatureTransform
+from cry_pipeline.inference.composing import composed
 from cry_pipeline.inference.graphs import MEMBERS, PROBABILITIES, SAMPLES, TOLERANCE, open_graph, run_graph
 from cry_pipeline.inference.scorers import ExportError, Heard, bounded, scorer_of
 from cry_pipeline.side_by_side import end_with
 from cry_pipeline.training.calibration import Recalibration
 from cry_pipeline.training.models import FittedModel
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 20
 _exporting: "WeakSet[subprocess.Popen[str]]" = WeakSet()
@@ -51,9 +55,6 @@ class FoldEnsemble(nn.Module):
         ExportError: a member is of a kind that cannot be exported.
     """
 
-    slopes: Tensor
-    intercepts: Tensor
-
     def __init__(
         self, feature_set: FeatureSetSpec, members: Sequence[FittedModel], recalibrations: Sequence[Recalibration]
     ) -> None:
@@ -61,9 +62,7 @@ class FoldEnsemble(nn.Module):
         self.feature_set = feature_set
         self.transform = FeatureTransform(feature_set)
         self.members = nn.ModuleList(scorer_of(member) for member in members)
-        slopes, intercepts = zip(*recalibrations, strict=True)
-        self.register_buffer("slopes", torch.tensor(slopes, dtype=torch.float64)[:, None])
-        self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float64))
+        self.together = Together(recalibrations)
         self.eval()
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,12 +71,45 @@ class FoldEnsemble(nn.Module):
         Args:
             samples: one recording at the feature set's rate, float32 ``[1, samples]`` in [-1, 1].
         """
-        lengths = torch.full((1,), samples.shape[1], dtype=torch.int64)
-        after_first = lengths + self.feature_set.padding_samples - self.feature_set.n_fft
-        heard = Heard(self.transform(samples, lengths), 1 + after_first // self.feature_set.hop_samples)
-        logits = torch.cat([member(heard) for member in self.members])
+        heard = _heard(samples, self.transform)
+        return self.together(torch.cat([member(heard) for member in self.members]))
+
+
+class Together(nn.Module):
+    """The members' logits → what each says, calibrated, and their mean."""
+
+    slopes: Tensor
+    intercepts: Tensor
+
+    def __init__(self, recalibrations: Sequence[Recalibration]) -> None:
+        super().__init__()
+        slopes, intercepts = zip(*recalibrations, strict=True)
+        self.register_buffer("slopes", torch.tensor(slopes, dtype=torch.float64)[:, None])
+        self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float64))
+
+    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean probabilities ``[1, classes]`` and each member's ``[members, classes]``, float32."""
         members = (bounded(logits) * self.slopes + self.intercepts).softmax(dim=1)
         return members.mean(dim=0, keepdim=True).float(), members.float()
+
+
+class OneMember(nn.Module):
+    """Samples → features → one fold's model: what is traced, and stands for all members."""
+
+    def __init__(self, transform: FeatureTransform, member: nn.Module) -> None:
+        super().__init__()
+        self.transform, self.member = transform, member
+        self.eval()
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Return the member's logits, float64 ``[1, classes]``."""
+        return self.member(_heard(samples, self.transform))
+
+
+def _heard(samples: Tensor, transform: FeatureTransform) -> Heard:
+    lengths = torch.full((1,), samples.shape[1], dtype=torch.int64)
+    after_first = lengths + transform.spec.padding_samples - transform.spec.n_fft
+    return Heard(transform(samples, lengths), 1 + after_first // transform.spec.hop_samples)
 
 
 class Request(NamedTuple):
@@ -141,25 +173,17 @@ def export(ensemble: FoldEnsemble, path: Path, *, min_duration_s: float) -> floa
         ExportError: the graph is not valid ONNX, or differs from torch by more than :data:`TOLERANCE`.
     """
     import onnx
+    import onnxscript
 
     rate_hz = ensemble.feature_set.sample_rate_hz
     shortest, longest = int(np.ceil(min_duration_s * rate_hz)), int(MAX_DURATION_S * rate_hz)
-    example = torch.zeros(1, 3 * shortest + 1)
-    with _quiet():
-        program = torch.onnx.export(
-            ensemble,
-            (example,),
-            dynamo=True,
-            external_data=False,
-            opset_version=OPSET,
-            input_names=[SAMPLES],
-            output_names=[PROBABILITIES, MEMBERS],
-            dynamic_shapes=({1: torch.export.Dim("samples", min=shortest, max=longest)},),
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("torch gave no ONNX program")
-    model = program.model_proto
+    alone = [OneMember(ensemble.transform, member) for member in ensemble.members]
+    samples = {1: torch.export.Dim("samples", min=shortest, max=longest)}
+    body = _traced(alone[0], torch.zeros(1, 3 * shortest + 1), [SAMPLES], ["logits"], samples)
+    with torch.inference_mode():
+        logits = torch.cat([member(torch.zeros(1, shortest)) for member in alone])
+    head = _traced(ensemble.together, logits, ["logits"], [PROBABILITIES, MEMBERS])
+    model = onnxscript.optimizer.optimize(composed(body, [_weights(member) for member in alone], head))
     for node in model.graph.node:
         # Where in the source each node comes from, with this machine's paths.
         del node.metadata_props[:]
@@ -167,6 +191,34 @@ def export(ensemble: FoldEnsemble, path: Path, *, min_duration_s: float) -> floa
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     return _check(ensemble, path, shortest)
+
+
+def _traced(
+    module: nn.Module, example: Tensor, inputs: list[str], outputs: list[str], free: dict[int, Any] | None = None
+) -> "onnx.ModelProto":
+    """Return ``module`` as ONNX, as it is written: optimised is the whole. ``free``: the axes of any length."""
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=(free,) if free else None,
+            verbose=False,
+            optimize=False,
+        )
+    if program is None:
+        raise ExportError("torch gave no ONNX program")
+    return program.model_proto
+
+
+def _weights(member: OneMember) -> dict[str, np.ndarray]:
+    """Return what differs by member, by the names that its tensors have in a graph."""
+    tensors = {**dict(member.named_parameters()), **dict(member.named_buffers())}
+    return {name: value.detach().numpy() for name, value in tensors.items() if name.startswith("member.")}
 
 
 def _check(ensemble: FoldEnsemble, path: Path, shortest: int) -> float:
