@@ -7,6 +7,7 @@ The bytes of a file stay in this process's memory, and in that of the caged proc
 is given: no form is parsed, which would spool to a disk.
 """
 
+import asyncio
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ MOST_BYTES = 64_000_000
 MOST_S = 600
 MOST_AT_ONCE = 3
 """Files that are taken and answered at a time: what each may take of memory, so many times."""
+MOST_WAITING = 32
+"""Others whose turn comes in the order in which they asked; nothing is taken of their files before."""
 NAME = "This recording"
 
 
@@ -71,14 +74,15 @@ def listen(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """Answer with what the champion says of the body, an audio file."""
     state = request.app.state
-    if state.listening >= MOST_AT_ONCE:
+    if state.listening >= MOST_AT_ONCE + MOST_WAITING:
         return _error("Others are being answered: try again in a moment.", 503)
     state.listening += 1
     try:
-        body = await _body(request)
-        if body is None:
-            return _error(f"The file has more than {MOST_BYTES // 1_000_000} MB.", 413)
-        return await run_in_threadpool(_say, state.champion, body)
+        async with state.turns:
+            body = await _body(request)
+            if body is None:
+                return _error(f"The file has more than {MOST_BYTES // 1_000_000} MB.", 413)
+            return await run_in_threadpool(_say, state.champion, body)
     finally:
         state.listening -= 1
 
@@ -138,3 +142,4 @@ def _error(sentence: str, status: int) -> Response:
 def listening_state(app_state: Any, settings: Settings) -> None:
     """Give an application what this page keeps between two requests."""
     app_state.champion, app_state.listening = TheChampion(settings.models), 0
+    app_state.turns = asyncio.Semaphore(MOST_AT_ONCE)

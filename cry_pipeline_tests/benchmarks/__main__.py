@@ -1,7 +1,7 @@
 """``python -m cry_pipeline_tests.benchmarks``: measure, and print the table of README.md.
 
 Belongs here: which recordings are taken, and what is printed. Does not: any measure (computing.py, caging.py,
-storing.py, training.py, arriving.py).
+storing.py, training.py, arriving.py, answering.py).
 """
 
 import argparse
@@ -35,9 +35,8 @@ def recordings(folder: Path, corpus: Path | None) -> list[Path]:
 def main() -> int:
     """Print each figure as it comes, then the table, and write them as JSON; 1 where an aim was missed."""
     parser = argparse.ArgumentParser(prog="python -m cry_pipeline_tests.benchmarks", description=__doc__)
-    parser.add_argument(
-        "--only", choices=("computing", "caging", "storing", "training", "donations"), help="one of the groups"
-    )
+    rooms = ("computing", "caging", "storing", "training", "donations", "answering")
+    parser.add_argument("--only", choices=rooms, help="one of the groups")
     parser.add_argument("--rows", type=int, default=100_000, help="rows that the store grows to (default: 100,000)")
     parser.add_argument("--folder", type=Path, help="where stores are made, on the disk to be measured")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="what was found, for compare.py")
@@ -45,7 +44,7 @@ def main() -> int:
     corpus = os.environ.get("CRY_PIPELINE_CORPUS")
 
     from cry_pipeline.allocation import keep_freed_memory
-    from cry_pipeline_tests.benchmarks import arriving, caging, computing, storing, training
+    from cry_pipeline_tests.benchmarks import answering, arriving, caging, computing, storing, training
     from cry_pipeline_tests.benchmarks.measuring import Run, machine
 
     keep_freed_memory()
@@ -60,6 +59,7 @@ def main() -> int:
             "storing": lambda: storing.measures(paths, folder, args.rows),
             "training": training.measures,
             "donations": lambda: arriving.measures(folder / "donations"),
+            "answering": lambda: answering.measures(folder / "answering"),
         }
         for name, measures in groups.items():
             for figure in measures() if args.only in (None, name) else ():

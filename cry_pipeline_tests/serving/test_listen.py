@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from starlette.requests import Request
 
 from cry_pipeline.inference.champions import champion_folder, promotion, switch
 from cry_pipeline.inference.predict import Prediction, Predictor, Segment
@@ -150,13 +151,31 @@ def test_file_that_is_too_large_is_not_read_to_its_end(listener: Visitor, monkey
     assert len(list(unread)) == 3
 
 
-def test_few_are_heard_at_a_time_and_others_are_told_to_come_again(listener: Visitor) -> None:
+def test_few_are_heard_at_a_time_and_those_too_many_are_told_to_come_again(
+    listener: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, most_under_way = 0, []
+
+    async def body(request: Request) -> bytes:
+        nonlocal under_way
+        under_way += 1
+        most_under_way.append(under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return wav(SOUND)
+
+    monkeypatch.setattr(listen, "MOST_WAITING", 4)
+    monkeypatch.setattr(listen, "_body", body)
+    most = listen.MOST_AT_ONCE + listen.MOST_WAITING
+
     async def all_at_once() -> list[int]:
-        scopes = [scope_of("POST", ASK, "", listener.sends) for _ in range(listen.MOST_AT_ONCE + 2)]
+        scopes = [scope_of("POST", ASK, "", listener.sends) for _ in range(most + 2)]
         answers = await asyncio.gather(*(answered(listener.app, scope, [wav(SOUND)]) for scope in scopes))
         return sorted(answer.status for answer in answers)
 
-    assert asyncio.run(all_at_once()) == [200] * listen.MOST_AT_ONCE + [503] * 2
+    assert asyncio.run(all_at_once()) == [200] * most + [503] * 2
+    assert max(most_under_way) == listen.MOST_AT_ONCE, "whoever waits brings nothing yet"
+    monkeypatch.undo()
     assert listener.post(ASK, wav(SOUND)).status == 200, "whoever comes later is heard again"
     assert listener.app.state.listening == 0
 
