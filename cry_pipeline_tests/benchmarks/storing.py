@@ -13,9 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cry_pipeline.catalog import FeatureSetSpec, load_catalog
+from cry_pipeline.catalog.base import FEATURE_KINDS
+from cry_pipeline.corpus.decoding import load_samples
 from cry_pipeline.corpus.sources import Roots
+from cry_pipeline.features.computing import FeatureSetComputer
 from cry_pipeline.features.extraction import extract
 from cry_pipeline.features.kinds import KINDS, kinds_of
+from cry_pipeline.features.store.encoding import encode
 from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline_tests.benchmarks.computing import NATIVE, manifest
@@ -51,9 +56,42 @@ def made_up(ids: Sequence[str], frames: int) -> FeatureRows:
 
 def measures(paths: Sequence[Path], folder: Path, rows: int) -> Iterator[Figure]:
     """Yield all figures of this room, of stores that grow to so many ``rows``."""
+    yield from packing(paths, folder)
     yield from commits(folder)
     yield from reads(folder)
     yield from growth(paths, folder, rows)
+
+
+def packing(paths: Sequence[Path], folder: Path) -> Iterator[Figure]:
+    """What is written of a second of audio, by compression and by kinds kept, and what packing costs."""
+    for name, spec in load_catalog().feature_sets.items():
+        recordings = [load_samples(path, spec.sample_rate_hz) for path in paths[:: max(1, len(paths) // 128)]]
+        whole = spec.model_copy(update={"kinds": FEATURE_KINDS})
+        ids = [f"{place:064x}" for place in range(len(recordings))]
+        made = zip(ids, FeatureSetComputer(whole)(recordings), strict=True)
+        rows = stack_rows({recording: values for recording, values in made if values}, ids)
+        sizes: dict[str, dict[str, int]] = {}
+        for compression in ("none", "lz4", "zstd"):
+            packed = whole.model_copy(update={"compression": compression})
+            sizes[compression], costs = _packed(rows, packed, folder / f"packing-{compression}")
+            share = sum(sizes[compression].values()) / rows.nbytes
+            yield Figure(f"{name}, all kinds, {compression}: bytes over the arrays'", f"{share:.2f} ({costs})")
+        kept = sum(sizes[spec.compression][kind] for kind in spec.kinds)
+        seconds = sum(map(len, recordings)) / spec.sample_rate_hz
+        detail = f"{kept / seconds / 1000:.1f} of {rows.nbytes / seconds / 1000:.1f} kB for a second of audio"
+        yield limit(f"{name}, as the catalog keeps it: bytes over all arrays'", kept / rows.nbytes, 0.5, "×", detail)
+
+
+def _packed(rows: FeatureRows, spec: FeatureSetSpec, folder: Path) -> tuple[dict[str, int], str]:
+    """Return the bytes of each kind, and what encoding ``rows`` and reading them take, in words."""
+    store = FeatureStore.open(folder, spec).of(dict(rows.keys))
+    store.write(rows)
+    ids = list(rows.recording_ids)
+    best = best_of({"write": lambda: encode(rows, spec), "read": lambda: store.read(ids, PER_FRAME)}, rounds=3)
+    shutil.rmtree(folder)
+    files = encode(rows, spec)
+    costs = ", ".join(f"{does} {1e9 * taken / rows.nbytes:.2f} ns a byte" for does, taken in best.items())
+    return {kind: len(files[f"{kind}/c.0.0"]) for kind in FEATURE_KINDS}, costs
 
 
 def commits(folder: Path, times: int = 40) -> Iterator[Figure]:
