@@ -11,7 +11,6 @@ import logging
 import os
 import pickle
 import signal
-import socket
 import threading
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from cry_pipeline.engine.head import answers
 from cry_pipeline.engine.interface import EngineError, WorkerDiedError
 from cry_pipeline.engine.task import Done, implementation, perform, require
 
@@ -114,7 +114,7 @@ class _Cluster:
         if now - self._looked < LOOK_S:
             return
         self._looked = now
-        if not self._head_is_there():
+        if not answers(self.address, LOOK_S):
             self._silent_since = self._silent_since or now
             if now - self._silent_since > HEAD_S:
                 raise EngineError(
@@ -141,14 +141,6 @@ class _Cluster:
                 f"No node of the Ray cluster {self.address} had a CPU for tasks for {NOBODY_S:.0f} s. What was "
                 "finished is kept: start nodes (ray start --address …), and run the same command again"
             )
-
-    def _head_is_there(self) -> bool:
-        host, _, port = self.address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_S).close()
-        except OSError:
-            return False
-        return True
 
 
 class _Work:

@@ -16,6 +16,7 @@ from cry_pipeline.allocation import keep_freed_memory
 from cry_pipeline.orchestration.dead_runs import process_tag
 from cry_pipeline.orchestration.instance import signs_of_life
 from cry_pipeline.orchestration.lock import stay_alive_in
+from cry_pipeline.orchestration.ray_job import ended_once_lost
 from cry_pipeline.orchestration.writing import writing
 from cry_pipeline.settings import Settings
 
@@ -72,7 +73,8 @@ class OneWriter(_As):
         instance.add_run_tags(run.run_id, process_tag())
         what = f"run {run.run_id[:8]} of job {run.job_name}"
         waiting = {"meanwhile": _raise_interrupts, "say": lambda words: instance.report_engine_event(words, run)}
-        with writing(self._settings, what, **waiting) as keep:
+        # Outermost: a process that Ray has lost would keep the lock, and all others waiting.
+        with ended_once_lost(), writing(self._settings, what, **waiting) as keep:
             yield from AfterEachStep(self._inner, keep).execute(plan_context, execution_plan)
 
 

@@ -24,6 +24,8 @@ from cry_pipeline_tests.ray.deployment import said_in
 pytestmark = pytest.mark.deploy
 AWAY_S = 300.0 if FULL else 30.0
 """How long a code server stays away."""
+DATABASE_AWAY_S = 180.0 if FULL else 0.0
+"""How long the database stays away; 0: as long as it takes to start it again."""
 RESTART_S = 15.0
 """After how long a service that ended is started again."""
 
@@ -96,12 +98,13 @@ def test_a_daemon_that_is_killed_stops_no_run_and_goes_on_when_it_is_back(produc
     )
 
 
-def test_a_database_that_is_restarted_under_load_loses_nothing(production: Production, counted) -> None:
+def test_a_database_that_goes_away_under_load_loses_nothing(production: Production, counted) -> None:
     production.forget_results()
     run_id = production.ask()
     production.wait_for_middle(run_id)
     began = time.monotonic()
     production.machine.stop_database()
+    time.sleep(DATABASE_AWAY_S)
     production.machine.start_database()
     away = time.monotonic() - began
     wait_until(

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from cry_pipeline_tests.processes import wait_until
-from cry_pipeline_tests.ray.clusters import Node
+from cry_pipeline_tests.ray.clusters import RAYLET, Node
 from cry_pipeline_tests.ray.conftest import ROLES, report, said_by
 from cry_pipeline_tests.ray.deployment import MINUTE, PATIENCE_S, Deployment
 
@@ -23,6 +23,8 @@ together less than ``PATIENCE_S``, for which a run is taken for alive."""
 LASTS = "lasts"
 RAY_NOTICES = 4.0
 """Minutes in which Ray takes a node for dead, and a node without a head ends itself: one each, and room."""
+ENDS_ITSELF = 1.5
+"""Minutes in which a run ends that Ray has lost; a node that is cut off ends two minutes later."""
 
 
 def asked_to_last(deployment: Deployment) -> str:
@@ -122,6 +124,20 @@ def test_a_node_that_dies_with_its_run_costs_that_run_alone(whole: Deployment) -
     assert lasted(whole) == [(run, "begun"), (again, "begun"), (again, "ended")]
 
 
+def test_a_raylet_that_dies_alone_leaves_no_run_behind(whole: Deployment) -> None:
+    run = asked_to_last(whole)
+    began, node = time.monotonic(), node_of(whole, run)
+    assert node.send(signal.SIGKILL, RAYLET) == 1
+    wait_until(lambda: not node.pids("execute_run", run), "the run's process has ended", ENDS_ITSELF * MINUTE)
+    report(f"the process of the run had ended {time.monotonic() - began:.0f} s after its raylet")
+    whole.wait_for(run, "FAILURE", RAY_NOTICES)
+    let_end(whole)
+    again = whole.wait_for_retry(run)
+    whole.wait_for(again, "SUCCESS")
+    report(f"well again {time.monotonic() - began:.0f} s after a raylet died")
+    assert lasted(whole) == [(run, "begun"), (again, "begun"), (again, "ended")]
+
+
 def test_a_node_that_is_cut_off_and_its_twin_never_write_at_the_same_time(whole: Deployment) -> None:
     run = asked_to_last(whole)
     began, node = time.monotonic(), node_of(whole, run)
@@ -129,8 +145,9 @@ def test_a_node_that_is_cut_off_and_its_twin_never_write_at_the_same_time(whole:
     try:
         whole.wait_for(run, "FAILURE", RAY_NOTICES)
         again = whole.wait_for_retry(run)
-        # The lock of the data folder, which both reach here, is the old run's until Ray has ended that.
-        wait_until(lambda: (again, "begun") in lasted(whole), "the twin has the lock", RAY_NOTICES * MINUTE)
+        # The lock of the data folder, which both reach here, is the old run's until that has ended itself.
+        wait_until(lambda: (again, "begun") in lasted(whole), "the twin has the lock", ENDS_ITSELF * MINUTE)
+        report(f"the twin had the lock {time.monotonic() - began:.0f} s after a node was cut off")
         assert not node.pids("execute_run", run)
         let_end(whole)
         whole.wait_for(again, "SUCCESS")
