@@ -45,7 +45,12 @@ class Process:
     @classmethod
     def this(cls) -> Self:
         """Return the process that asks."""
-        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), _numbered_in())
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Return the process that has this number here, now."""
+        return cls(socket.gethostname(), pid, _started(pid), _numbered_in())
 
     @property
     def can_be_asked(self) -> bool:

@@ -1,5 +1,6 @@
 """A run that is a job of Ray ends itself once Ray has lost it, and gives up the lock of the data folder by that."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -43,8 +44,14 @@ def address_of(head: socket.socket) -> str:
 
 SHELL = """
 import subprocess, sys
-started = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]])
-started.wait()
+subprocess.Popen([sys.executable, "-c", *sys.argv[1:]]).wait()
+"""
+SUPERVISOR = """
+import subprocess, sys, time
+shell = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]], start_new_session=True)
+print(shell.pid, flush=True)
+shell.wait()
+time.sleep(60)
 """
 
 
@@ -83,18 +90,30 @@ def test_without_a_head_it_ends_with_all_of_its_processes_and_gives_up_the_lock(
     check_that_the_lock_is_free(tmp_path)
 
 
-def test_without_its_shell_it_ends_with_all_of_its_processes_and_gives_up_the_lock(
+def test_without_its_supervisor_it_ends_with_all_of_its_processes_and_gives_up_the_lock(
     head: socket.socket, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", SHELL, RUN, str(tmp_path), address_of(head), str(10 * PATIENCE_S)]
+    command = [sys.executable, "-c", SUPERVISOR, SHELL, RUN, str(tmp_path), address_of(head), str(10 * PATIENCE_S)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as shell:
-        assert shell.stdout
-        assert shell.stderr
-        worker = int(shell.stdout.readline())
-        shell.kill()  # as Ray's supervisor does: not the group
-        assert "Ray has ended what it started this run with" in shell.stderr.read()  # to the end: all have closed it
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as supervisor:
+        assert supervisor.stdout
+        assert supervisor.stderr
+        shell, worker = (int(supervisor.stdout.readline()) for _ in range(2))
+        os.kill(shell, signal.SIGTERM)  # as in a run that is stopped: it has its time to note that
+        time.sleep(PATIENCE_S)
+        assert is_alive(worker)
+        supervisor.kill()
+        said = supervisor.stderr.read()  # to its end: then all have closed it
+    assert "Ray's supervisor of this run has ended" in said
     wait_until(lambda: not is_alive(worker), "the worker has ended")
+    check_that_the_lock_is_free(tmp_path)
+
+
+def test_a_run_whose_session_has_ended_before_it_began_ends_at_once(head: socket.socket, tmp_path: Path) -> None:
+    late = f"import os, time\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(0.5)\n{RUN}"
+    command = [sys.executable, "-c", late, str(tmp_path), address_of(head), str(10 * PATIENCE_S)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20 * PATIENCE_S, check=True)
+    assert "Ray's supervisor of this run has ended" in done.stderr
     check_that_the_lock_is_free(tmp_path)
 
 
