@@ -17,7 +17,7 @@ from pathlib import Path
 
 import requests
 
-from cry_pipeline_tests.processes import is_alive
+from cry_pipeline_tests.processes import is_alive, wait_until
 
 RAY = str(Path(sys.executable).with_name("ray"))
 DASHBOARD_PORT, GCS_PORT = 8265, 6379
@@ -190,8 +190,11 @@ class Cluster:
             self.head.kill()
             self.start_head()
         for role, node in self.nodes.items():
-            if node.address not in self.alive():
+            # The head takes a node that has just died for alive for a while, also where it is asked for the new one.
+            if node.address not in self.alive() or not node.pids(RAYLET):
                 node.kill()
+                said = f"the head knows that {role} has ended"
+                wait_until(lambda node=node: node.address not in self.alive(), said, STARTED_S)
                 self.start_worker(role, self._cpus[role])
 
     def is_up(self) -> bool:
