@@ -85,7 +85,7 @@ STAGES: dict[str, Stage] = {
     ),
     "experiment_page": Stage(
         "the page's templates; digests of the evidence and of its twin's; descriptions in the catalog",
-        revision=8,
+        revision=9,
         libraries=DRAWN,
     ),
     "site": Stage(
@@ -133,7 +133,7 @@ STAGES: dict[str, Stage] = {
     "store_page": Stage(
         "the page's templates; what is stored of each feature set; which experiments use it, and digests of all "
         "evidence",
-        revision=2,
+        revision=3,
         libraries=DRAWN,
     ),
     "how_much_page": Stage(

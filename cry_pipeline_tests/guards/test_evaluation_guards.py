@@ -82,7 +82,7 @@ EXPERIMENTS = {
 GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "evidence": (4, 6636, -496.02275, -147.62809, "644fe3978d6d3ec3"),
     "leaderboard": (7, 98, -18.39756, 3.3909, "1a862c9f9b45402e"),
-    "experiment_page": (8, 14, 7264.42423, 1895.88298, "a5adc85994611382"),
+    "experiment_page": (9, 14, 7264.42423, 1895.88298, "94a7c3492f76db8c"),
     "site": (7, 1, 0.0, 0.0, "aeec9649da038b50"),
     "leakage_ladder": (4, 25, 125.48071, 49.62104, "aa9e675086d69311"),
     "hybrid_ablation": (4, 28, 418.06803, -999.16857, "b54018a6313405e3"),
@@ -99,7 +99,7 @@ GOLDEN: dict[str, tuple[int, int, float, float, str]] = {
     "flow_page": (1, 30, -13.68954, 9.26102, "5bbce7df2e413a32"),
     "checklist_page": (1, 0, 0, 0, "a6cfa5d5aed5cdd2"),
     "live_page": (2, 719, -46.65168, 529.44125, "092a8314f5be88c4"),
-    "store_page": (2, 22, -24195218.26573, 1274067.19038, "435f5097fdd660f7"),
+    "store_page": (3, 22, -24195218.26573, 1274067.19038, "993c68bee28b5587"),
 }
 """By stage: its revision, how many numbers it makes, two projections of them, and the sha256 of its words."""
 
