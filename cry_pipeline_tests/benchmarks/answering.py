@@ -25,7 +25,7 @@ from cry_pipeline.serving.access import CSRF, Access
 from cry_pipeline.settings import load_settings
 from cry_pipeline_tests.benchmarks.measuring import Figure, median_s
 
-COMMAND = [sys.executable, "-m", "cry_pipeline"]
+COMMAND = str(Path(sys.executable).with_name("cry-pipeline"))
 STARTS, FILES = 5, 50
 REQUESTS, CLIENTS, SECONDS = 100, 8, 7.0
 RATE_HZ = 8000
