@@ -32,9 +32,9 @@ PRICES: Mapping[str, Figure] = {
 FIGURES: Mapping[str, Figure] = {
     "upload": Figure(37_700, "bytes of an upload", f"mean of 888 uploads of {CORPUS}"),
     "told": Figure(711, "bytes of what the archive tells of one", "a donation without a sidecar"),
-    "features": Figure(1_318_000, "bytes of a recording's features, three sets", CORPUS),
-    "part_rows": Figure(167, "recordings in a part, mean of three sets", CORPUS),
-    "part_files": Figure(14, "objects of a part", CORPUS),
+    "features": Figure(330_000, "bytes of a recording's features, three sets", CORPUS),
+    "part_rows": Figure(223, "recordings in a part, mean of three sets", CORPUS),
+    "part_files": Figure(38 / 3, "objects of a part, mean of three sets", CORPUS),
     "sets": Figure(3, "feature sets", "cry_pipeline/catalog/feature_sets.yaml"),
     "probe": Figure(0.0175, "CPU s to decode and measure an upload in the cage", "235 uploads of the corpus"),
     "extract": Figure(0.0264, "CPU s from file to parts, three sets", f"178, 96, 96 a CPU-second, {BENCHMARKS}"),
