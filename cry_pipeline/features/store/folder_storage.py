@@ -183,7 +183,7 @@ def _sizes(folder: Path | str, prefix: str) -> Iterator[tuple[str, int]]:
     try:
         with os.scandir(folder) as entries:
             found = list(entries)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # removed meanwhile, or none: what should be in it is missing then
         return
     for entry in found:
         if entry.is_dir(follow_symlinks=False):

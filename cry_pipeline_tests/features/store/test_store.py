@@ -12,6 +12,7 @@ from cry_pipeline import artefacts
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kinds import feature_set_digest
 from cry_pipeline.features.store.checking import verify
+from cry_pipeline.features.store.folder_storage import FolderStorage
 from cry_pipeline.features.store.rows import FeatureRows, FeatureStoreError
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.storage.bucket import PlaceError
@@ -260,3 +261,12 @@ def test_part_brought_back_and_bad_again_is_set_aside_again(store: FeatureStore,
     assert list(verify(store).faults) == [name]
     assert store.missing(["a"]) == ["a"]
     assert len(list((folder_of(store) / "quarantine").iterdir())) == 2
+
+
+def test_sizes_are_of_files_at_any_depth_and_none_of_what_is_no_folder(tmp_path: Path) -> None:
+    for path, size in (("parts/a/mel/c.0.0", 5), ("parts/a/part.json", 3), ("parts/b", 2)):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(bytes(size))
+    storage = FolderStorage(tmp_path)
+    assert storage.sizes("parts") == {"a/mel/c.0.0": 5, "a/part.json": 3, "b": 2}
+    assert storage.sizes("parts/b") == storage.sizes("parts/c") == {}
