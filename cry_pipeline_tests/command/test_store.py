@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cry_pipeline.artefacts import write_json
 from cry_pipeline.catalog import load_catalog
 from cry_pipeline.command.store import store_app
-from cry_pipeline.features.kinds import kinds_of
+from cry_pipeline.features.kinds import kept_kinds
 from cry_pipeline.features.store import encoding, storage
 from cry_pipeline.features.store.rows import FeatureStoreError, stack_rows
 from cry_pipeline.features.store.store import FeatureStore
@@ -45,7 +45,7 @@ def fill(store: FeatureStore) -> None:
     for name in ("a", "b"):
         values = {
             kind: np.full((3, about.width(store.spec))[about.rows == "recording" :], -50.0, about.dtype)
-            for kind, about in kinds_of(store.spec).items()
+            for kind, about in kept_kinds(store.spec).items()
         }
         store.write(stack_rows({name: values}, [samples_of_name(name)]))
 

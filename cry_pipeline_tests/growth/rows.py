@@ -26,7 +26,7 @@ from cry_pipeline.corpus.listing import Found
 from cry_pipeline.corpus.probing import KEPT, PROBES
 from cry_pipeline.corpus.sources import CLEANED
 from cry_pipeline.digests import canonical_json
-from cry_pipeline.features.kinds import feature_set_digest, kinds_of
+from cry_pipeline.features.kinds import feature_set_digest, kept_kinds
 from cry_pipeline.features.store.parts import FORMAT, part_name
 from cry_pipeline.features.store.storage import INDEX, PARTS
 
@@ -124,7 +124,7 @@ def write_index(root: Path, spec: FeatureSetSpec, names: Sequence[str]) -> None:
 def _index_of(spec: FeatureSetSpec, feature_set: str, own: Sequence[str], frames: int) -> dict[str, Any]:
     arrays = {
         name: {"shape": [len(own) * (frames if kind.rows == "frame" else 1), kind.width(spec)], "dtype": "float16"}
-        for name, kind in kinds_of(spec).items()
+        for name, kind in kept_kinds(spec).items()
     }
     files = {f"{name}/zarr.json": "0" * 64 for name in arrays} | {f"{name}/c.0.0": "0" * 64 for name in arrays}
     files |= {f"file{number}": "0" * 64 for number in range(FILES - len(files))}

@@ -17,7 +17,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.judgements import now
 from cry_pipeline.corpus.resolution import ResolvedCorpus, write_resolution
 from cry_pipeline.donations.samples import Drawn, Sample, write_sample
-from cry_pipeline.features.kinds import kinds_of
+from cry_pipeline.features.kinds import kept_kinds
 from cry_pipeline.features.store.rows import stack_rows
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.inference.bundle import write_manifest
@@ -73,7 +73,7 @@ def store_features(site: Site, spec: FeatureSetSpec, frames: int) -> None:
     for recording_id in site.ids.values():
         arrays = {
             name: np.ones((kind.width(spec),) if kind.rows == "recording" else (frames, kind.width(spec)), kind.dtype)
-            for name, kind in kinds_of(spec).items()
+            for name, kind in kept_kinds(spec).items()
         }
         arrays["mel"][np.arange(frames), np.arange(frames) * spec.mels // frames] = 40
         rows = stack_rows({recording_id: arrays}, [SAMPLES_DIGEST])
