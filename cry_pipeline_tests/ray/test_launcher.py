@@ -112,14 +112,20 @@ def test_a_dashboard_that_hangs_ends_no_run_and_starts_no_twin(
     assert lasted(whole) == [(run, "begun"), (run, "ended"), (waiting, "begun"), (waiting, "ended")]
 
 
-def test_a_node_that_dies_with_its_run_costs_that_run_alone(whole: Deployment) -> None:
-    run = asked_to_last(whole)
-    began = time.monotonic()
-    node_of(whole, run).kill()
+def launched_anew(whole: Deployment, run: str) -> str:
+    """Wait until Ray says that ``run`` is lost, and what was launched in its place has ended well; return that."""
     whole.wait_for(run, "FAILURE", RAY_NOTICES)
     let_end(whole)
     again = whole.wait_for_retry(run)
     whole.wait_for(again, "SUCCESS")
+    return again
+
+
+def test_a_node_that_dies_with_its_run_costs_that_run_alone(whole: Deployment) -> None:
+    run = asked_to_last(whole)
+    began = time.monotonic()
+    node_of(whole, run).kill()
+    again = launched_anew(whole, run)
     report(f"well again {time.monotonic() - began:.0f} s after a node died")
     assert lasted(whole) == [(run, "begun"), (again, "begun"), (again, "ended")]
 
@@ -130,10 +136,7 @@ def test_a_raylet_that_dies_alone_leaves_no_run_behind(whole: Deployment) -> Non
     assert node.send(signal.SIGKILL, RAYLET) == 1
     wait_until(lambda: not node.pids("execute_run", run), "the run's process has ended", ENDS_ITSELF * MINUTE)
     report(f"the process of the run had ended {time.monotonic() - began:.0f} s after its raylet")
-    whole.wait_for(run, "FAILURE", RAY_NOTICES)
-    let_end(whole)
-    again = whole.wait_for_retry(run)
-    whole.wait_for(again, "SUCCESS")
+    again = launched_anew(whole, run)
     report(f"well again {time.monotonic() - began:.0f} s after a raylet died")
     assert lasted(whole) == [(run, "begun"), (again, "begun"), (again, "ended")]
 
@@ -164,10 +167,7 @@ def test_a_head_that_is_lost_and_comes_back_as_new_costs_the_run_alone(whole: De
     cluster.head.kill()
     cluster.start_head()
     cluster.restore()
-    whole.wait_for(run, "FAILURE", RAY_NOTICES)
-    let_end(whole)
-    again = whole.wait_for_retry(run)
-    whole.wait_for(again, "SUCCESS")
+    again = launched_anew(whole, run)
     report(f"well again {time.monotonic() - began:.0f} s after the head was lost")
     assert lasted(whole) == [(run, "begun"), (again, "begun"), (again, "ended")]
 
