@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cry_pipeline import artefacts
+from cry_pipeline.corpus.reading import identity, settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,10 @@ FILLED = r"[\s\S]"
 """A text of at least one character."""
 TOLD = 5
 """Faults that a message names."""
+TABLES_KEPT = 16
+"""Tables that a process keeps as it read them: the manifest and folds, which every experiment and page asks for."""
+_READ: "dict[tuple[str, Path], tuple[tuple[int, ...] | None, pd.DataFrame]]" = {}
+"""By schema and path: what the file was when it was read, and the table, which is never given out itself."""
 
 
 class TableError(ValueError):
@@ -168,14 +173,21 @@ class Schema:
         artefacts.write_table(path, table, digest, **inputs)
 
     def read(self, path: Path) -> "pd.DataFrame":
-        """Read a table and check it.
+        """Read a table and check it; one that has not changed since this process did so is not read again.
 
         Raises:
             MissingFileError: there is none at ``path``; a FileNotFoundError.
             DamagedFileError: it is not, byte for byte, what was written.
             TableError: it is not what the schema says.
         """
-        return self.conforming(artefacts.read_table(path), str(path))
+        seen = _version(path)
+        if (known := _READ.pop((self.name, path), None)) is None or known[0] != seen:
+            known = seen, self.conforming(artefacts.read_table(path), str(path))
+        if seen is not None:
+            _READ[self.name, path] = known
+            for oldest in list(_READ)[:-TABLES_KEPT]:
+                _READ.pop(oldest, None)
+        return known[1].copy()
 
     def current(self, path: Path, digest: str) -> "pd.DataFrame | None":
         """Return the table at ``path`` if it was written under ``digest`` and is what the schema says; else None."""
@@ -187,3 +199,12 @@ class Schema:
         except TableError as error:
             LOG.warning("%s: it is made again", error)
             return None
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file's content does; None where it has changed just now, or there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return identity(status) if settled(status) else None

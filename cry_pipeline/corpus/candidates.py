@@ -14,11 +14,11 @@ from typing import Any
 from cry_pipeline.artefacts import DamagedFileError
 from cry_pipeline.corpus.archive import ABOUT, Archive, Kept, read_about
 from cry_pipeline.corpus.filenames import uuids_in
-from cry_pipeline.corpus.hashes import SETTLED_S, KeptHashes, settled
+from cry_pipeline.corpus.hashes import KeptHashes
 from cry_pipeline.corpus.ledger import entry_of
 from cry_pipeline.corpus.listing import Found, LeftAside
 from cry_pipeline.corpus.paths import printable, unprintable
-from cry_pipeline.corpus.reading import ChangedError, hash_regular, identity
+from cry_pipeline.corpus.reading import SETTLED_S, ChangedError, hash_regular, identity, settled
 from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.corpus.tombstones import Tombstone, Tombstones
 from cry_pipeline.storage.places import Folder

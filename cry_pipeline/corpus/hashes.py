@@ -17,13 +17,12 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.corpus.paths import unprintable
-from cry_pipeline.corpus.reading import hash_regular, identity
+from cry_pipeline.corpus.reading import hash_regular, identity, settled
 from cry_pipeline.tables import FILLED, Schema, sha256, text
 
 LOG = logging.getLogger("cry_pipeline")
 
 HASHES = "hashes.parquet"
-SETTLED_S = 2.0
 SAVED_EVERY_S, SAVING_SHARE = 10.0, 20.0
 """A table is saved after so many seconds, or so many times those that saving it took."""
 
@@ -121,11 +120,6 @@ class KeptHashes:
             self._unsaved = 0
         # A table of millions takes a while to write, and all of it is written each time.
         self._save_next = time.monotonic() + max(SAVED_EVERY_S, SAVING_SHARE * (time.monotonic() - started))
-
-
-def settled(status: os.stat_result) -> bool:
-    """Return whether a file was not changed just now; one whose time lies ahead, by a wrong clock, was not either."""
-    return abs(time.time() - status.st_mtime) > SETTLED_S
 
 
 def _identity(status: os.stat_result) -> str:

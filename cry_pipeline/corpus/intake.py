@@ -20,7 +20,6 @@ from cry_pipeline.corpus.archive import Archive, ArchiveError, Donated
 from cry_pipeline.corpus.candidates import entry_of_file, masked
 from cry_pipeline.corpus.contradictions import say_contradictions
 from cry_pipeline.corpus.filenames import RecordingName
-from cry_pipeline.corpus.hashes import SETTLED_S
 from cry_pipeline.corpus.ledger import LEFT, Seen, read_ledger, write_ledger
 from cry_pipeline.corpus.listing import SourceError
 from cry_pipeline.corpus.manifest import long_enough, manifest_spec
@@ -28,7 +27,7 @@ from cry_pipeline.corpus.mirror import Mirror
 from cry_pipeline.corpus.naming import Row, rows_of, sorted_out
 from cry_pipeline.corpus.paths import unprintable
 from cry_pipeline.corpus.probing import CHANGED, Probe, probe_files
-from cry_pipeline.corpus.reading import read_regular
+from cry_pipeline.corpus.reading import SETTLED_S, read_regular
 from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.corpus.schemas import INVENTORY
 from cry_pipeline.corpus.sources import INBOX, NOBODY, Roots, take_inventory

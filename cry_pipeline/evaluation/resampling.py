@@ -5,6 +5,7 @@ metrics (metrics.py), and what follows from them (evidence.py).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,9 @@ def donor_bootstrap(
         (values by name [resamples kept], number of resamples left out). Values may be empty.
     """
     _, donor = np.unique(donors, return_inverse=True)
-    count = int(donor.max()) + 1
-    rng = np.random.default_rng(seed)
     step = max(1, CHUNK_VALUES // len(donor))
     chunks: list[Mapping[str, Floats]] = []
-    for start in range(0, resamples, step):
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))
+    for drawn in _draws(int(donor.max()) + 1, resamples, seed, step):
         chunks.append(metrics(drawn[:, donor].astype(np.float64)))
     values = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     kept = np.isfinite(list(values.values())).all(axis=0)
@@ -72,8 +70,26 @@ def donor_sums(columns: Floats, donors: NDArray, *, resamples: int, seed: int) -
     count = int(donor.max()) + 1
     totals = np.zeros((count, columns.shape[1]))
     np.add.at(totals, donor, columns)
+    return np.concatenate([drawn.astype(np.float64) @ totals for drawn in _draws(count, resamples, seed, resamples)])
+
+
+def _draws(count: int, resamples: int, seed: int, step: int) -> "Iterator[NDArray[np.int64]]":
+    """Yield how often each of ``count`` donors is drawn in each resample, [at most ``step`` resamples, donors]."""
+    if count * resamples <= CHUNK_VALUES:
+        drawn = _kept_draws(count, resamples, seed)
+        yield from (drawn[start : start + step] for start in range(0, resamples, step))
+        return
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, step):
+        yield rng.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))
+
+
+@lru_cache(maxsize=4)
+def _kept_draws(count: int, resamples: int, seed: int) -> "NDArray[np.int64]":
+    """Return all draws at once: to draw takes longer than most that is done with them, and runs share their donors."""
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-    return drawn.astype(np.float64) @ totals
+    drawn.flags.writeable = False
+    return drawn
 
 
 def deal_labels(labels: NDArray, donors: NDArray, *, permutations: int, seed: int) -> Iterator[NDArray]:

@@ -30,8 +30,9 @@ from cry_pipeline.evaluation.nulls import METRICS
 from cry_pipeline.evaluation.records import HONEST
 from cry_pipeline.evaluation.refitting import is_cheap, refit
 from cry_pipeline.evaluation.resampling import deal_labels
+from cry_pipeline.folds.many import grouped_folds
 from cry_pipeline.folds.splitting import make_folds
-from cry_pipeline.folds.words import FoldError
+from cry_pipeline.folds.words import TRAIN_ONLY, FoldError
 from cry_pipeline.progress import track
 
 LOG = logging.getLogger("cry_pipeline")
@@ -113,14 +114,15 @@ def deal(cohort: Cohort, protocol: ProtocolSpec, deals: int, seed: int = 0, engi
 @lru_cache(maxsize=8)
 def _remembered(cohort: Cohort, protocol: ProtocolSpec, deals: int, seed: int, engine: Engine) -> Deals:
     dealt = np.concatenate(list(deal_labels(cohort.codes, np.array(cohort.donors), permutations=deals, seed=seed)))
-    made = _in_chunks(partial(_folds_of, cohort, protocol, dealt), deals, engine, "folds of dealt labels")
-    kept = [place for place, folds in enumerate(made) if folds is not None]
-    folds = [folds for folds in made if folds is not None]
-    return Deals(
-        dealt[kept],
-        np.stack(folds) if folds else np.empty((0, protocol.repeats, len(cohort.donors)), dtype=np.int64),
-        deals - len(kept),
-    )
+    if protocol.kind == "donor_grouped":
+        by_name = np.argsort(np.argsort(cohort.classes))[dealt]
+        folds, made = grouped_folds(by_name, np.array(cohort.donors), protocol)
+    else:
+        found = _in_chunks(partial(_folds_of, cohort, protocol, dealt), deals, engine, "folds of dealt labels")
+        made = np.array([of_deal is not None for of_deal in found])
+        nothing = np.full((protocol.repeats, len(cohort.donors)), TRAIN_ONLY)
+        folds = np.stack([nothing if of_deal is None else of_deal for of_deal in found])
+    return Deals(dealt[made], folds[made], int((~made).sum()))
 
 
 def retrain(

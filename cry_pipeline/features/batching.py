@@ -1,16 +1,12 @@
-"""How recordings get to the transforms: loaded ahead by threads, grouped, padded.
+"""How recordings get to the transforms: loaded ahead by threads, grouped.
 
 Belongs here: order, overlap and bounds on memory. Does not: what is done with a batch.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-
-import numpy as np
-import torch
-from torch import Tensor
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -59,17 +55,3 @@ def grouped(items: Iterable[T], size: Callable[[T], int], *, most: int, largest:
         group.append(item)
     if group:
         yield group
-
-
-def padded(recordings: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Return float32 ``[batch, samples]``, zeros behind each recording's end, and the lengths, int64 ``[batch]``.
-
-    Of a single recording the batch is a view.
-    """
-    lengths = torch.tensor([len(samples) for samples in recordings])
-    if len(recordings) == 1:
-        return torch.from_numpy(recordings[0])[None], lengths
-    batch = torch.zeros(len(recordings), int(lengths.max()))
-    for row, samples in zip(batch, recordings, strict=True):
-        row[: len(samples)] = torch.from_numpy(samples)
-    return batch, lengths

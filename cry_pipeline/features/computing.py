@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from cry_pipeline.catalog import FeatureSetSpec
-from cry_pipeline.features.batching import padded
 from cry_pipeline.features.kernel import fused_transform
 from cry_pipeline.features.kinds import POWER, kept_kinds, kinds_of
 from cry_pipeline.features.store.rows import all_finite
@@ -92,6 +91,20 @@ class FeatureTransform(torch.nn.Module):
             values[name] = computer(*(values[source] for source in self._kinds[name].inputs))
         del values[POWER]
         return values
+
+
+def padded(recordings: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Return float32 ``[batch, samples]``, zeros behind each recording's end, and the lengths, int64 ``[batch]``.
+
+    Of a single recording the batch is a view.
+    """
+    lengths = torch.tensor([len(samples) for samples in recordings])
+    if len(recordings) == 1:
+        return torch.from_numpy(recordings[0])[None], lengths
+    batch = torch.zeros(len(recordings), int(lengths.max()))
+    for row, samples in zip(batch, recordings, strict=True):
+        row[: len(samples)] = torch.from_numpy(samples)
+    return batch, lengths
 
 
 class FeatureSetComputer:

@@ -4,13 +4,13 @@ Belongs here: the way from recordings to committed parts, of one feature set or 
 about it. Does not: reading one recording (loading.py), the transforms, and the store's rules.
 """
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-
+from cry_pipeline.accelerators import finds_gpu
 from cry_pipeline.corpus.cage.pool import stop as stop_decoders
 from cry_pipeline.corpus.sources import SourceError
 from cry_pipeline.features.batching import grouped, in_threads
@@ -43,9 +43,9 @@ def device_of(accelerator: str) -> str:
     Raises:
         ValueError: a GPU is asked for, and torch finds none.
     """
-    if accelerator in ("cpu", "mps") or torch.backends.mps.is_available():
+    if accelerator in ("cpu", "mps") or sys.platform == "darwin":
         return "cpu"
-    if torch.cuda.is_available():
+    if finds_gpu():
         return "cuda"
     if accelerator == "gpu":
         raise ValueError("CRY_PIPELINE_ACCELERATOR is gpu, but torch finds no GPU here; set it to auto or cpu")
@@ -163,7 +163,7 @@ def _fill(sets: Sequence[Filling], loaded: Iterable[Loaded], workers: int, batch
     def compute(batch: list[Loaded]) -> list[Computed]:
         return [computed for feature_set in sets for computed in feature_set.compute(batch)]
 
-    largest = BATCH_SAMPLES[torch.device(device).type]
+    largest = BATCH_SAMPLES[device.partition(":")[0]]
     batches = grouped(loaded, _longest, most=batch_recordings, largest=largest)
     with _one_torch_thread():
         computed = in_threads(compute, batches, workers=workers, ahead=workers)
@@ -188,6 +188,8 @@ def _without_failed(loaded: Iterable[Loaded], sets: Sequence[Filling]) -> Iterat
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
     """Let torch do each batch in one thread: the threads are ours, and more than cores only wait for each other."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cry_pipeline.features.computing import FeatureSetComputer, Values
 from cry_pipeline.features.loading import Loaded
 from cry_pipeline.features.store.rows import FeatureRows, stack_rows
 from cry_pipeline.features.store.store import FeatureStore
+
+if TYPE_CHECKING:
+    from cry_pipeline.features.computing import FeatureSetComputer, Values
 
 LOG = logging.getLogger("cry_pipeline")
 PART_RECORDINGS = 256
@@ -46,7 +48,7 @@ class Computed(NamedTuple):
 
     feature_set: "Filling"
     recording_id: str
-    values: Values
+    values: "Values"
     fault: str = ""
 
 
@@ -59,7 +61,7 @@ class Filling:
         self.report = ExtractionReport(reused=len(ids) - len(self.missing))
         self.rate_hz = store.spec.sample_rate_hz
         # Without, nothing is loaded that takes time to load.
-        self._computer = FeatureSetComputer(store.spec, device) if self.missing else None
+        self._computer = _computer(store, device) if self.missing else None
         self._pending: dict[str, Values] = {}
         self._bytes = 0
         self._counting = threading.Lock()
@@ -86,7 +88,7 @@ class Filling:
             self.report.transform_cpu_s += time.thread_time() - started
         return computed
 
-    def add(self, recording_id: str, values: Values) -> FeatureRows | None:
+    def add(self, recording_id: str, values: "Values") -> FeatureRows | None:
         """Let a recording wait for its part; return the part's rows once they are enough."""
         self._pending[recording_id] = values
         self._bytes += sum(array.nbytes for array in values.values())
@@ -111,3 +113,9 @@ class Filling:
         """Report a recording that has no features here."""
         LOG.warning("no features of recording %s: %s", recording_id, reason)
         self.report.failed[recording_id] = reason
+
+
+def _computer(store: FeatureStore, device: str) -> "FeatureSetComputer":
+    from cry_pipeline.features.computing import FeatureSetComputer
+
+    return FeatureSetComputer(store.spec, device)

@@ -203,7 +203,7 @@ def _assign(rows: pd.DataFrame, protocol: ProtocolSpec, repeat: int) -> tuple[np
     if protocol.kind == "donor_hashed":
         return hashed_folds(rows, protocol.folds, protocol.seed + repeat), protocol.seed + repeat
     lost: set[str] = set()
-    for seed in _seeds(protocol, repeat):
+    for seed in seeds_of(protocol, repeat):
         fold = _split(rows, protocol, seed)
         counts = pd.crosstab(fold, rows["label"]).reindex(range(protocol.folds), fill_value=0)
         # A class that lies wholly in one fold is absent from the training side of that fold.
@@ -221,7 +221,8 @@ def _assign(rows: pd.DataFrame, protocol: ProtocolSpec, repeat: int) -> tuple[np
     )
 
 
-def _seeds(protocol: ProtocolSpec, repeat: int) -> Iterator[int]:
+def seeds_of(protocol: ProtocolSpec, repeat: int) -> Iterator[int]:
+    """Return the seeds that are tried for a repeat, in their order."""
     return iter(range(protocol.seed + repeat, protocol.seed + repeat + ATTEMPTS * SEED_STRIDE, SEED_STRIDE))
 
 

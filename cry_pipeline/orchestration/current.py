@@ -4,67 +4,124 @@ Belongs here: looking these up for the folds, parameters and features of now. Do
 (found.py), and making any of it (assets/).
 """
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.training.current_runs import NotTrainedError, RunReference, run_of_now
+from cry_pipeline.training.run_keys import folds_digest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cry_pipeline.evaluation.findings import Shortcut
     from cry_pipeline.evaluation.records import Provenance
-    from cry_pipeline.training.current_runs import RunReference
 
 
-def provenance_of(name: str, catalog: Catalog, workspace: Workspace) -> "Provenance":
-    """Return what the evidence of experiment ``name`` rests on, given the folds and parameters of now."""
-    from cry_pipeline.evaluation.records import Provenance
-    from cry_pipeline.evaluation.retrained import null_digest
-    from cry_pipeline.evaluation.told import told_digest, told_of
+class Now:
+    """What there is of a catalog's experiments at one moment: what several of them share is looked up once.
 
-    experiment = catalog.experiments[name]
-    recordings = workspace.recordings()
-    run, folds = trained(name, catalog, workspace)
-    tested = recordings["recording_id"].isin(folds["recording_id"])
-    return Provenance.of(
-        name,
-        catalog,
-        run_digest=run.digest,
-        feature_digest=feature_digest_of(name, catalog),
-        sources=tuple(sorted(set(recordings.loc[tested, "source"]))),
-        null=null_digest(catalog.models[experiment.model], catalog.protocols[experiment.protocol], run.digest),
-        told=told_digest(told_of(recordings, folds)),
-        # A probe that has not been run is said to be missing; once it has, this is other evidence.
-        shortcuts={
-            shortcut: (probe, run_digest)
-            for shortcut, probe in probe_experiments(name, catalog).items()
-            if (run_digest := _probed(probe, folds, catalog, workspace))
-        },
-    )
-
-
-def trained(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[RunReference, pd.DataFrame]":
-    """Return the run that there is of experiment ``name``, and the folds that it was trained on.
-
-    Raises:
-        NotTrainedError: there is none of the folds, parameters and features of now.
+    Whoever looks later, at what may have been made meanwhile, makes another.
     """
-    from cry_pipeline.training.current_runs import run_of_now
 
-    folds = workspace.folds(catalog.experiments[name].folds_name)
-    return run_of_now(name, catalog, folds, workspace.settings.runs, feature_digest_of(name, catalog))
+    def __init__(self, catalog: Catalog, workspace: Workspace) -> None:
+        self._catalog, self._workspace = catalog, workspace
+        self.recordings = cache(workspace.recordings)
+        self._folds = cache(workspace.folds)
+        self._digests: dict[tuple[str, frozenset[str]], str] = {}
+        self._seen: dict[tuple[str, frozenset[str]], Seen] = {}
+        self._trained: dict[str, tuple[RunReference, pd.DataFrame] | NotTrainedError] = {}
+
+    def provenance_of(self, name: str) -> "Provenance":
+        """Return what the evidence of experiment ``name`` rests on, given the folds and parameters of now.
+
+        Raises:
+            NotTrainedError: as :meth:`trained`.
+        """
+        from cry_pipeline.evaluation.records import Provenance
+        from cry_pipeline.evaluation.retrained import null_digest
+
+        catalog, experiment = self._catalog, self._catalog.experiments[name]
+        run, folds = self.trained(name)
+        rows = self._rows(name, run, folds)
+        return Provenance.of(
+            name,
+            catalog,
+            run_digest=run.digest,
+            feature_digest=feature_digest_of(name, catalog),
+            sources=rows.sources,
+            null=null_digest(catalog.models[experiment.model], catalog.protocols[experiment.protocol], run.digest),
+            told=rows.told,
+            # A probe that has not been run is said to be missing; once it has, this is other evidence.
+            shortcuts={
+                shortcut: (probe, run_digest)
+                for shortcut, probe in probe_experiments(name, catalog).items()
+                if (run_digest := self._probed(probe, rows.recordings))
+            },
+        )
+
+    def trained(self, name: str) -> "tuple[RunReference, pd.DataFrame]":
+        """Return the run that there is of experiment ``name``, and the folds that it was trained on.
+
+        Raises:
+            NotTrainedError: there is none of the folds, parameters and features of now.
+        """
+        if name not in self._trained:
+            self._trained[name] = self._looked_up(name)
+        found = self._trained[name]
+        if isinstance(found, NotTrainedError):
+            raise found
+        return found
+
+    def _looked_up(self, name: str) -> "tuple[RunReference, pd.DataFrame] | NotTrainedError":
+        catalog = self._catalog
+        folds_name, features = catalog.experiments[name].folds_name, feature_digest_of(name, catalog)
+        folds = self._folds(folds_name)
+
+        def digest(run: RunReference, rows: "pd.DataFrame") -> str:
+            key = folds_name, frozenset(run.left_out)
+            if key not in self._digests:
+                self._digests[key] = folds_digest(rows)
+            return self._digests[key]
+
+        try:
+            return run_of_now(name, catalog, folds, self._workspace.settings.runs, features, digest)
+        except NotTrainedError as error:
+            return error
+
+    def _rows(self, name: str, run: RunReference, folds: "pd.DataFrame") -> "Seen":
+        key = self._catalog.experiments[name].folds_name, frozenset(run.left_out)
+        if key not in self._seen:
+            self._seen[key] = Seen.of(self.recordings(), folds)
+        return self._seen[key]
+
+    def _probed(self, probe: str, recordings: frozenset[str]) -> str | None:
+        """Return the digest of a probe's run if it answers all of these rows; None if there is none."""
+        try:
+            run, answered = self.trained(probe)
+        except NotTrainedError:
+            return None
+        return run.digest if recordings <= self._rows(probe, run, answered).recordings else None
 
 
-def _probed(probe: str, folds: "pd.DataFrame", catalog: Catalog, workspace: Workspace) -> str | None:
-    """Return the digest of a probe's run if it answers all of these rows; None if there is none."""
-    from cry_pipeline.training.current_runs import NotTrainedError
+class Seen(NamedTuple):
+    """What the manifest tells of the rows of a run, for its evidence."""
 
-    try:
-        run, answered = trained(probe, catalog, workspace)
-    except NotTrainedError:
-        return None
-    return run.digest if set(folds["recording_id"]) <= set(answered["recording_id"]) else None
+    recordings: frozenset[str]
+    """All that have a row, augmented copies among them."""
+    sources: tuple[str, ...]
+    told: str
+    """The digest of :func:`cry_pipeline.evaluation.told.told_of`."""
+
+    @classmethod
+    def of(cls, recordings: "pd.DataFrame", folds: "pd.DataFrame") -> Self:
+        """Return what ``recordings`` tell of those in ``folds``."""
+        from cry_pipeline.evaluation.told import told_digest, told_of
+
+        tested = recordings["recording_id"].isin(folds["recording_id"])
+        sources = tuple(sorted(set(recordings.loc[tested, "source"])))
+        return cls(frozenset(folds["recording_id"]), sources, told_digest(told_of(recordings, folds)))
 
 
 def feature_digest_of(name: str, catalog: Catalog) -> str:

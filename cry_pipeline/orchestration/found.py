@@ -6,13 +6,12 @@ Belongs here: looking up, for the recordings and parameters of now, what was eva
 
 import logging
 from collections.abc import Collection, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from cry_pipeline.artefacts import MissingFileError
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.folds.copies import recordings_of
-from cry_pipeline.orchestration.current import feature_digest_of, provenance_of, trained
+from cry_pipeline.orchestration.current import Now, feature_digest_of
 from cry_pipeline.orchestration.resources import Workspace
 
 if TYPE_CHECKING:
@@ -45,17 +44,17 @@ def find_evidence(catalog: Catalog, workspace: Workspace, *, of_before: bool = F
     from cry_pipeline.evaluation.records import DAMAGED, NOT_RUN, OF_BEFORE
     from cry_pipeline.training.current_runs import NotTrainedError
 
-    evidence, not_run, once = [], {}, cast(Workspace, _Once(workspace))
+    evidence, not_run, now = [], {}, Now(catalog, workspace)
     for name, experiment in catalog.experiments.items():
         if not workspace.folds_path(experiment.folds_name).exists():
             not_run[name] = NOT_RUN
             continue
         cohort = catalog.cohorts[experiment.cohort]
         try:
-            key = evidence_digest(provenance_of(name, catalog, once), cohort.classes, cohort.target)
+            key = evidence_digest(now.provenance_of(name), cohort.classes, cohort.target)
             evidence.append(read_evidence(evidence_folder(workspace.settings.evidence, name, key), key))
         except (MissingFileError, NotTrainedError):
-            known = _of_before(name, catalog, once) if of_before else None
+            known = _of_before(name, catalog, workspace, now) if of_before else None
             evidence += [known] if known else []
             not_run[name] = OF_BEFORE if known else NOT_RUN
         except EvidenceError as error:
@@ -64,7 +63,7 @@ def find_evidence(catalog: Catalog, workspace: Workspace, *, of_before: bool = F
     return Found(in_families(evidence), not_run)
 
 
-def _of_before(name: str, catalog: Catalog, workspace: Workspace) -> "Evidence | None":
+def _of_before(name: str, catalog: Catalog, workspace: Workspace, now: Now) -> "Evidence | None":
     """Return the evidence of the last run of experiment ``name``, of other recordings than those of now.
 
     None where parameters or code are others, too, or a recording of then is no more: what was withdrawn, say.
@@ -81,7 +80,7 @@ def _of_before(name: str, catalog: Catalog, workspace: Workspace) -> "Evidence |
             return None
         there = kept_runs(name, settings.evidence, settings.runs)
         kept = next((one for one in there if one.digest == run.digest), None)
-        known = set(workspace.recordings()["recording_id"])
+        known = set(now.recordings()["recording_id"])
         return kept.evidence if kept and known.issuperset(recordings_of(kept.rows().recording_ids)) else None
     except NotTrainedError:
         return None
@@ -99,12 +98,12 @@ def predictions_of(
     """
     from cry_pipeline.training.fold_folders import DamagedFoldError
 
-    rows = {}
+    rows, now = {}, Now(catalog, workspace)
     for result in evidence:
         name = result.provenance.experiment
         try:
             if name in names:
-                rows[name] = _rows(result, catalog, workspace)
+                rows[name] = _rows(result, workspace, now)
         except DamagedFoldError as error:
             LOG.warning("%s is left out of reports that compare its predictions: %s", name, error)
     return rows
@@ -118,23 +117,12 @@ def details_of(result: "Evidence", catalog: Catalog, workspace: Workspace) -> "R
     experiment, mistakes = catalog.experiments[run.experiment], []
     if catalog.models[experiment.model].inputs:
         store = workspace.store(catalog.feature_sets[experiment.feature_set])
-        rows = _rows(result, catalog, workspace)
+        rows = _rows(result, workspace, Now(catalog, workspace))
         mistakes = show_mistakes(surest_mistakes(rows), workspace.recordings(), store)
     return read_details(workspace.settings.runs / run.experiment / run.run_digest[:16], mistakes)
 
 
-class _Once:
-    """A workspace that reads the manifest and each table of folds once: all experiments of a cohort share them."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.settings, self.recordings, self.folds = (
-            workspace.settings,
-            cache(workspace.recordings),
-            cache(workspace.folds),
-        )
-
-
-def _rows(result: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfFold":
+def _rows(result: "Evidence", workspace: Workspace, now: Now) -> "OutOfFold":
     from cry_pipeline.evaluation.kept_runs import kept_runs
     from cry_pipeline.evaluation.predictions import out_of_fold
     from cry_pipeline.training.current_runs import NotTrainedError
@@ -142,7 +130,7 @@ def _rows(result: "Evidence", catalog: Catalog, workspace: Workspace) -> "OutOfF
 
     run, settings = result.provenance, workspace.settings
     try:
-        _, folds = trained(run.experiment, catalog, workspace)
+        _, folds = now.trained(run.experiment)
     except NotTrainedError:  # of the recordings of before
         there = kept_runs(run.experiment, settings.evidence, settings.runs)
         return next(kept for kept in there if kept.digest == run.run_digest).rows()

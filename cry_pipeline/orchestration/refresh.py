@@ -16,7 +16,7 @@ import dagster as dg
 from cry_pipeline.artefacts import DamagedFileError
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.asset_keys import run_key
-from cry_pipeline.orchestration.current import trained
+from cry_pipeline.orchestration.current import Now
 from cry_pipeline.orchestration.jobs import by_default
 from cry_pipeline.orchestration.records import NEVER_MADE, Made, is_current, last_made
 from cry_pipeline.orchestration.resources import Workspace
@@ -147,7 +147,7 @@ class _Pace:
         from cry_pipeline.training.current_runs import NotTrainedError
 
         try:
-            trained(name, self._catalog, Workspace.of(self._settings))
+            Now(self._catalog, Workspace.of(self._settings)).trained(name)
         except (NotTrainedError, DamagedFileError):
             return False
         return True

@@ -4,6 +4,7 @@ Belongs here: Dagster resources. Does not: anything an asset does with them.
 """
 
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -60,9 +61,10 @@ class Workspace(dg.ConfigurableResource):
         """Return the workspace that ``settings`` describe."""
         return cls(**settings.model_dump(mode="json", exclude=set(OF_THE_PROCESS)))
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """The same as settings, for domain functions."""
+        # Once: settings look for what is misspelt among all variables of the environment, which takes 5 ms each time.
         fields = {name: getattr(self, name) for name in Settings.model_fields if name not in OF_THE_PROCESS}
         return Settings(**fields, catalog=None)
 

@@ -5,7 +5,7 @@ digest (run_keys.py), which nobody else can tell: it holds what the machine that
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,12 @@ def current_run(experiment: str, runs: Path) -> RunReference:
 
 
 def run_of_now(
-    experiment: str, catalog: Catalog, folds: "pd.DataFrame", runs: Path, feature_digest: str | None = None
+    experiment: str,
+    catalog: Catalog,
+    folds: "pd.DataFrame",
+    runs: Path,
+    feature_digest: str | None = None,
+    digest_of: "Callable[[RunReference, pd.DataFrame], str]" = lambda _, rows: folds_digest(rows),
 ) -> "tuple[RunReference, pd.DataFrame]":
     """Return the run that there is of ``experiment``, and the rows of ``folds`` that it was trained and tested on.
 
@@ -102,6 +107,7 @@ def run_of_now(
         folds: of the experiment's cohort and protocol, as they are now.
         runs: root folder of all runs.
         feature_digest: of the feature set as it is now; None to take any.
+        digest_of: gives the digest of the rows that a run was trained on, if it is known already.
 
     Raises:
         NotTrainedError: there is no run, or it is of other folds, parameters, code, libraries or features than now's.
@@ -111,7 +117,7 @@ def run_of_now(
     other = None
     if run.code_version != run_code_version(catalog.experiments[experiment], catalog):
         other = "with these parameters, or this code"
-    elif run.folds != folds_digest(trained_on):
+    elif run.folds != digest_of(run, trained_on):
         other = "on these folds"
     elif feature_digest and run.features and run.features != feature_digest:
         other = "on these features"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cry_pipeline.accelerators import finds_gpu
 from cry_pipeline.artefacts import read_plain, write_atomically
 from cry_pipeline.catalog.networks import NetworkSpec, ResNet50AttentionSpec
 from cry_pipeline.digests import sha256_of
@@ -95,17 +96,17 @@ def accelerator_of(asked: str) -> Accelerator:
     Raises:
         ResolutionError: torch does not find what is asked for.
     """
-    import torch
-
     if asked == "cpu":
         return "cpu"
     if asked == "mps":
+        import torch
+
         if not torch.backends.mps.is_available():
             raise ResolutionError(
                 "CRY_PIPELINE_ACCELERATOR is mps, but torch finds no MPS here; set it to auto or cpu."
             )
         return "mps"
-    if torch.cuda.is_available():
+    if finds_gpu():
         return "gpu"
     if asked == "gpu":
         raise ResolutionError("CRY_PIPELINE_ACCELERATOR is gpu, but torch finds no GPU here; set it to auto or cpu.")
@@ -117,10 +118,10 @@ def precision_of(accelerator: Accelerator, device: int = 0) -> Precision:
 
     On a GPU that knows bfloat16 its range makes the scaling of losses needless; older ones take float16.
     """
-    import torch
-
     if accelerator != "gpu":
         return "32-true"
+    import torch
+
     with torch.cuda.device(device):
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 

@@ -19,8 +19,7 @@ import torch
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import decode, load_samples
 from cry_pipeline.corpus.sources import Roots
-from cry_pipeline.features.batching import padded
-from cry_pipeline.features.computing import BLOCK_SAMPLES, FeatureSetComputer, FeatureTransform
+from cry_pipeline.features.computing import BLOCK_SAMPLES, FeatureSetComputer, FeatureTransform, padded
 from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.store.store import FeatureStore
 from cry_pipeline.features.transforms import dct_matrix, decibels, frame, mel_filters

@@ -13,8 +13,7 @@ import torch
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.corpus.decoding import Audio, load_samples
 from cry_pipeline.features import extraction, filling, loading
-from cry_pipeline.features.batching import padded
-from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform
+from cry_pipeline.features.computing import FeatureSetComputer, FeatureTransform, padded
 from cry_pipeline.features.extraction import extract, extract_all
 from cry_pipeline.features.kinds import KINDS
 from cry_pipeline.features.pooling import StatisticsPool, statistics_names

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
-from cry_pipeline.features.batching import padded
-from cry_pipeline.features.computing import FeatureTransform
+from cry_pipeline.features.computing import FeatureTransform, padded
 from cry_pipeline.features.pooling import StatisticsPool, statistics_names
 
 RATE = 8000

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from cry_pipeline.catalog import FeatureSetSpec, load_catalog
 from cry_pipeline.corpus.decoding import load_samples
-from cry_pipeline.features.batching import padded
-from cry_pipeline.features.computing import FeatureTransform
+from cry_pipeline.features.computing import FeatureTransform, padded
 from cry_pipeline.features.kernel import fused_transform
 from cry_pipeline.features.kernel.fourier import factored
 from cry_pipeline.features.transforms import dct_matrix, frame, mel_filters, window

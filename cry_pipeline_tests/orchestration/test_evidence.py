@@ -9,7 +9,7 @@ from cry_pipeline.catalog import Catalog, load_catalog
 from cry_pipeline.evaluation.records import NOT_RUN, OF_BEFORE
 from cry_pipeline.folds.schemas import FOLDS
 from cry_pipeline.orchestration.assets.runs import run_asset
-from cry_pipeline.orchestration.current import probe_experiments, provenance_of
+from cry_pipeline.orchestration.current import Now, probe_experiments
 from cry_pipeline.orchestration.found import details_of, find_evidence
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.training.current_runs import NotTrainedError
@@ -50,14 +50,14 @@ def test_of_several_probes_the_one_of_the_same_seed_is_taken() -> None:
 def test_a_probe_that_has_not_been_run_is_left_out_of_what_evidence_rests_on(first_run, tmp_path: Path) -> None:
     settings = first_run[0].settings
     catalog, workspace = majority_as_probe(load_catalog(settings.catalog)), Workspace.of(settings)
-    grouped = provenance_of("cleaned_logistic_regression_donor_grouped", catalog, workspace)
+    grouped = Now(catalog, workspace).provenance_of("cleaned_logistic_regression_donor_grouped")
     assert [name for name, _ in grouped.shortcuts.values()] == ["cleaned_majority_donor_grouped"]
     own = Path("runs") / "cleaned_logistic_regression_donor_grouped"
     (tmp_path / "runs").mkdir()
     for folder in ("folds", "manifests", own):
         (tmp_path / folder).symlink_to(settings.data / folder)
     elsewhere = Workspace.of(settings.model_copy(update={"data": tmp_path}))
-    assert provenance_of("cleaned_logistic_regression_donor_grouped", catalog, elsewhere).shortcuts == {}
+    assert Now(catalog, elsewhere).provenance_of("cleaned_logistic_regression_donor_grouped").shortcuts == {}
 
 
 def test_evidence_says_verdict_p_value_interval_and_slope(first_run) -> None:
@@ -102,7 +102,7 @@ def test_a_run_of_other_classes_is_not_trained_yet_and_stops_no_report(first_run
     reordered = cohort.model_copy(update={"classes": cohort.classes[::-1]})
     changed = catalog.model_copy(update={"cohorts": {**catalog.cohorts, "cleaned": reordered}})
     with pytest.raises(NotTrainedError, match=f"{name} has not been trained with these parameters"):
-        provenance_of(name, changed, workspace)
+        Now(changed, workspace).provenance_of(name)
     found = find_evidence(changed, workspace)
     assert name in found.not_run
     assert "curation_lfeb_attention_lstm_donor_grouped" not in found.not_run

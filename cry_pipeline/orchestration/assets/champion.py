@@ -9,7 +9,7 @@ from cry_pipeline.catalog import Catalog, digest
 from cry_pipeline.orchestration.asset_keys import CHAMPION, evidence_key, run_key
 from cry_pipeline.orchestration.checks import told
 from cry_pipeline.orchestration.conditions import when_stale
-from cry_pipeline.orchestration.current import trained
+from cry_pipeline.orchestration.current import Now
 from cry_pipeline.orchestration.found import find_evidence
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, points, table
 from cry_pipeline.orchestration.resources import Workspace
@@ -83,7 +83,7 @@ def candidate_of(evidence: "Evidence", catalog: Catalog, workspace: Workspace) -
         catalog.cohorts[experiment.cohort],
         catalog.feature_sets[experiment.feature_set],
         runs / name / run[:16],
-        read_run(name, run, trained(name, catalog, workspace)[1], runs),
+        read_run(name, run, Now(catalog, workspace).trained(name)[1], runs),
         evidence,
     )
 

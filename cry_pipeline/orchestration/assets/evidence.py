@@ -8,7 +8,7 @@ from cry_pipeline import keys
 from cry_pipeline.catalog import Catalog
 from cry_pipeline.orchestration.asset_keys import evidence_key, experiment_tags, group_of, run_key
 from cry_pipeline.orchestration.conditions import when_stale
-from cry_pipeline.orchestration.current import probe_experiments, provenance_of, trained
+from cry_pipeline.orchestration.current import Now, probe_experiments
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, site_page
 from cry_pipeline.orchestration.resources import Workspace
 from cry_pipeline.orchestration.values import values_of
@@ -73,8 +73,9 @@ def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evi
     from cry_pipeline.evaluation.told import told_of
     from cry_pipeline.training.runs import read_run
 
-    settings, (_, folds) = workspace.settings, trained(name, catalog, workspace)
-    cohort, provenance = catalog.cohorts[catalog.experiments[name].cohort], provenance_of(name, catalog, workspace)
+    settings, now = workspace.settings, Now(catalog, workspace)
+    (_, folds), provenance = now.trained(name), now.provenance_of(name)
+    cohort = catalog.cohorts[catalog.experiments[name].cohort]
     shortcuts: dict[Shortcut, pd.DataFrame] = {
         shortcut: _of_recordings_in(folds, read_run(probe, run_digest, folds, settings.runs))
         for shortcut, (probe, run_digest) in provenance.shortcuts.items()
@@ -88,7 +89,7 @@ def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evi
         root=settings.evidence,
         shortcuts=shortcuts,
         statistics=_statistics(name, catalog, workspace, folds),
-        told=told_of(workspace.recordings(), folds),
+        told=told_of(now.recordings(), folds),
         dealt=_dealt(name, catalog, workspace, folds, provenance),
     )
 
