@@ -1,9 +1,13 @@
 """A schema's check stands before every table that is written and behind every one that is read."""
 
+import os
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from cry_pipeline.artefacts import write_table
+from cry_pipeline import artefacts
+from cry_pipeline.artefacts import DamagedFileError, write_table
 from cry_pipeline.tables import Schema, TableError, flag, instant, integer, number, sha256, text
 
 SCHEMA = Schema(
@@ -77,3 +81,41 @@ def test_a_table_of_another_schema_is_told_by_its_path_and_is_not_current(tmp_pa
     with pytest.raises(TableError, match=r"a\.parquet has 2 faults .* first: column_in_dataframe \(peak\)"):
         SCHEMA.read(path)
     assert SCHEMA.current(path, "digest") is None
+
+
+def settle(path: Path) -> None:
+    """Let a file be as old as those that stages read of each other."""
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 60))
+
+
+def test_a_table_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, readings = tmp_path / "sounds.parquet", []
+    read_table = artefacts.read_table
+    monkeypatch.setattr(artefacts, "read_table", lambda path: readings.append(path) or read_table(path))
+    SCHEMA.write(path, SCHEMA.table_of([SOUND]), "1")
+    SCHEMA.read(path)
+    SCHEMA.read(path)
+    assert len(readings) == 2  # it could be written again within the same tick of the clock
+    settle(path)
+    first = SCHEMA.read(path)
+    first["name"] = "changed by who was given it"
+    assert SCHEMA.read(path)["name"].tolist() == ["drum"]
+    assert len(readings) == 3
+    SCHEMA.write(path, SCHEMA.table_of([{**SOUND, "name": "fife"}]), "2")
+    settle(path)
+    assert SCHEMA.read(path)["name"].tolist() == ["fife"]
+
+
+def test_a_table_that_is_damaged_or_gone_after_it_was_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "sounds.parquet"
+    SCHEMA.write(path, SCHEMA.table_of([SOUND]), "1")
+    settle(path)
+    SCHEMA.read(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError):
+        SCHEMA.read(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        SCHEMA.read(path)

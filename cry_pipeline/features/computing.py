@@ -16,7 +16,6 @@ from torch import Tensor
 from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kernel import fused_transform
 from cry_pipeline.features.kinds import POWER, kept_kinds, kinds_of
-from cry_pipeline.features.store.rows import all_finite
 from cry_pipeline.features.transforms import frame, power_spectrum, reference_power, window
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 BLOCK_SAMPLES = 2**17
 """Samples in the frames that a CPU transforms at a time: 512 frames of 256, 256 of 512, of which each stage takes 1 MB
 in float64. With more, stages fall out of its caches; with fewer, starting each FFT costs more than that."""
+
+FLOAT16_BEYOND = 65520.0
+"""What is not smaller is rounded to an infinite float16."""
 
 Values = dict[str, np.ndarray]
 """A recording's values by kind, in the dtypes of the store: [frames, width], or [width] of the whole recording."""
@@ -154,7 +156,7 @@ class FeatureSetComputer:
             inputs = (torch.from_numpy(values[source])[None] for source in self._kinds[name].inputs)
             values[name] = self.transform.computers[name](*inputs)[0].numpy()
         values.pop(POWER, None)
-        return values | ({"statistics": fused.pool.pooled(tracks)} if pooled else {})
+        return values | ({"statistics": fused.pooled(tracks)} if pooled else {})
 
     def _block_frames(self, recordings: int) -> int | None:
         """Return how many frames of each recording are transformed at a time; None: all."""
@@ -166,8 +168,15 @@ class FeatureSetComputer:
         for name, compute in self._poolers.items():
             if name not in values:
                 values[name] = compute(*(values[source] for source in self._kinds[name].inputs))
-        stored = {name: _as_stored(values[name], kind.dtype) for name, kind in self._kept.items()}
-        return stored if all(map(all_finite, stored.values())) else None
+        if not all(_stays_finite(values[name], kind.dtype) for name, kind in self._kept.items()):
+            return None
+        return {name: _as_stored(values[name], kind.dtype) for name, kind in self._kept.items()}
+
+
+def _stays_finite(array: np.ndarray, dtype: str) -> bool:
+    """Return whether no value of float32 ``array`` is NaN, or infinite once it is rounded to ``dtype``."""
+    beyond = FLOAT16_BEYOND if dtype == "float16" else np.inf
+    return bool(array.min(initial=0) > -beyond and array.max(initial=0) < beyond)  # NaN is neither
 
 
 def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -27,8 +27,8 @@ class Now:
 
     def __init__(self, catalog: Catalog, workspace: Workspace) -> None:
         self._catalog, self._workspace = catalog, workspace
-        self.recordings = cache(workspace.recordings)
-        self._folds = cache(workspace.folds)
+        self.recordings = cache(lambda: workspace.recordings())
+        self._folds = cache(lambda name: workspace.folds(name))
         self._digests: dict[tuple[str, frozenset[str]], str] = {}
         self._seen: dict[tuple[str, frozenset[str]], Seen] = {}
         self._trained: dict[str, tuple[RunReference, pd.DataFrame] | NotTrainedError] = {}

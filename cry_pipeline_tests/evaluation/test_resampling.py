@@ -98,3 +98,19 @@ def test_the_seed_decides_and_chunks_do_not(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_percentile_interval_is_the_central_part() -> None:
     assert percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_donors_are_drawn_as_by_the_generator_whether_draws_are_kept_or_not(kept: bool, monkeypatch) -> None:
+    donors = np.repeat(np.arange(7), 3)
+    monkeypatch.setattr(statistics, "CHUNK_VALUES", 10_000 if kept else 200)
+    drawn = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=40)
+    for _ in range(2):
+        sums = statistics.donor_sums(np.ones((21, 1)), donors, resamples=40, seed=5)
+        np.testing.assert_array_equal(sums[:, 0], 3 * drawn.sum(axis=1))
+        values, lost = statistics.donor_bootstrap(
+            lambda weights: {"first": weights[:, 0], "last": weights[:, -1]}, donors, resamples=40, seed=5
+        )
+        assert lost == 0
+        np.testing.assert_array_equal(values["first"], drawn[:, 0])
+        np.testing.assert_array_equal(values["last"], drawn[:, 6])

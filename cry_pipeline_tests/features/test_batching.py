@@ -4,7 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from cry_pipeline.features.batching import grouped, in_threads, padded
+from cry_pipeline.features.batching import grouped, in_threads
+from cry_pipeline.features.computing import padded
 
 
 def test_results_come_in_order_whichever_is_done_first() -> None:

@@ -39,14 +39,14 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 def test_the_accelerator_asked_for_is_resolved(
     asked: str, gpu: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(resolved, "finds_gpu", lambda: gpu)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert accelerator_of(asked) == expected
 
 
 @pytest.mark.parametrize("asked", ["gpu", "mps"])
 def test_an_accelerator_that_is_not_there_is_said(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(resolved, "finds_gpu", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ResolutionError, match=f"ACCELERATOR is {asked}, but torch finds no.*set it to auto or cpu"):
         accelerator_of(asked)

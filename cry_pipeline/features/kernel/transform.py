@@ -13,6 +13,7 @@ from cry_pipeline.catalog import FeatureSetSpec
 from cry_pipeline.features.kernel.fourier import steps_of
 from cry_pipeline.features.kernel.fused import SHAPES, Constants, compute
 from cry_pipeline.features.kernel.lanes import LANES
+from cry_pipeline.features.kernel.pooled import pooled
 from cry_pipeline.features.pooling import LAG_STEP_S, ROLLOFF, StatisticsPool
 from cry_pipeline.features.transforms import dct_matrix, mel_filters, reference_power, window
 
@@ -33,7 +34,7 @@ class FusedTransform:
         self.pool = StatisticsPool(spec)
         self._constants = _constants(spec, self.pool)
         self._tracks = len(self.pool.bands) + spec.mfcc + SHAPES
-        self(np.zeros(spec.n_fft, np.float32), power=False, tracks=False)
+        self.pooled(self(np.zeros(spec.n_fft, np.float32), power=False, tracks=True)["tracks"])
 
     def __call__(
         self, samples: "NDArray[np.float32]", *, power: bool, tracks: bool
@@ -60,6 +61,10 @@ class FusedTransform:
             del made["power"]
         made["tracks"] = made["tracks"][:, :frames]
         return made
+
+    def pooled(self, tracks: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Return the statistics, float32 [values], of the ``tracks`` that a call returned."""
+        return pooled(tracks, self.spec.mfcc)
 
 
 def _continued(samples: "NDArray[np.float32]", spec: FeatureSetSpec) -> "NDArray[np.float32]":

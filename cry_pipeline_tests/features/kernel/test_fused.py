@@ -36,6 +36,7 @@ from cry_pipeline.features.kernel.fused import compute
 time = np.arange(9000)
 samples = (np.sin(time * (0.2 + time / 1e5)) * 0.3 + np.sin(1e4 * np.sin(time * 12.9898)) * 0.01).astype(np.float32)
 made = fused(samples, power=True, tracks=True)
+made["statistics"] = fused.pooled(made["tracks"])
 digests = {name: hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for name, array in made.items()}
 print(json.dumps({"digests": digests, "before": before, "compiled": sum(compute.stats.cache_misses.values())}))
 """
@@ -108,6 +109,7 @@ def test_it_gives_what_torch_gives_whatever_the_parameters(spec: FeatureSetSpec,
         np.testing.assert_allclose(made[name], expected[name], rtol=0, atol=off, err_msg=name)
     power = np.maximum(made["power"], 10 ** (spec.floor_db / 10))
     np.testing.assert_allclose(10 * np.log10(power), made["spectrogram"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(fused.pooled(made["tracks"]), fused.pool.pooled(made["tracks"]), rtol=1e-4, atol=1e-3)
     tracks = fused.pool.tracks(expected["spectrogram"], expected["mel"], expected["mfcc"])
     width = len(fused.pool.bands) + spec.mfcc
     np.testing.assert_allclose(made["tracks"][:width], tracks[:width], rtol=0, atol=5e-3)
