@@ -28,7 +28,7 @@ from cry_pipeline.engine import Engine, Local
 from cry_pipeline.evaluation.metrics import Floats, some_metrics
 from cry_pipeline.evaluation.nulls import METRICS
 from cry_pipeline.evaluation.records import HONEST
-from cry_pipeline.evaluation.refitting import is_cheap, refit
+from cry_pipeline.evaluation.refitting import answer_of, is_cheap, refit
 from cry_pipeline.evaluation.resampling import deal_labels
 from cry_pipeline.folds.many import grouped_folds
 from cry_pipeline.folds.splitting import make_folds
@@ -118,7 +118,8 @@ def _remembered(cohort: Cohort, protocol: ProtocolSpec, deals: int, seed: int, e
         by_name = np.argsort(np.argsort(cohort.classes))[dealt]
         folds, made = grouped_folds(by_name, np.array(cohort.donors), protocol)
     else:
-        found = _in_chunks(partial(_folds_of, cohort, protocol, dealt), deals, engine, "folds of dealt labels")
+        work = partial(_all_folds, cohort, protocol, dealt)
+        found = _in_chunks(work, deals, engine, "folds of dealt labels")
         made = np.array([of_deal is not None for of_deal in found])
         nothing = np.full((protocol.repeats, len(cohort.donors)), TRAIN_ONLY)
         folds = np.stack([nothing if of_deal is None else of_deal for of_deal in found])
@@ -164,6 +165,10 @@ def kept_null(
     return made
 
 
+def _all_folds(cohort: Cohort, protocol: ProtocolSpec, dealt: NDArray, places: range) -> list[NDArray[np.int64] | None]:
+    return [_folds_of(cohort, protocol, dealt, place) for place in places]
+
+
 def _folds_of(cohort: Cohort, protocol: ProtocolSpec, dealt: NDArray, place: int) -> NDArray[np.int64] | None:
     """Return the folds of one deal, int ``[repeats, recordings]``; None where none can be made."""
     labels = np.array(cohort.classes)[dealt[place]]
@@ -176,22 +181,21 @@ def _folds_of(cohort: Cohort, protocol: ProtocolSpec, dealt: NDArray, place: int
 
 
 def _metrics_of(
-    spec: BaseModelSpec, values: NDArray, deals: Deals, classes: int, seed: int, place: int
-) -> dict[str, float]:
-    codes, folds = deals.codes[place], deals.folds[place]
-    probabilities = refit(spec, values, codes, folds, classes=classes, seed=seed)
-    found = [some_metrics(METRICS, codes, *of_repeat) for of_repeat in zip(probabilities, folds, strict=True)]
-    return {name: float(np.mean([of_repeat[name] for of_repeat in found])) for name in METRICS}
+    spec: BaseModelSpec, values: NDArray, deals: Deals, classes: int, seed: int, places: range
+) -> list[dict[str, float]]:
+    """Return the metrics of each of some deals; what they have in common of their fits is done once."""
+    answer, metrics = answer_of(spec, values, classes), []
+    for codes, folds in zip(deals.codes[places], deals.folds[places], strict=True):
+        probabilities = refit(spec, values, codes, folds, classes=classes, seed=seed, answer=answer)
+        found = [some_metrics(METRICS, codes, *of_repeat) for of_repeat in zip(probabilities, folds, strict=True)]
+        metrics.append({name: float(np.mean([of_repeat[name] for of_repeat in found])) for name in METRICS})
+    return metrics
 
 
-def _in_chunks(work: Callable[[int], T], count: int, engine: Engine, title: str) -> list[T]:
-    """Return ``work`` of each of ``range(count)``, in their order."""
+def _in_chunks(work: Callable[[range], list[T]], count: int, engine: Engine, title: str) -> list[T]:
+    """Return what ``work`` says of ``range(count)``, some of it at a time, in its order."""
     chunks = [range(start, min(start + AT_A_TIME, count)) for start in range(0, count, AT_A_TIME)]
     done: dict[int, list[T]] = {}
-    for chunk, results in track(engine.map(partial(_each, work), chunks), title, total=len(chunks), unit="tens"):
+    for chunk, results in track(engine.map(work, chunks), title, total=len(chunks), unit="tens"):
         done[chunk.start] = results
     return list(chain.from_iterable(done[chunk.start] for chunk in chunks))
-
-
-def _each(work: Callable[[int], T], places: range) -> list[T]:
-    return [work(place) for place in places]
