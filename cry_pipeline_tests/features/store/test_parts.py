@@ -47,10 +47,12 @@ def test_what_reads_back_differently_is_not_committed(
     assert list((folder_of(store) / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("wrong", [slice(0, 1), slice(-1, None)])
 def test_values_that_were_encoded_wrongly_are_not_committed(
-    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch
+    store: FeatureStore, make_rows, monkeypatch: pytest.MonkeyPatch, wrong: slice
 ) -> None:
-    rows, other = make_rows(a=3), make_rows(1, a=3)
+    rows, other = make_rows(a=3, b=700, c=2), make_rows(a=3, b=700, c=2)
+    other.arrays["mel"][wrong] += 1
     monkeypatch.setattr("cry_pipeline.features.store.store.encode", lambda _, spec: encode(other, spec))
     with pytest.raises(FeatureStoreError, match="read back differs"):
         store.write(rows)
