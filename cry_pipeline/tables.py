@@ -27,8 +27,9 @@ FILLED = r"[\s\S]"
 """A text of at least one character."""
 TOLD = 5
 """Faults that a message names."""
-TABLES_KEPT = 16
-"""Tables that a process keeps as it read them: the manifest and folds, which every experiment and page asks for."""
+TABLES_KEPT, BYTES_KEPT = 16, 16 * 2**20
+"""Tables that a process keeps as it read them, the manifest and folds, which every experiment and page asks for; and
+bytes of the largest file of which it does, some 70,000 rows: in memory a table takes a multiple of them."""
 _READ: "dict[tuple[str, Path], tuple[tuple[int, ...] | None, pd.DataFrame]]" = {}
 """By schema and path: what the file was when it was read, and the table, which is never given out itself."""
 
@@ -202,9 +203,9 @@ class Schema:
 
 
 def _version(path: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file's content does; None where it has changed just now, or there is none."""
+    """Return what changes when a file's content does; None where it is not kept: changed just now, large, or none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return identity(status) if settled(status) else None
+    return identity(status) if settled(status) and status.st_size <= BYTES_KEPT else None

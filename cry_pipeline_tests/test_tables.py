@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cry_pipeline import artefacts
+from cry_pipeline import artefacts, tables
 from cry_pipeline.artefacts import DamagedFileError, write_table
 from cry_pipeline.tables import Schema, TableError, flag, instant, integer, number, sha256, text
 
@@ -119,3 +119,24 @@ def test_a_table_that_is_damaged_or_gone_after_it_was_read_is_said(tmp_path: Pat
     path.unlink()
     with pytest.raises(FileNotFoundError):
         SCHEMA.read(path)
+
+
+def test_a_large_table_is_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sounds.parquet"
+    SCHEMA.write(path, SCHEMA.table_of([SOUND]), "1")
+    settle(path)
+    monkeypatch.setattr(tables, "BYTES_KEPT", path.stat().st_size - 1)
+    SCHEMA.read(path)
+    assert not any(kept == path for _, kept in tables._READ)
+    monkeypatch.setattr(tables, "BYTES_KEPT", path.stat().st_size)
+    SCHEMA.read(path)
+    assert any(kept == path for _, kept in tables._READ)
+
+
+def test_no_more_tables_are_kept_than_a_run_asks_for(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.parquet" for number in range(tables.TABLES_KEPT + 3)]
+    for path in paths:
+        SCHEMA.write(path, SCHEMA.table_of([SOUND]), "1")
+        settle(path)
+        SCHEMA.read(path)
+    assert [path for _, path in tables._READ] == paths[3:]

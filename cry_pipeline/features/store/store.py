@@ -23,6 +23,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,9 @@ class FeatureStore:
             raise FeatureStoreError(
                 f"{self.uri}: it is not known which samples are meant; read the store of a manifest: FeatureStore.of()"
             )
-        return [(name, self._samples.get(name, "")) for name in ids]
+        ids = list(ids)
+        # Without a step of Python for each: of the rows of a large manifest most are looked for, and few are missing.
+        return list(zip(ids, map(self._samples.get, ids, repeat("")), strict=True))
 
     def recording_ids(self) -> set[str]:
         """Return the recordings of the manifest whose features are here."""
