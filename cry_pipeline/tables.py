@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cry_pipeline import artefacts
-from cry_pipeline.corpus.reading import identity, settled
+from cry_pipeline.identity import identity, settled
 
 if TYPE_CHECKING:
     import pandas as pd

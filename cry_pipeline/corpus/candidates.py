@@ -18,9 +18,10 @@ from cry_pipeline.corpus.hashes import KeptHashes
 from cry_pipeline.corpus.ledger import entry_of
 from cry_pipeline.corpus.listing import Found, LeftAside
 from cry_pipeline.corpus.paths import printable, unprintable
-from cry_pipeline.corpus.reading import SETTLED_S, ChangedError, hash_regular, identity, settled
+from cry_pipeline.corpus.reading import ChangedError, hash_regular
 from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.corpus.tombstones import Tombstone, Tombstones
+from cry_pipeline.identity import SETTLED_S, identity, settled
 from cry_pipeline.storage.places import Folder
 
 SECOND_LOOK_S = 0.1

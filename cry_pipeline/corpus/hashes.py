@@ -17,7 +17,8 @@ import pandas as pd
 
 from cry_pipeline import keys
 from cry_pipeline.corpus.paths import unprintable
-from cry_pipeline.corpus.reading import hash_regular, identity, settled
+from cry_pipeline.corpus.reading import hash_regular
+from cry_pipeline.identity import identity, settled
 from cry_pipeline.tables import FILLED, Schema, sha256, text
 
 LOG = logging.getLogger("cry_pipeline")

@@ -27,12 +27,13 @@ from cry_pipeline.corpus.mirror import Mirror
 from cry_pipeline.corpus.naming import Row, rows_of, sorted_out
 from cry_pipeline.corpus.paths import unprintable
 from cry_pipeline.corpus.probing import CHANGED, Probe, probe_files
-from cry_pipeline.corpus.reading import SETTLED_S, read_regular
+from cry_pipeline.corpus.reading import read_regular
 from cry_pipeline.corpus.refusals import Refusal
 from cry_pipeline.corpus.schemas import INVENTORY
 from cry_pipeline.corpus.sources import INBOX, NOBODY, Roots, take_inventory
 from cry_pipeline.corpus.tombstones import Tombstones
 from cry_pipeline.digests import digest, sha256_of
+from cry_pipeline.identity import SETTLED_S
 from cry_pipeline.progress import track
 
 LOG = logging.getLogger("cry_pipeline")

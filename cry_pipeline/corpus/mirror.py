@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from cry_pipeline.artefacts import DamagedFileError, make_folder, read_json, write_json
 from cry_pipeline.corpus.listing import UNFINISHED
 from cry_pipeline.corpus.paths import printable, unprintable
-from cry_pipeline.corpus.reading import MAX_BYTES, SETTLED_S
+from cry_pipeline.corpus.reading import MAX_BYTES
+from cry_pipeline.identity import SETTLED_S
 from cry_pipeline.storage.bucket import Bucket, Entry, side_by_side
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ opened, opened without waiting, and looked at again, because it may have been pu
 import hashlib
 import os
 import stat
-import time
 from pathlib import Path
 from typing import BinaryIO
+
+from cry_pipeline.identity import identity
 
 MAX_BYTES = 200_000_000
 """The longest recording that decoding takes, ten minutes, has 173 MB in stereo at 48 kHz with 24 bits."""
 CHUNK_BYTES = 1 << 20
-SETTLED_S = 2.0
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
 
@@ -75,16 +75,6 @@ def hash_regular(path: Path, seen: os.stat_result, home: str) -> str:
         if left or identity(os.fstat(file.fileno())) != identity(seen):
             raise ChangedError(f"{path} has changed while it was read")
     return sha256.hexdigest()
-
-
-def identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Return what changes when a file's content does: size, mtime, ctime (which nobody can set back), inode."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def settled(status: os.stat_result) -> bool:
-    """Return whether a file was not changed just now; one whose time lies ahead, by a wrong clock, was not either."""
-    return abs(time.time() - status.st_mtime) > SETTLED_S
 
 
 def is_within(path: str, home: str) -> bool:

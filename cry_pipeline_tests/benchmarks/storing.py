@@ -134,7 +134,7 @@ def reads(folder: Path) -> Iterator[Figure]:
         yield ratio(
             f"random batches of {BATCH} from one part of {COHORT}, per {name}: zarr-python",
             best["theirs"] / best["ours"],
-            5,
+            16,
             f"{clips / best['ours']:.0f} and {clips / best['theirs']:.0f} clips per {name}",
         )
     whole = median_s(lambda _: FeatureStore.open(folder / "reads", NATIVE).of(Stated()).read(ids, PER_FRAME), 5)
@@ -162,7 +162,7 @@ def growth(paths: Sequence[Path], folder: Path, rows: int) -> Iterator[Figure]:
         yield from _nothing_to_do(paths, folder, stop) if stop == stops[min(1, len(stops) - 1)] else ()
     few, many = stops[0], stops[min(1, len(stops) - 1)]
     detail = f"{1e3 * additions[many]:.0f} ms, {1e3 * additions[few]:.0f} ms at {few}"
-    yield limit(f"adding 1 recording to {many:,} over {few}", additions[many] / additions[few], 1.5, "×", detail)
+    yield limit(f"adding 1 recording to {many:,} over {few}", additions[many] / additions[few], 1.3, "×", detail)
     early = statistics.median([cost for held, cost in per_row if held <= 2500])
     late = statistics.median([cost for _, cost in per_row[-10:]])
     yield limit(f"cost per row at {rows:,} over the first 2,500", late / early, 1.2, "×", f"{1e3 * late:.2f} ms each")
