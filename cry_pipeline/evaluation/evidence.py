@@ -151,13 +151,8 @@ def evidence_of_run(
     What is damaged is made again, and that is said. ``dealt`` is asked only if there is evidence to be made.
     """
     key = evidence_digest(provenance, classes, target, resamples=resamples, seed=seed)
-    folder = evidence_folder(root, provenance.experiment, key)
-    try:
-        return read_evidence(folder, key), True
-    except MissingFileError:
-        pass
-    except EvidenceError as error:
-        LOG.warning("%s", error)
+    if (kept := kept_evidence(root, provenance.experiment, key)) is not None:
+        return kept, True
     evidence = evaluate(
         predictions,
         classes,
@@ -171,8 +166,19 @@ def evidence_of_run(
         resamples=resamples,
         seed=seed,
     )
-    write_evidence(evidence, folder)
+    write_evidence(evidence, evidence_folder(root, provenance.experiment, key))
     return evidence, False
+
+
+def kept_evidence(root: Path, experiment: str, digest: str) -> Evidence | None:
+    """Return the evidence of ``digest`` that is kept; None where there is none, or a damaged one, which is said."""
+    try:
+        return read_evidence(evidence_folder(root, experiment, digest), digest)
+    except MissingFileError:
+        return None
+    except EvidenceError as error:
+        LOG.warning("%s", error)
+        return None
 
 
 def evidence_folder(root: Path, experiment: str, digest: str) -> Path:

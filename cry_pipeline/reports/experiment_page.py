@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cry_pipeline import keys
 from cry_pipeline.artefacts import is_current
@@ -17,16 +17,15 @@ from cry_pipeline.evaluation.records import METRIC_NAMES, Evidence
 from cry_pipeline.evaluation.subgroups import FEWEST_DONORS
 from cry_pipeline.features.kinds import parameters
 from cry_pipeline.progress import track
-from cry_pipeline.reports.figures import decisions as decision_plots
-from cry_pipeline.reports.figures import experiments as experiment_plots
-from cry_pipeline.reports.figures import intervals as plots
-from cry_pipeline.reports.figures.style import Theme
 from cry_pipeline.reports.leaderboard import NO_TWIN, twins
 from cry_pipeline.reports.page_keys import TEMPLATES, page_spec
 from cry_pipeline.reports.pages import EXPERIMENTS, Picture, data_uri, fill, picture, write_page
 from cry_pipeline.reports.run_details import RunDetails
 from cry_pipeline.side_by_side import in_processes
 from cry_pipeline.training.fold_folders import DamagedFoldError
+
+if TYPE_CHECKING:
+    from cry_pipeline.reports.figures.style import Theme
 
 LOG = logging.getLogger("cry_pipeline")
 STAGE = "experiment_page"
@@ -121,6 +120,8 @@ def _make_page(catalog: Catalog, asked: tuple[_Page, RunDetails]) -> None:
 
 def experiment_html(catalog: Catalog, result: Evidence, details: RunDetails, twin: Evidence | None = None) -> str:
     """Return the page of one experiment; ``twin`` is the donor-grouped one that a clip-level result is read with."""
+    from cry_pipeline.reports.figures.experiments import spectrogram
+
     name = result.provenance.experiment
     experiment = catalog.experiments[name]
     model = catalog.models[experiment.model]
@@ -141,7 +142,7 @@ def experiment_html(catalog: Catalog, result: Evidence, details: RunDetails, twi
         pictures=_pictures(result, details),
         group_words=GROUPS,
         fewest_donors=FEWEST_DONORS,
-        mistakes=[(mistake, data_uri(experiment_plots.spectrogram(mistake.mel))) for mistake in details.mistakes],
+        mistakes=[(mistake, data_uri(spectrogram(mistake.mel))) for mistake in details.mistakes],
         heard=catalog.feature_sets[experiment.feature_set],
         fault=details.fault,
         lineage=_lineage(catalog, result, details),
@@ -173,6 +174,10 @@ def _descriptions(catalog: Catalog, result: Evidence) -> dict[str, tuple[str, st
 
 
 def _pictures(result: Evidence, details: RunDetails) -> dict[str, Picture]:
+    from cry_pipeline.reports.figures import decisions as decision_plots
+    from cry_pipeline.reports.figures import experiments as experiment_plots
+    from cry_pipeline.reports.figures import intervals as plots
+
     name = result.provenance.experiment
     drawn: dict[str, tuple[Callable[[Evidence, Theme], bytes], str]] = {
         "null": (experiment_plots.null, "Null distribution of the headline metric with this run's value."),

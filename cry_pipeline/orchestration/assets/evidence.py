@@ -69,13 +69,17 @@ def _dealt(
 
 def evidence_of(name: str, catalog: Catalog, workspace: Workspace) -> "tuple[Evidence, bool]":
     """Return the evidence of the run that there is of experiment ``name``, and whether it was there before."""
-    from cry_pipeline.evaluation.evidence import evidence_of_run
+    from cry_pipeline.evaluation.evidence import evidence_digest, evidence_of_run, kept_evidence
     from cry_pipeline.evaluation.told import told_of
     from cry_pipeline.training.runs import read_run
 
     settings, now = workspace.settings, Now(catalog, workspace)
     (_, folds), provenance = now.trained(name), now.provenance_of(name)
     cohort = catalog.cohorts[catalog.experiments[name].cohort]
+    # Before predictions of the run and of its probes are read, which takes longer than all else here.
+    kept = kept_evidence(settings.evidence, name, evidence_digest(provenance, cohort.classes, cohort.target))
+    if kept is not None:
+        return kept, True
     shortcuts: dict[Shortcut, pd.DataFrame] = {
         shortcut: _of_recordings_in(folds, read_run(probe, run_digest, folds, settings.runs))
         for shortcut, (probe, run_digest) in provenance.shortcuts.items()

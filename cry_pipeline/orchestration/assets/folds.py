@@ -1,5 +1,7 @@
 """One asset per cohort and protocol that an experiment uses: ``folds/<cohort>_<protocol>``."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from cry_pipeline.artefacts import table_digest
@@ -9,6 +11,9 @@ from cry_pipeline.folds.splitting import folds_code_version
 from cry_pipeline.orchestration.asset_keys import RECORDINGS, STUDY, tags
 from cry_pipeline.orchestration.reporting import OWNERS, materialized, table
 from cry_pipeline.orchestration.resources import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def folds_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -37,7 +42,6 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
     def folds(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
         from cry_pipeline.corpus.cohorts import cohort_digest, select_cohort
         from cry_pipeline.folds.splitting import absent_classes, keep_folds, summarise_folds
-        from cry_pipeline.reports.figures.data import fold_classes
 
         recordings = workspace.recordings()
         rows, reused = keep_folds(select_cohort(recordings, cohort_spec), protocol_spec, workspace.folds_path(name))
@@ -59,7 +63,7 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
             rows=rows,
             schema=FOLDS,
             lies_in=workspace.folds_path(name),
-            plots=None if reused else {"classes by fold": fold_classes(rows)},
+            plots=None if reused else _plots(rows),
             folds=table(summarise_folds(rows)),
             absent_from_test_folds=absent_classes(rows),
             # Seeds; under temporal the moment and what is left out.
@@ -67,6 +71,12 @@ def folds_asset(name: str, cohort: str, protocol: str, catalog: Catalog) -> dg.A
         )
 
     return folds
+
+
+def _plots(folds: "pd.DataFrame") -> dict[str, bytes]:
+    from cry_pipeline.reports.figures.data import fold_classes
+
+    return {"classes by fold": fold_classes(folds)}
 
 
 def _columns_read(name: str, catalog: Catalog) -> list[str]:

@@ -86,7 +86,6 @@ def manifest_assets(catalog: Catalog) -> dg.AssetsDefinition:
         from cry_pipeline.corpus.judgements import counting
         from cry_pipeline.corpus.manifest import build_manifest, write_manifest
         from cry_pipeline.corpus.sources import read_inventory
-        from cry_pipeline.reports.figures.data import recordings_overview
 
         settings = workspace.settings
         judged = counting(JUDGED.read(settings.manifests / "judgements.parquet"), rule)
@@ -112,7 +111,7 @@ def manifest_assets(catalog: Catalog) -> dg.AssetsDefinition:
             rows=made.recordings,
             schema=RECORDINGS_TABLE,
             lies_in=settings.manifests / "recordings.parquet",
-            plots={"reasons and durations": recordings_overview(made.recordings)} if made.probed and counted else None,
+            plots=_overview(made.recordings) if made.probed and counted else None,
             contradictions=list(made.contradictions[:100]),
             decoder_cage=made.decoder_cage,
             reasons=table(counts.agg(recordings=("recording_id", "size"), donors=("donor", "nunique"))),
@@ -133,3 +132,9 @@ def manifest_assets(catalog: Catalog) -> dg.AssetsDefinition:
         )
 
     return manifests
+
+
+def _overview(recordings: pd.DataFrame) -> dict[str, bytes]:
+    from cry_pipeline.reports.figures.data import recordings_overview
+
+    return {"reasons and durations": recordings_overview(recordings)}
