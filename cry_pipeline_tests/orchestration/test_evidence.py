@@ -6,12 +6,15 @@ import dagster as dg
 import pytest
 
 from cry_pipeline.catalog import Catalog, load_catalog
+from cry_pipeline.evaluation.evidence import evidence_folder
 from cry_pipeline.evaluation.records import NOT_RUN, OF_BEFORE
 from cry_pipeline.folds.schemas import FOLDS
+from cry_pipeline.orchestration.assets.evidence import evidence_of
 from cry_pipeline.orchestration.assets.runs import run_asset
 from cry_pipeline.orchestration.current import Now, probe_experiments
 from cry_pipeline.orchestration.found import details_of, find_evidence
 from cry_pipeline.orchestration.resources import Workspace
+from cry_pipeline.training import runs
 from cry_pipeline.training.current_runs import NotTrainedError
 
 
@@ -71,6 +74,21 @@ def test_evidence_says_verdict_p_value_interval_and_slope(first_run) -> None:
     assert value["probes_not_run"] == ["platform", "metadata", "loudness", "all metadata"]
     assert "p = " in value["verdict"]
     assert "by itself" in value["verdict"]
+
+
+def test_predictions_are_read_only_where_there_is_evidence_to_make(
+    installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, settings = "cleaned_logistic_regression_donor_grouped", installation.settings
+    catalog, workspace, asked = load_catalog(settings.catalog), Workspace.of(settings), []
+    read_run = runs.read_run
+    monkeypatch.setattr(runs, "read_run", lambda *which: asked.append(which[0]) or read_run(*which))
+    kept, reused = evidence_of(name, catalog, workspace)
+    assert (reused, asked) == (True, [])
+    path = evidence_folder(settings.evidence, name, kept.digest) / "evidence.json"
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    made, reused = evidence_of(name, catalog, workspace)
+    assert (reused, asked[0], made) == (False, name, kept)
 
 
 def test_until_there_is_enough_to_train_again_pages_show_what_was_found_before(
