@@ -30,16 +30,23 @@ def pooled(tracks: NDArray[np.float32], mfcc: int) -> NDArray[np.float32]:
 
 
 @njit
+def _summed(total, lanes):
+    """Return the sum of the lanes of ``total``, in their order; ``lanes`` is a place for them."""
+    store(lanes, 0, total)
+    summed = np.float32(0)
+    for lane in range(LANES):
+        summed += lanes[lane]
+    return summed
+
+
+@njit
 def _mean_and_deviation(row, start, count, values, to):
     """Store mean and standard deviation of ``count`` numbers of ``row`` from ``start`` on."""
     lanes, whole = np.empty(LANES, np.float32), count // LANES * LANES
     total = spread(np.float32(0))
     for place in range(0, whole, LANES):
         total = total + load(row, start + place)
-    store(lanes, 0, total)
-    summed = np.float32(0)
-    for lane in range(LANES):
-        summed += lanes[lane]
+    summed = _summed(total, lanes)
     for place in range(whole, count):
         summed += row[start + place]
     mean = summed / np.float32(count)
@@ -47,13 +54,10 @@ def _mean_and_deviation(row, start, count, values, to):
     for place in range(0, whole, LANES):
         apart = load(row, start + place) - level
         total = fma(apart, apart, total)
-    store(lanes, 0, total)
-    summed = np.float32(0)
-    for lane in range(LANES):
-        summed += lanes[lane]
+    squares = _summed(total, lanes)
     for place in range(whole, count):
-        summed += (row[start + place] - mean) ** 2
-    values[to], values[to + 1] = mean, np.sqrt(summed / np.float32(count))
+        squares += (row[start + place] - mean) ** 2
+    values[to], values[to + 1] = mean, np.sqrt(squares / np.float32(count))
 
 
 @njit
